@@ -96,7 +96,7 @@ def test_the_objective_that_is_added_is_a_setting(added: type[Objective]) -> Non
     assert added.model_validate_json(changed.model_dump_json()) == changed != added()
     entry = describe(changed)
     assert entry.predicted == pytest.approx(1 / 3, rel=0.02)
-    assert (entry.kind, entry.scores) == ("pseudo", "text, holes (exact)")
+    assert (entry.kind, entry.scores) == ("exact", "text, continuation, holes")
     assert about(changed).startswith("Comb: ")
 
 

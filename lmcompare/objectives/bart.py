@@ -2,7 +2,7 @@
 
 Lewis et al. 2020, BART (https://arxiv.org/abs/1910.13461), section 2.2: text infilling (spans of
 words, empty ones included, each become one mask), token masking and token deletion; sentences in
-random order; the document begun at a random token. Every token is a target.
+random order; the document begun at a random token. Every token is a target, and the text's end.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import Network, Scoring
+from lmcompare.objectives.base import LONGER, Network, Query, Scoring
 from lmcompare.objectives.layout import NOWHERE, Strip, at_places, pack, with_masks
 from lmcompare.objectives.noise import mean_over, next_token, tokens_at_rate
 from lmcompare.objectives.sequence import SequenceToSequence
@@ -54,7 +54,7 @@ class Bart(SequenceToSequence):
         if self.noise != "none" and round((length - 1) * self.rate) < 1:
             raise UserError(
                 f"bart with rate {self.rate} damages none of the {length - 1} tokens of a block: "
-                "choose longer blocks (batch.length) or a higher objective.rate"
+                f"{LONGER} or a higher objective.rate"
             )
 
     def corrupt(
@@ -62,21 +62,12 @@ class Bart(SequenceToSequence):
     ) -> View:
         source = self._damaged(text, vocab, rng)
         target = next_token(text.tokens, ~vocab.is_special(text.tokens))
-        return self._view(source, text, target)
+        last = text.visible.sum(1, keepdim=True) - 1
+        return self._view(source, text, target.scatter(1, last, vocab.eos))
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Each run of asked tokens is one mask in the source; all before a token is written."""
-        self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
+        text, asked = query.text, query.asked
         target = next_token(text.tokens, asked)
         view = self._view(with_masks(text, runs(asked), vocab), text, target)
         place = torch.arange(1, text.tokens.shape[1] + 1).where(target != IGNORE, NOWHERE)
@@ -112,12 +103,11 @@ class Bart(SequenceToSequence):
 
 def _shuffled_sentences(text: Text, vocab: Vocab, rng: torch.Generator) -> Float[Tensor, "B T"]:
     """A key of each token to sort by: its sentence's place, drawn within its document."""
+    special = vocab.is_special(text.tokens)  # stays, between the documents that it parts
     begins = torch.zeros_like(text.visible)
-    begins[:, 1:] = vocab.ends_sentence(text.tokens)[:, :-1]
-    if text.document is not None:
-        begins[:, 1:] |= text.document[:, 1:] != text.document[:, :-1]
+    begins[:, 1:] = vocab.ends_sentence(text.tokens)[:, :-1] | special[:, :-1]
     keys = torch.rand(begins.shape, generator=rng).gather(1, begins.cumsum(1))
-    return keys if text.document is None else keys + text.document
+    return keys.masked_fill(special, 0) + special.cumsum(1)
 
 
 def _rotated(text: Text, rng: torch.Generator) -> Float[Tensor, "B T"]:

@@ -30,6 +30,9 @@ Native = Literal["causal", "masked"]
 Question = Literal["text", "holes", "continuation"]
 EVERY: tuple[Question, ...] = ("text", "continuation", "holes")
 
+# what to do where a block has no room for a corruption
+LONGER = "choose longer blocks (batch.length; in `lmcompare show`, a longer --text)"
+
 
 @runtime_checkable
 class Network(Protocol):
@@ -54,6 +57,16 @@ class Scoring:
     given: Literal["left", "both"]
     answers: tuple[Question, ...]
     sampled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Tokens of a text to be scored, none of them special, and how."""
+
+    text: Text
+    asked: Bool[Tensor, "B T"]
+    scoring: str
+    replicate: int
 
 
 class Objective(BaseModel, ABC):
@@ -151,7 +164,6 @@ class Objective(BaseModel, ABC):
         Position i of the view is token i of the text.
         """
 
-    @abstractmethod
     def score(
         self,
         net: Network,
@@ -176,4 +188,16 @@ class Objective(BaseModel, ABC):
 
         Raises:
             Unsupported: it has no such scoring, or it cannot score what is asked.
+        """
+        scoring = self.which_scoring(scoring)
+        asked = asked & ~vocab.is_special(text.tokens)
+        query = Query(text=text, asked=asked, scoring=scoring, replicate=replicate)
+        return self.answer(net, query, vocab)
+
+    @abstractmethod
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """The scores of a query that `score` has put; as there.
+
+        Raises:
+            Unsupported: it cannot score what is asked.
         """

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Objective, Scoring
+from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, renormalise
 from lmcompare.view import Text, View
@@ -45,18 +45,8 @@ class Clm(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.causal(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "renormalised":
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        text, asked = query.text, query.asked
+        if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
         return predict_next(net, self.read(text, vocab), text, asked)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported
-from lmcompare.objectives.base import Native, Network, Objective, Scoring
+from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.layout import NOWHERE, at_places, pack
 from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next
@@ -84,24 +84,14 @@ class Fim(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.causal(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Left to right, or (`fim`) the one hole of a row after what stands on both sides of it.
 
         Raises:
             Unsupported: `fim`, and a row has several holes.
         """
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "causal":
+        text, asked = query.text, query.asked
+        if query.scoring == "causal":
             return predict_next(net, self.read(text, vocab), text, asked)
         if (runs(asked).total > 1).any():
             raise Unsupported("fim fills one hole of a text; these have several")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.base import Network, Objective, Scoring
+from lmcompare.objectives.base import Network, Objective, Query, Scoring
 from lmcompare.objectives.layout import NOWHERE, at_places, beside, with_masks
 from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.spans import Spans, runs, scattered
@@ -58,19 +58,10 @@ class Glm(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Each run of asked tokens is a span; they are written in the order of the text."""
-        self.which_scoring(scoring)
-        spans = runs(asked & ~vocab.is_special(text.tokens))
+        text, asked = query.text, query.asked
+        spans = runs(asked)
         turn = torch.arange(float(text.tokens.shape[1])).expand(text.tokens.shape)
         view, place = self._view(text, spans, vocab, turn)
         return at_places(net.log_prob(view), place, text.tokens.shape[1])

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Objective, Scoring
+from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -130,15 +130,5 @@ class Hybrid(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._judge.read(text, vocab)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
-        scoring = self.which_scoring(scoring)
-        return self._judge.score(net, text, vocab, asked, scoring=scoring, replicate=replicate)
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        return self._judge.answer(net, query, vocab)

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare import rng as streams
-from lmcompare.objectives.base import EVERY, Native, Network, Objective, Scoring
+from lmcompare.objectives.base import EVERY, Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.noise import first_by
 from lmcompare.objectives.scoring import one_by_one
 from lmcompare.view import IGNORE, Text, View
@@ -72,25 +72,15 @@ class Mdlm(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """The bound, estimated; or exactly what unmasking from left to right would give.
 
         A deterministic order of unmasking makes the likelihood exact (DUEL):
         each token is predicted with the earlier ones shown and the later ones hidden.
         """
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "bound":
-            return self._bound(net, text, vocab, asked, replicate)
+        text, asked = query.text, query.asked
+        if query.scoring == "bound":
+            return self._bound(net, text, vocab, asked, query.replicate)
         places = torch.arange(text.tokens.shape[1])
         return one_by_one(
             net, text, vocab, asked, lambda row, place: asked[row] & (places >= place[:, None])

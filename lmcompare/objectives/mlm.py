@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Scoring
+from lmcompare.objectives.base import Native, Network, Query, Scoring
 from lmcompare.objectives.masking import Masking
 from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.scoring import MASKED, hide_one_by_one, hide_together
@@ -50,18 +50,8 @@ class Mlm(Masking):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "joint":
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        text, asked = query.text, query.asked
+        if query.scoring == "joint":
             return hide_together(net, text, vocab, asked)
-        return hide_one_by_one(net, text, vocab, asked, rest_of_word=scoring == "pll-word")
+        return hide_one_by_one(net, text, vocab, asked, rest_of_word=query.scoring == "pll-word")

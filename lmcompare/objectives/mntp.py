@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Scoring
+from lmcompare.objectives.base import Native, Network, Query, Scoring
 from lmcompare.objectives.masking import Masking
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import (
@@ -75,25 +75,15 @@ class Mntp(Masking):
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._see(text, text.tokens)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "causal":
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        text, asked = query.text, query.asked
+        if query.scoring == "causal":
             return predict_next(net, self.read(text, vocab), text, asked)
-        if scoring == "renormalised":
+        if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
-        if scoring == "joint":
+        if query.scoring == "joint":
             return hide_together(net, text, vocab, asked, shift=1)
-        rest_of_word = scoring == "pll-word"
+        rest_of_word = query.scoring == "pll-word"
         return hide_one_by_one(net, text, vocab, asked, rest_of_word=rest_of_word, shift=1)
 
     def _see(self, text: Text, tokens: Tensor) -> View:

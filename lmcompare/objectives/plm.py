@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import EVERY, Native, Network, Objective, Scoring
+from lmcompare.objectives.base import EVERY, LONGER, Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.layout import NOWHERE, at_places, pack
 from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.spans import n_grams
@@ -51,7 +51,7 @@ class Plm(Objective):
         if round((length - 1) * self.rate) < 1:
             raise UserError(
                 f"plm with rate {self.rate:.3g} predicts none of the {length - 1} tokens of a "
-                "block: choose longer blocks (batch.length) or a higher objective.rate"
+                f"block: {LONGER} or a higher objective.rate"
             )
 
     @property
@@ -78,27 +78,19 @@ class Plm(Objective):
         """The content stream, nothing being a target."""
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """The asked tokens given all others, along the order of the text or along a random one.
 
         The mean over orders of a log-likelihood is a lower bound on that of the orders' mixture.
         """
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
+        text, asked = query.text, query.asked
         keys = torch.arange(float(text.tokens.shape[1])).repeat(len(text.tokens), 1)
-        if scoring == "orders":
+        if query.scoring == "orders":
             for row in range(len(keys)):  # a row's order is its own, whatever is beside it
                 shown = text.visible[row]
-                stream = streams.generator("order", replicate, *text.tokens[row][shown].tolist())
+                stream = streams.generator(
+                    "order", query.replicate, *text.tokens[row][shown].tolist()
+                )
                 keys[row, shown] = torch.rand(int(shown.sum()), generator=stream)
         view, place = self._view(text, vocab, asked, keys)
         return at_places(net.log_prob(view), place, text.tokens.shape[1])

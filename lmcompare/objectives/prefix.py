@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lmcompare.objectives.base import EVERY, Native, Network, Objective, Scoring
+from lmcompare.objectives.base import EVERY, Native, Network, Objective, Query, Scoring
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import predict_next, renormalise
 from lmcompare.view import Text, View
@@ -60,20 +60,10 @@ class Prefix(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._after(text, text.visible.sum(1))
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """The prefix is all that stands before the first asked token of a row."""
-        scoring = self.which_scoring(scoring)
-        asked = asked & ~vocab.is_special(text.tokens)
-        if scoring == "renormalised":
+        text, asked = query.text, query.asked
+        if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, self._after)
         first = torch.where(asked.any(1), asked.int().argmax(1), 1)
         return predict_next(net, self._after(text, first), text, asked)

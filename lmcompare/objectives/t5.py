@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.objectives.base import EVERY, Network, Scoring
+from lmcompare.objectives.base import EVERY, LONGER, Network, Query, Scoring
 from lmcompare.objectives.layout import NOWHERE, at_places, with_sentinels, write
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
@@ -55,18 +55,9 @@ class T5(SequenceToSequence):
         spans = alternating(candidates, num_noise, num_spans, rng, roll=self.roll)
         return self._view(text, spans, vocab)[0]
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """The asked tokens are the output, given all others as the source."""
-        self.which_scoring(scoring)
+        text, asked = query.text, query.asked
         spans = asked_spans(self.name, text, vocab, asked)
         view, place = self._view(text, spans, vocab)
         return at_places(net.log_prob(view), place, text.tokens.shape[1])
@@ -123,12 +114,12 @@ def require_spans(name: str, rate: float, mean_span: float, *, length: int) -> N
     if num_noise < 1 or num_noise > length - 2:
         raise UserError(
             f"{name} with rate {rate} takes {num_noise} of the {length - 1} tokens of a block: "
-            "choose longer blocks (batch.length) or another objective.rate"
+            f"{LONGER} or another objective.rate"
         )
     if num_noise < mean_span:
         raise UserError(
             f"{name} takes {num_noise} tokens out of a block of {length}, fewer than one span of "
-            f"{mean_span:g}: choose longer blocks (batch.length) or a shorter objective.mean_span"
+            f"{mean_span:g}: {LONGER} or a shorter objective.mean_span"
         )
 
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Network, Scoring
+from lmcompare.objectives.base import Network, Query, Scoring
 from lmcompare.objectives.layout import at_places, with_sentinels, write
 from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.objectives.sequence import SequenceToSequence
@@ -93,18 +93,9 @@ class Ul2(SequenceToSequence):
         view, _ = self._view(text, chosen, vocab, mode)
         return replace(view, part=mode)
 
-    def score(
-        self,
-        net: Network,
-        text: Text,
-        vocab: Vocab,
-        asked: Bool[Tensor, "B T"],
-        *,
-        scoring: str | None = None,
-        replicate: int = 0,
-    ) -> Float[Tensor, "B T"]:
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """As T5; the mode is S where a row's end is asked, R where little is, and X elsewhere."""
-        self.which_scoring(scoring)
+        text, asked = query.text, query.asked
         spans = asked_spans(self.name, text, vocab, asked)
         last = text.visible.long().cumsum(1).argmax(1, keepdim=True)
         tail = (spans.total == 1) & spans.covered.gather(1, last)[:, 0]

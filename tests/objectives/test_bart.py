@@ -67,9 +67,11 @@ def test_the_whole_text_is_written_in_its_order(objective: Bart, text: Text, voc
     assert view.hint == "causal"
     for row in range(len(text.tokens)):
         is_text = ~vocab.is_special(text.tokens[row])
-        assert written(view, row) == text.tokens[row, is_text].tolist(), "every token is a target"
+        tokens = text.tokens[row, is_text].tolist()
+        assert written(view, row) == [*tokens, vocab.eos], "every token is a target, and the end"
         places = (view.target[row] != IGNORE).nonzero().flatten()
-        assert torch.equal(places + 1, is_text.nonzero().flatten())
+        assert torch.equal(places[:-1] + 1, is_text.nonzero().flatten())
+        assert places[-1] == text.visible[row].sum() - 1
 
 
 def test_three_in_ten_words_are_taken_out_exactly() -> None:
@@ -192,17 +194,19 @@ def test_a_sentence_without_a_stop_is_one_too(vocab: Vocab) -> None:
     assert moved > 5
 
 
-def test_sentences_stay_in_their_documents() -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_sentences_stay_in_their_documents(apart: bool) -> None:
+    """Whether or not these may see each other; a separator stays where it is."""
     text, words = with_sentences(5, rows=101)
-    document = torch.zeros_like(text.tokens)
-    document[:, 9:] = 1
+    text.tokens[:, 8] = words.eos
+    document = (torch.arange(21) > 8).long().expand_as(text.tokens) if apart else None
     text = plain_text(text.tokens, word=text.word, document=document)
     view = corrupt(Bart(noise="none", shuffle_sentences=True), text, words)
-    assert torch.equal(source(view).tokens[:, 1:9].sort(1).values, text.tokens[:, 1:9])
-    found = source(view).document
-    assert found is not None
-    assert torch.equal(found, document)
-    assert not torch.equal(source(view).tokens, text.tokens)
+    read = source(view)
+    assert torch.equal(read.tokens[:, 1:8].sort(1).values, text.tokens[:, 1:8].sort(1).values)
+    assert (read.tokens[:, 8] == words.eos).all()
+    assert (read.document is None) if document is None else torch.equal(read.document, document)
+    assert not torch.equal(read.tokens[:, 1:8], text.tokens[:, 1:8])
 
 
 def test_a_rotated_text_begins_at_any_token_alike() -> None:
