@@ -182,19 +182,22 @@ class View:
             lowest, torch.zeros_like(source.order), source.visible, self.document, source.document
         )
 
-    def rows(self, index: slice) -> "View":
+    def rows(self, index: slice | Tensor) -> "View":
         """Some of the rows, with the weights they had, without columns that all of them pad."""
         chosen = self._each(lambda tensor: tensor[index])
         if chosen.source is not None:
             chosen = replace(chosen, source=chosen.source.rows(slice(None)))
         used = (chosen.visible | (chosen.target != IGNORE)).any(0).nonzero()
         length = int(used.max()) + 1 if len(used) else 1
-        if length == self.tokens.shape[1]:
-            return chosen
-        columns = {name: getattr(chosen, name) for name in _COLUMNS}
-        return replace(
-            chosen, **{name: each[:, :length] for name, each in columns.items() if each is not None}
-        )
+        return chosen if length == self.tokens.shape[1] else chosen.columns(slice(length))
+
+    def columns(self, index: slice) -> "View":
+        """Some of the positions of each row."""
+        given = {name: getattr(self, name) for name in _COLUMNS}
+        columns: dict[str, Any] = {
+            name: each[:, index] for name, each in given.items() if each is not None
+        }
+        return replace(self, **columns)
 
     def split(self, num_rows: int) -> Iterator["View"]:
         """The view in pieces of at most `num_rows` rows; their losses add up to the whole's.

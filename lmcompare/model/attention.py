@@ -48,6 +48,36 @@ def attend(
     return _without_blind(out.transpose(1, 2).reshape(batch, length, -1), pattern.blind)
 
 
+def attend_with_cache(
+    query_key_value: Float[Tensor, "B T D3"],
+    heads: int,
+    pattern: Pattern,
+    cache: Float[Tensor, "2 B H C K"],
+) -> Float[Tensor, "B T D"]:
+    """The same where `pattern.num_cached` keys and values are known, and new ones are added.
+
+    Args:
+        query_key_value: as in `attend`.
+        heads: H.
+        pattern: who sees whom, of what is known and what is new.
+        cache: keys, turned already, and values; what is new is written behind what is known.
+    """
+    batch, length, _ = query_key_value.shape
+    known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
+    parts = query_key_value.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    query, key = rotate(parts[:2], pattern)
+    cache[0, :, :, known:keys] = key[:, :, : pattern.num_keys]
+    cache[1, :, :, known:keys] = parts[2, :, :, : pattern.num_keys]
+    out = scaled_dot_product_attention(
+        query,
+        cache[0, :, :, :keys],
+        cache[1, :, :, :keys],
+        attn_mask=pattern.mask,
+        is_causal=pattern.causal,
+    )
+    return _without_blind(out.transpose(1, 2).reshape(batch, length, -1), pattern.blind)
+
+
 def attend_to_source(
     query: Float[Tensor, "B T D"], key_value: Float[Tensor, "B S D2"], heads: int, source: Source
 ) -> Float[Tensor, "B T D"]:
@@ -78,7 +108,7 @@ def pays_by_hand(x: Tensor) -> bool:
     return by_hand(x) and x.dtype == torch.bfloat16
 
 
-def rotate(x: Float[Tensor, "B H T K"], pattern: Pattern) -> Float[Tensor, "B H T K"]:
+def rotate(x: Float[Tensor, "*N B H T K"], pattern: Pattern) -> Float[Tensor, "*N B H T K"]:
     """Turn by position (Su et al. 2021), Llama's layout: dimension k pairs with k + K / 2."""
     left, right = x.chunk(2, dim=-1)
     cos, sin = pattern.cos, pattern.sin

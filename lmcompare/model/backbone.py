@@ -6,13 +6,18 @@ positions, SwiGLU, no biases, the output head tied to the embedding. So a causal
 and cross-attention may be added; both stacks read one embedding, as in T5 (Raffel et al. 2020).
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 from lmcompare import rng
-from lmcompare.model.attention import attend, attend_to_source
+from lmcompare.model.attention import attend, attend_to_source, attend_with_cache
+from lmcompare.model.cache import Cache, LayerCache
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
@@ -55,9 +60,17 @@ class Attention(nn.Module):
         self.output = Matrix(config.width, config.width)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], pattern: Pattern, wanted: Bool[Tensor, "B T"] | None
+        self,
+        x: Float[Tensor, "B T D"],
+        pattern: Pattern,
+        wanted: Bool[Tensor, "B T"] | None,
+        cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
-        mixed = attend(self.query_key_value(x), self.heads, pattern)
+        query_key_value = self.query_key_value(x)
+        if cache is None:
+            mixed = attend(query_key_value, self.heads, pattern)
+        else:
+            mixed = attend_with_cache(query_key_value, self.heads, pattern, cache.key_value)
         out: Tensor = self.output(_only(mixed, wanted))
         return out
 
@@ -73,9 +86,14 @@ class CrossAttention(nn.Module):
         self.output = Matrix(config.width, config.width)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], source: Source, wanted: Bool[Tensor, "B T"] | None
+        self,
+        x: Float[Tensor, "B T D"],
+        source: Source,
+        wanted: Bool[Tensor, "B T"] | None,
+        cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
-        key_value = self.key_value(source.states)
+        known = None if cache is None else cache.crossing
+        key_value = self.key_value(source.states) if known is None else known
         mixed = attend_to_source(self.query(x), key_value, self.heads, source)
         out: Tensor = self.output(_only(mixed, wanted))
         return out
@@ -116,12 +134,13 @@ class Layer(nn.Module):
         pattern: Pattern,
         source: Source | None = None,
         wanted: Bool[Tensor, "B T"] | None = None,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "*N D"]:
         if self.cross is None or self.cross_norm is None or source is None:
-            x = _only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted)
+            x = _only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted, cache)
         else:
-            x = x + self.attention(self.attention_norm(x), pattern, None)
-            x = _only(x, wanted) + self.cross(self.cross_norm(x), source, wanted)
+            x = x + self.attention(self.attention_norm(x), pattern, None, cache)
+            x = _only(x, wanted) + self.cross(self.cross_norm(x), source, wanted, cache)
         x = x + self.feed_forward(self.feed_forward_norm(x))
         return x
 
@@ -224,12 +243,74 @@ class Backbone(nn.Module):
             view.weight[targets],
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.embedding.device
+
     @torch.no_grad()
     def log_prob(self, view: View) -> Float[Tensor, "B T"]:
         """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
-        view = view.to(self.embedding.device)
+        view = view.to(self.device)
         targets = view.target != IGNORE
         states = self.states(view, wanted=targets)
         scores = torch.zeros(view.tokens.shape)
         scores[targets.cpu()] = target_log_prob(states, self.embedding, view.target[targets]).cpu()
         return scores
+
+    @torch.inference_mode()
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """What each wanted position of `view` predicts, unnormalised, on the model's device."""
+        states = self.states(view.to(self.device), wanted=wanted.to(self.device))
+        return linear(states, self.embedding)
+
+    @torch.inference_mode()
+    def cache(self, view: View, *, capacity: int) -> Cache:
+        """An empty cache for the rows of `view`; if it has a source, that has been read."""
+        source: Source | None = None
+        crossing: list[Tensor] = []
+        if view.source is not None:
+            source_view = view.source.to(self.device)
+            first = replace(view.columns(slice(1)).to(self.device), source=source_view)
+            source = Source.of(first, self.encode(source_view))  # all positions see the same
+            crossing = [
+                layer.cross.key_value(source.states)
+                for layer in cast(Iterable[Layer], self.layers)
+                if layer.cross is not None
+            ]
+        return Cache(
+            self.config,
+            num_rows=len(view.tokens),
+            capacity=capacity,
+            dtype=self.embedding.dtype,
+            device=self.device,
+            source=source,
+            crossing=crossing,
+        )
+
+    @torch.inference_mode()
+    def extend(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N V"]:
+        """What positions of `view` predict, unnormalised, read after what `cache` holds.
+
+        The visible ones are then held too. Documents cannot be kept apart here.
+
+        Args:
+            cache: which `cache` made for these rows.
+            view: what is new.
+            wanted: which positions; all by default.
+
+        Raises:
+            ValueError: there is no room for them.
+        """
+        view = view.to(self.device)
+        first = cache.length == 0 and view.hint is not None
+        x = embedding(view.tokens, self.embedding)
+        sees = None if first else cache.sees(view)
+        pattern = Pattern.of(view, self.config, x.dtype, sees=sees)
+        cache.keep(view)
+        last = len(self.layers) - 1
+        for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):
+            x = layer(x, pattern, cache.source, wanted if number == last else None, kept)
+        return linear(self.norm(x).flatten(0, -2), self.embedding)

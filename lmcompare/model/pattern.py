@@ -23,14 +23,24 @@ class Pattern:
     cos: Float[Tensor, "#B 1 T K2"]  # of each position's angles, K2 = K / 2
     sin: Float[Tensor, "#B 1 T K2"]
     num_keys: int  # S: only the first S positions are keys
+    num_cached: int = 0  # keys that were there before these; S counts them too in the mask
     causal: bool = False
     mask: Float[Tensor, "B 1 T S"] | None = None  # 0, or minus infinity where nobody may look
     blind: Bool[Tensor, "B T 1"] | None = None  # who may look at nothing
     blocks: BlockMask | None = None
 
     @staticmethod
-    def of(view: View, config: ModelConfig, dtype: torch.dtype) -> "Pattern":
+    def of(
+        view: View,
+        config: ModelConfig,
+        dtype: torch.dtype,
+        *,
+        sees: Bool[Tensor, "B T S"] | None = None,
+    ) -> "Pattern":
         """The pattern of `view` for the device it is on.
+
+        With `sees` its keys come after others that a cache holds, and this says who sees whom of
+        all of them.
 
         Where the view has a second channel of positions, every second pair of dimensions turns by
         the sum of both, so that a text without spans is turned as ever. GLM (Du et al. 2022) adds
@@ -46,7 +56,9 @@ class Pattern:
             place = place[:1]  # all rows are numbered alike
         angle = place[:, None] * config.rotary_base ** (-index.float() / half)
         mask = blind = blocks = None
-        if view.hint is None and view.tokens.device.type == "cuda":
+        if sees is not None:
+            mask, blind = _mask(sees, dtype)
+        elif view.hint is None and view.tokens.device.type == "cuda":
             blocks = _block_mask(view)
         elif view.hint is None:
             mask, blind = _mask(view.sees()[:, :, : view.num_keys], dtype)
@@ -54,7 +66,8 @@ class Pattern:
             cos=angle.cos().to(dtype),
             sin=angle.sin().to(dtype),
             num_keys=view.num_keys,
-            causal=view.hint == "causal",
+            num_cached=0 if sees is None else sees.shape[2] - view.num_keys,
+            causal=sees is None and view.hint == "causal",
             mask=mask,
             blind=blind,
             blocks=blocks,

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.objectives.bart import Bart
-from lmcompare.objectives.base import Likelihood, Native, Network, Objective, Question, Scoring
+from lmcompare.objectives.base import Likelihood, Native, Objective, Question, Scoring
 from lmcompare.objectives.clm import Clm
 from lmcompare.objectives.fim import Fim
 from lmcompare.objectives.glm import Glm
@@ -17,6 +17,7 @@ from lmcompare.objectives.hybrid import Hybrid, Part
 from lmcompare.objectives.mdlm import Mdlm
 from lmcompare.objectives.mlm import Mlm
 from lmcompare.objectives.mntp import Mntp
+from lmcompare.objectives.network import Network
 from lmcompare.objectives.plm import Plm
 from lmcompare.objectives.prefix import Prefix
 from lmcompare.objectives.t5 import T5

@@ -10,14 +10,17 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import LONGER, Network, Query, Scoring
-from lmcompare.objectives.layout import NOWHERE, Strip, at_places, pack, with_masks
-from lmcompare.objectives.noise import mean_over, next_token, tokens_at_rate
+from lmcompare.objectives.base import LONGER, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.layout import Strip, at_places, pack, with_masks
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import runs, scattered
 from lmcompare.objectives.t5 import GIVEN_SOURCE, aligned
@@ -67,11 +70,28 @@ class Bart(SequenceToSequence):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Each run of asked tokens is one mask in the source; all before a token is written."""
-        text, asked = query.text, query.asked
+        view, place = self._asked(query.text, vocab, query.asked)
+        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ANYWHERE
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        """With holes of any length all is written that follows the first: no token ends a hole."""
+        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        if blanks.any_length:
+            rest = (blanks.holes.cumsum(1) > 0) & blanks.text.visible
+            blanks = replace(blanks, holes=rest)
+        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
+
+    def _asked(
+        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
+        """What writes the text from its rest, and which token each position predicts."""
         target = next_token(text.tokens, asked)
         view = self._view(with_masks(text, runs(asked), vocab), text, target)
-        place = torch.arange(1, text.tokens.shape[1] + 1).where(target != IGNORE, NOWHERE)
-        return at_places(net.log_prob(view), aligned(place, view), text.tokens.shape[1])
+        return view, aligned(next_place(text.tokens).where(target != IGNORE, NOWHERE), view)
 
     def _view(self, source: Strip, text: Text, target: Int[Tensor, "B T"]) -> View:
         output = View.causal(text.tokens, visible=text.visible, document=text.document)

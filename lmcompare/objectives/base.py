@@ -6,15 +6,18 @@ file per objective. Nothing outside this folder ever asks which objective it hol
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from lmcompare.errors import Unsupported, did_you_mean
+from lmcompare.errors import Unsupported, UserError, did_you_mean
+from lmcompare.objectives.blanks import HOLES, Blanks, Filling, Holes, Written
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.sampling import Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -32,14 +35,6 @@ EVERY: tuple[Question, ...] = ("text", "continuation", "holes")
 
 # what to do where a block has no room for a corruption
 LONGER = "choose longer blocks (batch.length; in `lmcompare show`, a longer --text)"
-
-
-@runtime_checkable
-class Network(Protocol):
-    """The one thing an objective may ask of a model."""
-
-    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
-        """Natural log-probability of each target of `view`, float32; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +88,11 @@ class Objective(BaseModel, ABC):
         """The ways in which it can score tokens; the first that answers a question is usual."""
 
     @property
+    def fillings(self) -> Mapping[str, Filling]:
+        """The ways in which it can write; the first is usual."""
+        return {}
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Roles of the vocabulary that it cannot do without."""
         return ("bos", "eos", "pad")
@@ -143,6 +143,44 @@ class Objective(BaseModel, ABC):
                 f"{did_you_mean(scoring, self.scorings)}"
             )
         return scoring
+
+    def which_filling(
+        self, method: str | None, sampler: Sampler, *, holes: Holes, any_length: bool
+    ) -> str:
+        """The way to write that is meant: the one named, or the first that can fill such holes.
+
+        Raises:
+            Unsupported: it cannot write, or not in this way, or cannot fill such holes.
+            UserError: the sampler has settings that are of no use to this way.
+        """
+        if not self.fillings:
+            raise Unsupported(f"{self.name} does not write")
+        if method is not None and method not in self.fillings:
+            raise Unsupported(
+                f"{self.name} does not write by '{method}': {did_you_mean(method, self.fillings)}"
+            )
+        ways = list(self.fillings) if method is None else [method]
+        able = [way for way in ways if self._why_not(way, holes, any_length) is None]
+        if not able:
+            raise Unsupported(f"{self.name} {self._why_not(ways[-1], holes, any_length)}")
+        method = able[0]
+        idle = sorted(sampler.model_fields_set - self.fillings[method].settings)
+        if idle:
+            raise UserError(
+                f"{self.name} writes by {method}, which has no use for {' and '.join(idle)}: leave "
+                f"that out, or choose another method ({', '.join(self.fillings)})"
+            )
+        return method
+
+    def _why_not(self, method: str, holes: Holes, any_length: bool) -> str | None:
+        filling = self.fillings[method]
+        if HOLES.index(holes) > HOLES.index(filling.holes):
+            able = {"end": "writes at the end of a text only", "one": "fills one hole of a text"}
+            found = {"one": "goes on behind its hole", "any": "has several holes"}[holes]
+            return f"{able[filling.holes]}, and this one {found}"
+        if any_length and not filling.any_length:
+            return "does not say where a hole ends: give a number of tokens"
+        return None
 
     @abstractmethod
     def corrupt(
@@ -201,3 +239,23 @@ class Objective(BaseModel, ABC):
         Raises:
             Unsupported: it cannot score what is asked.
         """
+
+    def fill(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        """Write into the holes of a text.
+
+        Args:
+            net: the model.
+            blanks: the text, and how to fill its holes.
+            vocab: which ids are text; others are never written.
+
+        Raises:
+            Unsupported: it cannot fill these holes.
+        """
+        method = self.which_filling(
+            blanks.method, blanks.sampler, holes=blanks.kind, any_length=blanks.any_length
+        )
+        return self.write(net, replace(blanks, method=method), vocab)
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        """What `fill` returns, of holes that a filling of this objective can fill."""
+        raise NotImplementedError

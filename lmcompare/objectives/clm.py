@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
+from lmcompare.objectives.base import Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import AT_THE_END, continue_text
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, renormalise
 from lmcompare.view import Text, View
@@ -33,6 +36,10 @@ class Clm(Objective):
         return LEFT_TO_RIGHT
 
     @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return AT_THE_END
+
+    @property
     def native(self) -> Native:
         return "causal"
 
@@ -50,3 +57,6 @@ class Clm(Objective):
         if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
         return predict_next(net, self.read(text, vocab), text, asked)
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)

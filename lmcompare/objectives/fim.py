@@ -7,17 +7,21 @@ marker). An end token says that the middle is complete. Every token of the text 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported
-from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
-from lmcompare.objectives.layout import NOWHERE, at_places, pack
-from lmcompare.objectives.noise import mean_over
+from lmcompare.objectives.base import Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, Script, continue_text, follow
+from lmcompare.objectives.layout import at_places, pack
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next
 from lmcompare.objectives.spans import runs
 from lmcompare.view import IGNORE, Text, View
@@ -95,13 +99,29 @@ class Fim(Objective):
             return predict_next(net, self.read(text, vocab), text, asked)
         if (runs(asked).total > 1).any():
             raise Unsupported("fim fills one hole of a text; these have several")
+        view, place = self._asked(text, vocab, asked)
+        view = view.predicting(view.target.where(place != NOWHERE, IGNORE), view.weight)
+        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return {**AT_THE_END, "fim": replace(ANYWHERE["left-to-right"], holes="one")}
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        if blanks.method == "left-to-right":
+            return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
+        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
+
+    def _asked(
+        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
+        """Each row with its hole last, and which asked token each position predicts."""
         first = torch.where(asked.any(1), asked.int().argmax(1), 1)
         cuts = torch.stack([first, first + asked.sum(1)], dim=1)
         view, place = self._view(text, vocab, cuts, torch.ones_like(first))
-        row = torch.arange(len(place))[:, None]
-        wanted = (place != NOWHERE) & asked[row, place.clamp(min=0)]
-        view = view.predicting(view.target.where(wanted, IGNORE), view.weight)
-        return at_places(net.log_prob(view), place.where(wanted, NOWHERE), text.tokens.shape[1])
+        wanted = asked[torch.arange(len(place))[:, None], place.clamp(min=0)]
+        return view, place.where(wanted & (place != NOWHERE), NOWHERE)
 
     def _view(
         self, text: Text, vocab: Vocab, cuts: Int[Tensor, "B 2"], kind: Int[Tensor, " B"]

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.base import Network, Objective, Query, Scoring
-from lmcompare.objectives.layout import NOWHERE, at_places, beside, with_masks
-from lmcompare.objectives.noise import mean_over
+from lmcompare.objectives.base import Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.layout import at_places, beside, with_masks
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.spans import Spans, runs, scattered
 from lmcompare.objectives.t5 import GIVEN_SOURCE, require_spans
 from lmcompare.view import IGNORE, Text, View
@@ -60,11 +63,22 @@ class Glm(Objective):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Each run of asked tokens is a span; they are written in the order of the text."""
-        text, asked = query.text, query.asked
-        spans = runs(asked)
+        view, place = self._asked(query.text, vocab, query.asked)
+        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ANYWHERE
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
+
+    def _asked(
+        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
         turn = torch.arange(float(text.tokens.shape[1])).expand(text.tokens.shape)
-        view, place = self._view(text, spans, vocab, turn)
-        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+        return self._view(text, runs(asked), vocab, turn)
 
     def _view(
         self, text: Text, spans: Spans, vocab: Vocab, turn: Float[Tensor, "B T"]

@@ -14,7 +14,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Objective, Query, Scoring
+from lmcompare.objectives.base import Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -132,3 +134,10 @@ class Hybrid(Objective):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         return self._judge.answer(net, query, vocab)
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return self._judge.fillings
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        return self._judge.write(net, blanks, vocab)

@@ -6,12 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare.objectives.noise import mean_over
+from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.spans import Spans
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
-
-NOWHERE = -1  # in `Strip.place`: a token that the text does not have
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ the expected loss is a bound on the negative log-likelihood. The network is not 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -14,9 +15,12 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare import rng as streams
-from lmcompare.objectives.base import EVERY, Native, Network, Objective, Query, Scoring
+from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import first_by
 from lmcompare.objectives.scoring import one_by_one
+from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -84,6 +88,15 @@ class Mdlm(Objective):
         places = torch.arange(text.tokens.shape[1])
         return one_by_one(
             net, text, vocab, asked, lambda row, place: asked[row] & (places >= place[:, None])
+        )
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return {"ancestral": UNMASKING["ancestral"], **UNMASKING}
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        return unmask(
+            net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
         )
 
     def _bound(

@@ -7,16 +7,20 @@ while training (Yang et al. 2023).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Query, Scoring
+from lmcompare.objectives.base import Native, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
 from lmcompare.objectives.masking import Masking
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.scoring import MASKED, hide_one_by_one, hide_together
+from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -55,3 +59,12 @@ class Mlm(Masking):
         if query.scoring == "joint":
             return hide_together(net, text, vocab, asked)
         return hide_one_by_one(net, text, vocab, asked, rest_of_word=query.scoring == "pll-word")
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return UNMASKING
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        return unmask(
+            net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
+        )

@@ -14,8 +14,11 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Network, Query, Scoring
+from lmcompare.objectives.base import Native, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import AT_THE_END, continue_text
 from lmcompare.objectives.masking import Masking
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import (
     LEFT_TO_RIGHT,
@@ -25,6 +28,7 @@ from lmcompare.objectives.scoring import (
     predict_next,
     renormalise,
 )
+from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -85,6 +89,15 @@ class Mntp(Masking):
             return hide_together(net, text, vocab, asked, shift=1)
         rest_of_word = query.scoring == "pll-word"
         return hide_one_by_one(net, text, vocab, asked, rest_of_word=rest_of_word, shift=1)
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return UNMASKING if self.direction == "both" else AT_THE_END
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        if self.direction == "left":
+            return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
+        return unmask(net, blanks, vocab, lambda tokens: self._see(blanks.text, tokens), shift=1)
 
     def _see(self, text: Text, tokens: Tensor) -> View:
         see = View.bidirectional if self.direction == "both" else View.causal

@@ -9,6 +9,8 @@ from torch import Tensor
 from lmcompare.view import IGNORE
 from lmcompare.vocab import Vocab
 
+NOWHERE = -1  # in the places of a text: a token that it does not have
+
 
 def mean_over(target: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Weights that make the loss a plain mean over all targets of the batch; zeros without any."""
@@ -19,6 +21,13 @@ def mean_over(target: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
 def next_token(tokens: Int[Tensor, "B T"], predicted: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
     """The target of each position, if it predicts the token after it: that one, where wanted."""
     return tokens.masked_fill(~predicted, IGNORE).roll(-1, dims=1)
+
+
+def next_place(tokens: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """The place of the token that each position predicts, if it predicts the one after it."""
+    place = torch.arange(1, tokens.shape[1] + 1).expand_as(tokens).clone()
+    place[:, -1] = NOWHERE
+    return place
 
 
 def first_by(

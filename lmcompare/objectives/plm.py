@@ -7,6 +7,7 @@ part of the order is predicted, in spans of words; the rest is context that all 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -16,9 +17,12 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import EVERY, LONGER, Native, Network, Objective, Query, Scoring
-from lmcompare.objectives.layout import NOWHERE, at_places, pack
-from lmcompare.objectives.noise import mean_over
+from lmcompare.objectives.base import EVERY, LONGER, Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ALONG, write_along
+from lmcompare.objectives.layout import at_places, pack
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.spans import n_grams
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -94,6 +98,20 @@ class Plm(Objective):
                 keys[row, shown] = torch.rand(int(shown.sum()), generator=stream)
         view, place = self._view(text, vocab, asked, keys)
         return at_places(net.log_prob(view), place, text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ALONG
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        text, holes = blanks.text, blanks.holes
+        turn = torch.arange(float(holes.shape[1])).repeat(len(holes), 1)
+        if blanks.method == "right-to-left":
+            turn = -turn
+        elif blanks.method == "random":
+            turn = blanks.uniform_at(holes).float()
+        shown = replace(text, visible=text.visible & ~holes)
+        return write_along(net, self.read(shown, vocab), blanks, turn, vocab)
 
     def _view(
         self, text: Text, vocab: Vocab, chosen: Bool[Tensor, "B T"], keys: Float[Tensor, "B T"]

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare.objectives.base import EVERY, Native, Network, Objective, Query, Scoring
+from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import AT_THE_END, continue_text
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import predict_next, renormalise
 from lmcompare.view import Text, View
@@ -35,6 +38,10 @@ class Prefix(Objective):
             "prefix": Scoring("exact", given="left", answers=EVERY),
             "renormalised": Scoring("exact", given="both", answers=("holes",)),
         }
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return AT_THE_END
 
     @property
     def native(self) -> Native:
@@ -65,11 +72,19 @@ class Prefix(Objective):
         text, asked = query.text, query.asked
         if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, self._after)
-        first = torch.where(asked.any(1), asked.int().argmax(1), 1)
-        return predict_next(net, self._after(text, first), text, asked)
+        return predict_next(net, self._after(text, _first(asked)), text, asked)
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        view = self._after(blanks.text, _first(blanks.holes))
+        return continue_text(net, view, blanks, vocab)
 
     def _after(self, text: Text, split: Int[Tensor, " B"]) -> View:
         """Tokens before the split see each other; a prefix of the start token alone is causal."""
         place = torch.arange(text.tokens.shape[1])
         order = (place - split[:, None] + 1).clamp(min=0)
         return View.ordered(text.tokens, order, visible=text.visible, document=text.document)
+
+
+def _first(asked: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
+    """The place of the first asked token of each row, which is not the start token."""
+    return torch.where(asked.any(1), asked.int().argmax(1), 1)

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.errors import Unsupported
-from lmcompare.objectives.base import EVERY, Network, Scoring
+from lmcompare.objectives.base import EVERY, Scoring
+from lmcompare.objectives.network import Network
 from lmcompare.objectives.noise import next_token
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab

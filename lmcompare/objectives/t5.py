@@ -14,8 +14,12 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.objectives.base import EVERY, LONGER, Network, Query, Scoring
-from lmcompare.objectives.layout import NOWHERE, at_places, with_sentinels, write
+from lmcompare.objectives.base import EVERY, LONGER, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.layout import at_places, with_sentinels, write
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.noise import NOWHERE
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
 from lmcompare.view import Text, View
@@ -57,10 +61,22 @@ class T5(SequenceToSequence):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """The asked tokens are the output, given all others as the source."""
-        text, asked = query.text, query.asked
-        spans = asked_spans(self.name, text, vocab, asked)
-        view, place = self._view(text, spans, vocab)
-        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+        view, place = self._asked(query.text, vocab, query.asked)
+        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ANYWHERE
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        script = Script.of(view, place, blanks, ends=(vocab.eos, *vocab.sentinels))
+        return follow(net, script, blanks, vocab)
+
+    def _asked(
+        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
+        return self._view(text, asked_spans(self.name, text, vocab, asked), vocab)
 
     def _view(self, text: Text, spans: Spans, vocab: Vocab) -> tuple[View, Int[Tensor, "B S"]]:
         """The view, and which token of the text is predicted at each of its positions."""

@@ -10,12 +10,15 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Network, Query, Scoring
+from lmcompare.objectives.base import Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, Script, follow
 from lmcompare.objectives.layout import at_places, with_sentinels, write
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
@@ -95,14 +98,27 @@ class Ul2(SequenceToSequence):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """As T5; the mode is S where a row's end is asked, R where little is, and X elsewhere."""
-        text, asked = query.text, query.asked
+        view, place = self._asked(query.text, vocab, query.asked)
+        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ANYWHERE
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        script = Script.of(view, place, blanks, ends=(vocab.eos, *vocab.sentinels))
+        return follow(net, script, blanks, vocab)
+
+    def _asked(
+        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
         spans = asked_spans(self.name, text, vocab, asked)
         last = text.visible.long().cumsum(1).argmax(1, keepdim=True)
         tail = (spans.total == 1) & spans.covered.gather(1, last)[:, 0]
         few = spans.covered.sum(1) < 0.3 * text.visible.sum(1)
         mode = torch.where(tail, 1, torch.where(few, 0, 2))
-        view, place = self._view(text, spans, vocab, mode)
-        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+        return self._view(text, spans, vocab, mode)
 
     def _view(
         self, text: Text, spans: Spans, vocab: Vocab, mode: Int[Tensor, " B"]

@@ -1,0 +1,81 @@
+"""What a model has read of some rows: keys and values of each layer, with order and visibility.
+
+With these, the rule of `view.sees` says who sees whom of what was read before and what is read now,
+whatever the pattern: causal, prefix, permuted and encoder-decoder models decode by the same code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmcompare.model.config import ModelConfig
+from lmcompare.model.pattern import Source
+from lmcompare.view import View, sees
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCache:
+    """What one layer keeps."""
+
+    key_value: Float[Tensor, "2 B H C K"]
+    crossing: Float[Tensor, "B S D2"] | None  # of the source: keys and values side by side
+
+
+class Cache:
+    """Room for `capacity` positions of each row, C; nothing is allocated again."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        num_rows: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        source: Source | None = None,
+        crossing: Sequence[Float[Tensor, "B S D2"]] = (),
+    ):
+        self.source = source
+        self.length = 0  # positions that were kept
+        self.order = torch.zeros(num_rows, capacity, dtype=torch.int64, device=device)
+        self.visible = torch.zeros(num_rows, capacity, dtype=torch.bool, device=device)
+        shape = (config.depth, 2, num_rows, config.heads, capacity, config.head_width)
+        self._room = torch.empty(shape, dtype=dtype, device=device)
+        self._crossing = list(crossing)
+
+    @property
+    def layers(self) -> list[LayerCache]:
+        """What each layer keeps, from the first."""
+        return [
+            LayerCache(key_value=room, crossing=crossing)
+            for room, crossing in zip_longest(self._room, self._crossing)
+        ]
+
+    def sees(self, view: View) -> Bool[Tensor, "B T S"]:
+        """Whether each position of `view` may look at what is kept, and at the view's own keys."""
+        order = torch.cat([self.order[:, : self.length], view.order[:, : view.num_keys]], dim=1)
+        visible = [self.visible[:, : self.length], view.visible[:, : view.num_keys]]
+        return sees(view.order, order, torch.cat(visible, dim=1))
+
+    def keep(self, view: View) -> None:
+        """Count the keys of `view` among what is kept.
+
+        Raises:
+            ValueError: there is no room for them.
+        """
+        stop = self.length + view.num_keys
+        if stop > self.order.shape[1]:
+            raise ValueError(f"a cache of {self.order.shape[1]} positions has no room for {stop}")
+        self.order[:, self.length : stop] = view.order[:, : view.num_keys]
+        self.visible[:, self.length : stop] = view.visible[:, : view.num_keys]
+        self.length = stop
+
+    def select(self, rows: Int[Tensor, " B"]) -> None:
+        """Each row goes on from what another one had read; for beams, which share their source."""
+        self.order = self.order[rows]
+        self.visible = self.visible[rows]
+        self._room[..., : self.length, :] = self._room[:, :, rows, :, : self.length]

@@ -1,0 +1,46 @@
+"""What an objective may ask of a model."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmcompare.view import View
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What an objective may ask of a model in order to score."""
+
+    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
+        """Natural log-probability of each target of `view`, float32; 0 where there is none."""
+
+
+class Cache(Protocol):
+    """What a network has read of some rows."""
+
+    def select(self, rows: Int[Tensor, " B"]) -> None:
+        """Each row goes on from what another one had read."""
+
+
+class Writer(Network, Protocol):
+    """What an objective may ask of a model in order to write."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """What each wanted position of `view` predicts, unnormalised."""
+
+    def cache(self, view: View, *, capacity: int) -> Cache:
+        """An empty cache for the rows of `view`, whose source, if it has one, has been read."""
+
+    def extend(
+        self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N V"]:
+        """What the wanted positions of `view` predict, unnormalised, after what is in the cache.
+
+        Its visible positions are then in the cache too.
+        """
