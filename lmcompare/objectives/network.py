@@ -17,6 +17,7 @@ class Network(Protocol):
         """Natural log-probability of each target of `view`, float32; 0 where there is none."""
 
 
+@runtime_checkable
 class Cache(Protocol):
     """What a network has read of some rows."""
 
@@ -24,6 +25,7 @@ class Cache(Protocol):
         """Each row goes on from what another one had read."""
 
 
+@runtime_checkable
 class Writer(Network, Protocol):
     """What an objective may ask of a model in order to write."""
 

@@ -1,0 +1,132 @@
+"""What is written is what the scores say, whoever writes and however much is cached."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.model import Backbone
+from lmcompare.objectives import (
+    T5,
+    Bart,
+    Clm,
+    Fim,
+    Glm,
+    Hybrid,
+    Mdlm,
+    Mntp,
+    Objective,
+    Plm,
+    Prefix,
+    Ul2,
+)
+from lmcompare.objectives.blanks import Blanks, Moment
+from lmcompare.sampling import NOTHING, Sampler
+from lmcompare.view import Text
+from lmcompare.vocab import Vocab
+from tests.conftest import make_net, make_text
+
+GREEDY = Sampler(greedy=True)
+# what writes along an order, and how the same order is scored
+WRITERS: list[tuple[Objective, str, str]] = [
+    (Clm(), "left-to-right", "causal"),
+    (Mntp(rate=1, masked=0, random=0, direction="left"), "left-to-right", "causal"),
+    (Prefix(), "left-to-right", "prefix"),
+    (Plm(), "left-to-right", "left-to-right"),
+    (T5(), "left-to-right", "given-source"),
+    (T5(architecture="decoder"), "left-to-right", "given-source"),
+    (Bart(), "left-to-right", "given-source"),
+    (Bart(architecture="decoder"), "left-to-right", "given-source"),
+    (Glm(), "left-to-right", "given-source"),
+    (Ul2(), "left-to-right", "given-source"),
+    (Ul2(architecture="decoder"), "left-to-right", "given-source"),
+    (Fim(), "left-to-right", "causal"),
+    (Fim(), "fim", "fim"),
+    (Hybrid(), "left-to-right", "causal"),
+    (Mdlm(), "left-to-right", "left-to-right"),
+]
+
+
+def blanks(text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings) -> Blanks:
+    generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
+    given = {"any_length": False, "limit": 5, **settings}
+    return Blanks(text=text, holes=holes, sampler=sampler, generators=generators, **given)
+
+
+def holes_of(text: Text, kind: str) -> torch.Tensor:
+    """Of each row others, and other numbers of them."""
+    holes = torch.zeros_like(text.visible)
+    for row, length in enumerate(text.visible.sum(1).tolist()):
+        if kind == "end":
+            holes[row, length - 3 - row : length] = True
+        if kind in ("one", "any"):
+            holes[row, 5 + row : 8 + row + row % 2] = True
+        if kind == "any":
+            holes[row, 14 + row : 16 + row] = True
+    return holes
+
+
+def clean(vocab: Vocab, rows: int = 5) -> Text:
+    """Random text of rows of unlike lengths, without specials inside."""
+    text = make_text(vocab, rows=rows)
+    tokens = text.tokens.clone()
+    tokens[0, 11] = vocab.regular[3]
+    tokens[1, -3:] = vocab.pad
+    tokens[3, -2:] = vocab.pad
+    return replace(text, tokens=tokens, visible=tokens != vocab.pad)
+
+
+def filled(text: Text, written) -> torch.Tensor:
+    """The text with what was written in its holes of given lengths."""
+    tokens = text.tokens.masked_fill(written.holes, NOTHING)
+    row, column = (written.place != NOTHING).nonzero(as_tuple=True)
+    tokens[row, written.place[row, column]] = written.token[row, column]
+    assert not (tokens == NOTHING).any()
+    return tokens
+
+
+def likeliest(
+    objective: Objective, net: Backbone, text: Text, holes: torch.Tensor, vocab: Vocab, scoring: str
+) -> torch.Tensor:
+    """Hole by hole from the left, the token that has the best score of all, one text at a time."""
+    out = text.tokens.clone()
+    for row in range(len(holes)):
+        length = int(text.visible[row].sum())
+        tokens = text.tokens[row : row + 1, :length].masked_fill(
+            holes[row : row + 1, :length], vocab.regular[0]
+        )
+        asked = holes[row : row + 1, :length]
+        candidates = vocab.regular
+        for place in asked[0].nonzero()[:, 0].tolist():
+            tries = tokens.repeat(len(candidates), 1)
+            tries[:, place] = candidates
+            many = Text(
+                tokens=tries,
+                visible=torch.ones_like(tries, dtype=torch.bool),
+                word=text.word[row : row + 1, :length].expand_as(tries),
+            )
+            scores = objective.score(
+                net, many, vocab, asked.expand_as(tries), scoring=scoring
+            )
+            tokens[0, place] = candidates[scores[:, place].argmax()]
+        out[row, :length] = tokens[0]
+    return out
+
+
+@pytest.mark.parametrize("kind", ["end", "one", "any"])
+@pytest.mark.parametrize(("objective", "method", "scoring"), WRITERS, ids=str)
+def test_the_likeliest_tokens_are_written(
+    objective: Objective, method: str, scoring: str, kind: str, vocab: Vocab
+) -> None:
+    """With a cache and rows of unlike lengths, as without one and row by row."""
+    net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
+    holes = holes_of(text, kind)
+    try:
+        written = objective.fill(net, blanks(text, holes, method=method), vocab)
+    except Unsupported:
+        assert objective.fillings[method].holes != "any"
+        assert kind != "end"
+        return
+    expected = likeliest(objective, net, text, holes, vocab, scoring)
+    assert torch.equal(filled(text, written), expected)
