@@ -64,18 +64,16 @@ def attend_with_cache(
     """
     batch, length, _ = query_key_value.shape
     known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
-    parts = query_key_value.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    query, key = rotate(parts[:2], pattern)
-    cache[0, :, :, known:keys] = key[:, :, : pattern.num_keys]
-    cache[1, :, :, known:keys] = parts[2, :, :, : pattern.num_keys]
+    parts = query_key_value.to(cache.dtype, copy=True).view(batch, length, 3, heads, -1)
+    parts = parts.permute(2, 0, 3, 1, 4)  # 3 B H T K
+    _rotate_in_place(parts[:2], pattern.cos, pattern.sin)
+    cache[:, :, :, known:keys] = parts[1:, :, :, : pattern.num_keys]
+    key, value = cache[:, :, :, :keys]
     out = scaled_dot_product_attention(
-        query,
-        cache[0, :, :, :keys],
-        cache[1, :, :, :keys],
-        attn_mask=pattern.mask,
-        is_causal=pattern.causal,
+        parts[0], key, value, attn_mask=pattern.mask, is_causal=pattern.causal
     )
-    return _without_blind(out.transpose(1, 2).reshape(batch, length, -1), pattern.blind)
+    out = out.transpose(1, 2).reshape(batch, length, -1).to(query_key_value.dtype)
+    return _without_blind(out, pattern.blind)
 
 
 def attend_to_source(
@@ -90,6 +88,7 @@ def attend_to_source(
         source: who sees what.
     """
     batch, length, width = query.shape
+    dtype, query = query.dtype, query.to(key_value.dtype)
     query = query.view(batch, length, heads, -1).transpose(1, 2)  # B H T K
     key, value = key_value.view(batch, -1, 2, heads, width // heads).permute(2, 0, 3, 1, 4)
     if pays_by_hand(query):
@@ -100,7 +99,8 @@ def attend_to_source(
         out = torch.bmm(weights.flatten(0, 1), value.flatten(0, 1)).view(query.shape)
     else:
         out = scaled_dot_product_attention(query, key, value, attn_mask=source.mask)
-    return _without_blind(out.transpose(1, 2).reshape(batch, length, width), source.blind)
+    out = out.transpose(1, 2).reshape(batch, length, width).to(dtype)
+    return _without_blind(out, source.blind)
 
 
 def pays_by_hand(x: Tensor) -> bool:
@@ -108,7 +108,7 @@ def pays_by_hand(x: Tensor) -> bool:
     return by_hand(x) and x.dtype == torch.bfloat16
 
 
-def rotate(x: Float[Tensor, "*N B H T K"], pattern: Pattern) -> Float[Tensor, "*N B H T K"]:
+def rotate(x: Float[Tensor, "B H T K"], pattern: Pattern) -> Float[Tensor, "B H T K"]:
     """Turn by position (Su et al. 2021), Llama's layout: dimension k pairs with k + K / 2."""
     left, right = x.chunk(2, dim=-1)
     cos, sin = pattern.cos, pattern.sin
@@ -168,7 +168,7 @@ class _Attention(Function):
         return gradients.permute(1, 3, 0, 2, 4).reshape(batch, length, -1), None, None
 
 
-def _rotate_in_place(x: Float[Tensor, "B H T K"], cos: Tensor, sin: Tensor) -> None:
+def _rotate_in_place(x: Float[Tensor, "*N B H T K"], cos: Tensor, sin: Tensor) -> None:
     left, right = x.chunk(2, dim=-1)
     turned = left * sin
     left.mul_(cos).addcmul_(right, sin, value=-1)

@@ -258,7 +258,7 @@ class Backbone(nn.Module):
         scores[targets.cpu()] = target_log_prob(states, self.embedding, view.target[targets]).cpu()
         return scores
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """What each wanted position of `view` predicts, unnormalised, on the model's device."""
         states = self.states(view.to(self.device), wanted=wanted.to(self.device))
@@ -267,14 +267,17 @@ class Backbone(nn.Module):
     @torch.inference_mode()
     def cache(self, view: View, *, capacity: int) -> Cache:
         """An empty cache for the rows of `view`; if it has a source, that has been read."""
+        # few queries against many keys: what is slow on a processor in bfloat16
+        dtype = torch.float32 if self.device.type == "cpu" else self.embedding.dtype
         source: Source | None = None
         crossing: list[Tensor] = []
         if view.source is not None:
             source_view = view.source.to(self.device)
             first = replace(view.columns(slice(1)).to(self.device), source=source_view)
-            source = Source.of(first, self.encode(source_view))  # all positions see the same
+            states = self.encode(source_view).to(dtype)
+            source = Source.of(first, states)  # all positions see the same
             crossing = [
-                layer.cross.key_value(source.states)
+                linear(source.states, layer.cross.key_value.weight.to(dtype))
                 for layer in cast(Iterable[Layer], self.layers)
                 if layer.cross is not None
             ]
@@ -282,7 +285,7 @@ class Backbone(nn.Module):
             self.config,
             num_rows=len(view.tokens),
             capacity=capacity,
-            dtype=self.embedding.dtype,
+            dtype=dtype,
             device=self.device,
             source=source,
             crossing=crossing,
@@ -308,7 +311,7 @@ class Backbone(nn.Module):
         first = cache.length == 0 and view.hint is not None
         x = embedding(view.tokens, self.embedding)
         sees = None if first else cache.sees(view)
-        pattern = Pattern.of(view, self.config, x.dtype, sees=sees)
+        pattern = Pattern.of(view, self.config, cache.dtype, sees=sees)
         cache.keep(view)
         last = len(self.layers) - 1
         for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):

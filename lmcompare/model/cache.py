@@ -48,6 +48,11 @@ class Cache:
         self._crossing = list(crossing)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of what is kept."""
+        return self._room.dtype
+
+    @property
     def layers(self) -> list[LayerCache]:
         """What each layer keeps, from the first."""
         return [

@@ -107,7 +107,7 @@ class _Page:
             )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def unmask(
     net: Writer,
     blanks: Blanks,

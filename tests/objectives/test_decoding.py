@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lmcompare.errors import Unsupported, UserError
+from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import (
     T5,
@@ -21,7 +21,7 @@ from lmcompare.objectives import (
     Prefix,
     Ul2,
 )
-from lmcompare.objectives.blanks import Blanks, Moment
+from lmcompare.objectives.blanks import Blanks
 from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
@@ -106,9 +106,7 @@ def likeliest(
                 visible=torch.ones_like(tries, dtype=torch.bool),
                 word=text.word[row : row + 1, :length].expand_as(tries),
             )
-            scores = objective.score(
-                net, many, vocab, asked.expand_as(tries), scoring=scoring
-            )
+            scores = objective.score(net, many, vocab, asked.expand_as(tries), scoring=scoring)
             tokens[0, place] = candidates[scores[:, place].argmax()]
         out[row, :length] = tokens[0]
     return out
