@@ -22,6 +22,28 @@ def training_flops(config: ModelConfig, vocab_size: int, view: View) -> int:
     return 3 * forward_flops(config, vocab_size, view)
 
 
+def decoding_flops(
+    config: ModelConfig, vocab_size: int, view: View, *, num_cached: int, num_source: int
+) -> int:
+    """Operations of a forward pass over `view` that is read after what a cache holds.
+
+    Args:
+        config: the model.
+        vocab_size: V.
+        view: what is new; its targets are the positions whose logits are wanted. A source that it
+            has is read too.
+        num_cached: positions of each row that are in the cache.
+        num_source: of a source that was read before: positions of each row.
+    """
+    slots = view.tokens.numel()
+    total = _multiplications(config, vocab_size, view)
+    total += 2 * config.depth * config.width * slots * num_cached
+    if view.source is None:
+        crossing = 2 * config.width * slots * (config.width + num_source)
+        total += config.depth * crossing if num_source else 0
+    return 2 * total
+
+
 def _multiplications(config: ModelConfig, vocab_size: int, view: View) -> int:
     square, slots = config.width * config.width, view.tokens.numel()
     total = _stack(config, config.depth, view)

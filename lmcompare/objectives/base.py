@@ -254,7 +254,10 @@ class Objective(BaseModel, ABC):
         method = self.which_filling(
             blanks.method, blanks.sampler, holes=blanks.kind, any_length=blanks.any_length
         )
-        return self.write(net, replace(blanks, method=method), vocab)
+        # nothing may come of what stands in a hole, and special tokens are no part of one
+        tokens = blanks.text.tokens.masked_fill(blanks.holes, int(vocab.regular[0]))
+        text = replace(blanks.text, tokens=tokens)
+        return self.write(net, replace(blanks, text=text, method=method), vocab)
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         """What `fill` returns, of holes that a filling of this objective can fill."""

@@ -49,6 +49,7 @@ WRITERS: list[tuple[Objective, str, str]] = [
 
 
 def blanks(text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings) -> Blanks:
+    text = replace(text, tokens=text.tokens.masked_fill(holes, 0))  # padding
     generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
     given = {"any_length": False, "limit": 5, **settings}
     return Blanks(text=text, holes=holes, sampler=sampler, generators=generators, **given)
@@ -93,11 +94,10 @@ def likeliest(
     out = text.tokens.clone()
     for row in range(len(holes)):
         length = int(text.visible[row].sum())
-        tokens = text.tokens[row : row + 1, :length].masked_fill(
-            holes[row : row + 1, :length], vocab.regular[0]
-        )
+        tokens = text.tokens[row : row + 1, :length].clone()
         asked = holes[row : row + 1, :length]
         candidates = vocab.regular
+        tokens[asked] = vocab.regular[0]
         for place in asked[0].nonzero()[:, 0].tolist():
             tries = tokens.repeat(len(candidates), 1)
             tries[:, place] = candidates

@@ -1,0 +1,163 @@
+"""Text written by a run's model: what stands behind a prompt, or in its holes.
+
+Each sample has random numbers of its own, a function of the seed, of its prompt's number and of its
+own alone, so that it is the same text whatever it is written beside.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from time import perf_counter
+
+from lmcompare.data import Tokenizer
+from lmcompare.heldout import Subject
+from lmcompare.meter import Cost, Meter
+from lmcompare.objectives.blanks import Blanks, Moment, Written
+from lmcompare.prompts import Asked, Row, batches, blanks_of, rows_of
+from lmcompare.sampling import NOTHING
+from lmcompare.vocab import Vocab
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A text that was written.
+
+    Attributes:
+        prompt: which one, from 0.
+        number: which of its samples, from 0.
+        text: all of it.
+        written: what was written, hole by hole.
+        num_tokens: how many were written.
+        tokens: ids of all of it; written ones are those where `is_written`.
+        is_written: which ones were.
+    """
+
+    prompt: int
+    number: int
+    text: str
+    written: tuple[str, ...]
+    num_tokens: int
+    tokens: tuple[int, ...]
+    is_written: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Texts that are written together, as they were before: for those who watch.
+
+    Attributes:
+        samples: prompt and number of each.
+        tokens: of each text, with the mask in its holes.
+        holes: which tokens are to be written.
+        any_length: whether a hole is one token here, and any number of them later.
+    """
+
+    samples: list[tuple[int, int]]
+    tokens: list[list[int]]
+    holes: list[list[bool]]
+    any_length: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What was written, in the order of prompts and samples, and what it took."""
+
+    samples: list[Sample]
+    cost: Cost
+    seconds: float
+
+
+def generate(
+    subject: Subject,
+    asked: Asked,
+    *,
+    watch: Callable[[Page], Callable[[Moment], None]] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Generated:
+    """Write what is asked for.
+
+    Args:
+        subject: the model.
+        asked: for what.
+        watch: given each batch of texts before they are written, who is told of its moments.
+        warn: told of prompts that are too long and were cut on their left.
+
+    Raises:
+        UserError: an empty or unreadable prompt, or one too long; settings that do not fit.
+        Unsupported: the objective cannot write there, or not so.
+    """
+    rows = [*rows_of(subject, asked, warn)]
+    net, vocab = Meter(subject.net), subject.tokenizer.vocab
+    start, samples = perf_counter(), []
+    for batch in batches(rows, asked.rows):
+        blanks = blanks_of(batch, asked, vocab)
+        if watch is not None:
+            blanks = replace(blanks, watch=watch(_page(batch, blanks, vocab)))
+        written = subject.objective.fill(net, blanks, vocab)
+        samples += [
+            _sample(row, written, number, subject.tokenizer, asked)
+            for number, row in enumerate(batch)
+        ]
+    seconds = perf_counter() - start
+    samples.sort(key=lambda sample: (sample.prompt, sample.number))
+    return Generated(samples=samples, cost=net.cost, seconds=seconds)
+
+
+def _page(batch: list[Row], blanks: Blanks, vocab: Vocab) -> Page:
+    masked = blanks.text.tokens.masked_fill(blanks.holes, vocab.roles.get("mask", vocab.pad))
+    return Page(
+        samples=[(row.prompt, row.number) for row in batch],
+        tokens=[masked[number, : len(row.tokens)].tolist() for number, row in enumerate(batch)],
+        holes=[row.holes for row in batch],
+        any_length=blanks.any_length,
+    )
+
+
+def _sample(row: Row, written: Written, number: int, tokenizer: Tokenizer, asked: Asked) -> Sample:
+    at: dict[int, list[int]] = {}
+    pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)
+    for place, token in sorted((pair for pair in pairs if pair[0] != NOTHING), key=itemgetter(0)):
+        at.setdefault(place, []).append(token)
+    tokens: list[int] = []
+    is_written: list[bool] = []
+    runs: list[list[int]] = []
+    for place, (token, replaced) in enumerate(
+        zip(row.tokens, written.holes[number].tolist(), strict=False)
+    ):
+        if place == 0:
+            continue
+        if not replaced:
+            tokens.append(token)
+            is_written.append(False)
+            continue
+        if not written.holes[number, place - 1]:
+            runs.append([])
+        runs[-1] += at.get(place, [])
+        tokens += at.get(place, [])
+        is_written += [True] * len(at.get(place, []))
+    if row.kind[0] == "end" and asked.stop:
+        kept = _up_to_stop(runs[0], tokenizer, asked.stop)
+        tokens = tokens[: len(tokens) - len(runs[0]) + len(kept)]
+        is_written, runs = is_written[: len(tokens)], [kept]
+    return Sample(
+        prompt=row.prompt,
+        number=row.number,
+        text=tokenizer.decode(tokens),
+        written=tuple(tokenizer.decode(run) for run in runs),
+        num_tokens=sum(map(len, runs)),
+        tokens=tuple(tokens),
+        is_written=tuple(is_written),
+    )
+
+
+def _up_to_stop(tokens: list[int], tokenizer: Tokenizer, stop: Sequence[str]) -> list[int]:
+    """The tokens before the first one with which some text to stop at is complete, or begins."""
+    for end in range(1, len(tokens) + 1):
+        text = tokenizer.decode(tokens[:end])
+        found = [text.index(each) for each in stop if each in text]
+        if found:
+            kept = end
+            while kept and len(tokenizer.decode(tokens[:kept])) > min(found):
+                kept -= 1
+            return tokens[:kept]
+    return tokens

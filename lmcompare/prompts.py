@@ -1,0 +1,196 @@
+"""Prompts: what is asked for, and the texts with holes that it makes.
+
+A prompt is cut at `___`, which stands for a hole; a prompt without one is gone on with. A space
+before a hole belongs to what is written there, as tokenizers have it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from lmcompare import rng
+from lmcompare.data import Tokenizer
+from lmcompare.errors import UserError
+from lmcompare.heldout import Subject
+from lmcompare.objectives.blanks import Blanks, Holes
+from lmcompare.sampling import Sampler
+from lmcompare.view import Text
+from lmcompare.vocab import Vocab
+
+HOLE = "___"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be written, and how.
+
+    Attributes:
+        prompts: texts, each with holes, or to be gone on with.
+        sampler: how tokens are chosen.
+        num: samples of each prompt.
+        max_new_tokens: tokens behind a prompt; of any length, tokens of a hole at most.
+        hole_tokens: tokens of each hole of a prompt; None leaves it to the model.
+        any_length: leave it to the model too where a text that is gone on with ends.
+        method: one of the objective's ways to write; by default the first that can.
+        seed: of all samples.
+        stop: a text that is gone on with ends before the first of these.
+        rows: samples that are written together; changes no text.
+    """
+
+    prompts: tuple[str, ...]
+    sampler: Sampler = field(default_factory=Sampler)
+    num: int = 1
+    max_new_tokens: int = 64
+    hole_tokens: int | None = None
+    any_length: bool = False
+    method: str | None = None
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    rows: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A text with holes that is to be written once."""
+
+    prompt: int
+    number: int
+    tokens: list[int]
+    holes: list[bool]
+    kind: tuple[Holes, bool]  # which holes, and whether they are of any length
+
+
+def rows_of(subject: Subject, asked: Asked, warn: Callable[[str], None]) -> Iterator[Row]:
+    """Every sample of every prompt."""
+    _require(asked)
+    for prompt, text in enumerate(asked.prompts):
+        holed = HOLE in text
+        any_length = asked.hole_tokens is None if holed else asked.any_length
+        pieces = [_encode(piece, subject.tokenizer) for piece in re.split(f"[ \t]?{HOLE}", text)]
+        size = (asked.hole_tokens or 1) if holed else 1 if any_length else asked.max_new_tokens
+        if not holed:
+            pieces.append([])
+        _fit(pieces, size, subject, asked, warn, prompt=prompt, any_length=any_length)
+        tokens, holes = [subject.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
+        for piece in pieces[1:]:
+            tokens += [subject.tokenizer.vocab.pad] * size + piece
+            holes += [True] * size + [False] * len(piece)
+        inner: Holes = "any" if len(pieces) > 2 else "one" if pieces[1] else "end"
+        subject.objective.which_filling(
+            asked.method, asked.sampler, holes=inner, any_length=any_length
+        )
+        for number in range(asked.num):
+            yield Row(
+                prompt=prompt,
+                number=number,
+                tokens=tokens,
+                holes=holes,
+                kind=(inner, any_length),
+            )
+
+
+def _require(asked: Asked) -> None:
+    for name, value in (
+        ("samples", asked.num),
+        ("new tokens", asked.max_new_tokens),
+        ("tokens of a hole", 1 if asked.hole_tokens is None else asked.hole_tokens),
+    ):
+        if value < 1:
+            raise UserError(f"{value} {name} leave nothing to write: ask for 1 or more")
+    if "" in asked.stop:
+        raise UserError("an empty text to stop at is everywhere: leave it out")
+
+
+def _encode(piece: str, tokenizer: Tokenizer) -> list[int]:
+    """Ids of a piece of a prompt.
+
+    Raises:
+        UserError: the tokenizer lacks some of its characters.
+    """
+    ids: list[int] = tokenizer.encode([piece])[0].ids.tolist() if piece else []
+    if tokenizer.vocab.roles.get("unk") in ids:
+        unknown = [
+            c
+            for c in dict.fromkeys(piece)
+            if tokenizer.vocab.roles["unk"] in _encoded(c, tokenizer)
+        ]
+        raise UserError(
+            f"the tokenizer knows no {' '.join(map(repr, unknown)) or 'word'} of the prompt "
+            f"{piece!r}: write it in another way"
+        )
+    return ids
+
+
+def _encoded(text: str, tokenizer: Tokenizer) -> list[int]:
+    ids: list[int] = tokenizer.encode([text])[0].ids.tolist()
+    return ids
+
+
+def _fit(
+    pieces: list[list[int]],
+    size: int,
+    subject: Subject,
+    asked: Asked,
+    warn: Callable[[str], None],
+    *,
+    prompt: int,
+    any_length: bool,
+) -> None:
+    """Cut a prompt that is gone on with on its left, so that all fits into what was trained on.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    length = subject.record.config.batch.length
+    num_holes = len(pieces) - 1
+    new = num_holes * (asked.max_new_tokens if any_length else size)
+    room = length - 1 - new
+    if room < 0:
+        raise UserError(
+            f"{new} new tokens do not fit into the rows of {length} that the model was trained on, "
+            "start token included: ask for fewer (--max-new-tokens, --hole-tokens)"
+        )
+    spare = sum(map(len, pieces)) - room
+    if spare <= 0:
+        return
+    if num_holes > 1 or pieces[1]:
+        raise UserError(
+            f"prompt {prompt} has {sum(map(len, pieces))} tokens, and with {new} new ones does not "
+            f"fit into the rows of {length} that the model was trained on: shorten it"
+        )
+    warn(
+        f"prompt {prompt} is {spare} tokens too long for rows of {length} with {new} new ones: its "
+        "beginning is left out"
+    )
+    pieces[0] = pieces[0][spare:]
+
+
+def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
+    """Rows of one kind together."""
+    for kind in dict.fromkeys(row.kind for row in rows):
+        alike = [row for row in rows if row.kind == kind]
+        yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
+
+def blanks_of(batch: list[Row], asked: Asked, vocab: Vocab) -> Blanks:
+    """Rows of one kind as an objective takes them."""
+    width = max(len(row.tokens) for row in batch)
+    lengths = torch.tensor([len(row.tokens) for row in batch])
+    visible = torch.arange(width) < lengths[:, None]
+    tokens, holes = torch.full(visible.shape, vocab.pad), torch.zeros_like(visible)
+    for number, row in enumerate(batch):
+        tokens[number, : len(row.tokens)] = torch.tensor(row.tokens)
+        holes[number, : len(row.tokens)] = torch.tensor(row.holes)
+    return Blanks(
+        text=Text(tokens=tokens, visible=visible, word=torch.arange(width).expand(visible.shape)),
+        holes=holes,
+        any_length=batch[0].kind[1],
+        limit=asked.max_new_tokens,
+        method=asked.method,
+        sampler=asked.sampler,
+        generators=tuple(
+            rng.generator("sample", asked.seed, row.prompt, row.number) for row in batch
+        ),
+    )
