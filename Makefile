@@ -38,6 +38,7 @@ check: $(VENV)/dev  ## format, lint, types, layers, spelling
 
 bench: $(VENV)/bench  ## training speed beside transformers, in one process
 	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/decode_speed.py
 
 clean:
 	rm -rf $(VENV) build dist

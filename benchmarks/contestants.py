@@ -6,13 +6,13 @@ within the step.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
+
+from turns import Step
 
 ROWS, LENGTH, VOCAB = 16, 256, 8192
 WIDTH, LAYERS, HEADS, FFN = 256, 6, 4, 704
 SETTINGS = ("float32", "autocast", "bfloat16")
-Step = Callable[[], dict[str, float]]
 
 
 def vocabulary() -> Any:
@@ -175,14 +175,16 @@ def peer_inputs(name: str) -> dict[str, Any]:
     return {"input_ids": text.tokens, "labels": text.tokens}
 
 
-def peer_shape(name: str) -> dict[str, Any]:
+def peer_shape(
+    name: str, *, layers: int = LAYERS, width: int = WIDTH, heads: int = HEADS, ffn: int = FFN
+) -> dict[str, Any]:
     """Our shape in the words of each configuration; parameters agree within 3%."""
     shape: dict[str, Any] = {
         "vocab_size": VOCAB,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": FFN,
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": ffn,
         "max_position_embeddings": LENGTH,
         "attn_implementation": "sdpa",
         "pad_token_id": 0,
@@ -191,9 +193,9 @@ def peer_shape(name: str) -> dict[str, Any]:
     if name == "GPT2LMHeadModel":
         return {
             "vocab_size": VOCAB,
-            "n_embd": WIDTH,
-            "n_layer": LAYERS,
-            "n_head": HEADS,
+            "n_embd": width,
+            "n_layer": layers,
+            "n_head": heads,
             "n_positions": LENGTH,
             "n_inner": 1064,  # no gate: as many parameters in two matrices as ours in three
             "resid_pdrop": 0.0,
@@ -207,23 +209,23 @@ def peer_shape(name: str) -> dict[str, Any]:
     if name == "XLNetLMHeadModel":
         return {
             "vocab_size": VOCAB,
-            "d_model": WIDTH,
-            "n_layer": LAYERS,
-            "n_head": HEADS,
+            "d_model": width,
+            "n_layer": layers,
+            "n_head": heads,
             # two matrices where we have three, and a fifth square one for relative positions
-            "d_inner": (3 * FFN - WIDTH) // 2,
+            "d_inner": (3 * ffn - width) // 2,
             "dropout": 0.0,
             "use_mems_train": False,
         }
     if name == "T5ForConditionalGeneration":
         return {
             "vocab_size": VOCAB,
-            "d_model": WIDTH,
-            "d_kv": WIDTH // HEADS,
-            "num_heads": HEADS,
-            "d_ff": 3 * FFN // 2,
-            "num_layers": LAYERS // 2,
-            "num_decoder_layers": LAYERS // 2,
+            "d_model": width,
+            "d_kv": width // heads,
+            "num_heads": heads,
+            "d_ff": 3 * ffn // 2,
+            "num_layers": layers // 2,
+            "num_decoder_layers": layers // 2,
             "dropout_rate": 0.0,
             "decoder_start_token_id": 0,
             "use_cache": False,
@@ -231,13 +233,13 @@ def peer_shape(name: str) -> dict[str, Any]:
     if name == "BartForConditionalGeneration":
         return {
             "vocab_size": VOCAB,
-            "d_model": WIDTH,
-            "encoder_layers": LAYERS // 2,
-            "decoder_layers": LAYERS // 2,
-            "encoder_attention_heads": HEADS,
-            "decoder_attention_heads": HEADS,
-            "encoder_ffn_dim": 3 * FFN // 2,
-            "decoder_ffn_dim": 3 * FFN // 2,
+            "d_model": width,
+            "encoder_layers": layers // 2,
+            "decoder_layers": layers // 2,
+            "encoder_attention_heads": heads,
+            "decoder_attention_heads": heads,
+            "encoder_ffn_dim": 3 * ffn // 2,
+            "decoder_ffn_dim": 3 * ffn // 2,
             "max_position_embeddings": LENGTH + 8,
             "dropout": 0.0,
             "attention_dropout": 0.0,
@@ -250,7 +252,7 @@ def peer_shape(name: str) -> dict[str, Any]:
     if name == "ModernBertForMaskedLM":
         ends = {"bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
         return {**shape, **ends, "sparse_prediction": True}
-    return {**shape, "num_key_value_heads": HEADS, "tie_word_embeddings": True, "use_cache": False}
+    return {**shape, "num_key_value_heads": heads, "tie_word_embeddings": True, "use_cache": False}
 
 
 def matmul() -> tuple[Step, int]:

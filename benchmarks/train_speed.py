@@ -14,16 +14,10 @@ that it uses, its operations and seconds for the same text, and what corruption 
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
-import warnings
-from dataclasses import dataclass, field
 
 from contestants import LAYERS, LENGTH, ROWS, SETTINGS, VOCAB, WIDTH, matmul, ours, peer
+from turns import Contestant, fastest, median_ratio, serve, take_turns
 
 from lmcompare.objectives import OBJECTIVES
 
@@ -36,105 +30,20 @@ PAIRS = {  # ours, and what it is measured against, with the ratio to reach
 }
 
 
-def work(name: str, setting: str) -> None:
-    """A contestant's process: a step for every line of standard input, and its seconds."""
-    import resource
-
-    import torch
-
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    if name == "matmul":
-        step, num_parameters = matmul()
-    else:
-        step, num_parameters = (ours if name in OBJECTIVES else peer)(name, setting)
-    step()
-    step()
-    print(json.dumps({"parameters": num_parameters}), flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        facts = step()
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "megabytes": peak, **facts}), flush=True)
+def contestant(name: str, setting: str) -> Contestant:
+    return Contestant(__file__, name, setting)
 
 
-@dataclass
-class Contestant:
-    """A process that takes a step when told to."""
-
-    name: str
-    setting: str = ""
-    steps: list[dict[str, float]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        command = [sys.executable, __file__, "--work", self.name, self.setting]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.facts = json.loads(self._answer() or "null")
-
-    def step(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("step\n")
-        self.process.stdin.flush()
-        self.steps.append(json.loads(self._answer()))
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    @property
-    def seconds(self) -> list[float]:
-        return [step["seconds"] for step in self.steps]
-
-    @property
-    def tokens_per_second(self) -> float:
-        return ROWS * LENGTH / statistics.median(self.seconds)
-
-    @property
-    def rates(self) -> list[float]:
-        """Operations a second, step by step."""
-        return [step["flops"] / step["seconds"] for step in self.steps]
-
-    def faster_than(self, other: "Contestant") -> float:
-        return median_ratio(other.seconds, self.seconds)
-
-
-def median_ratio(left: list[float], right: list[float]) -> float:
-    """Of figures of the same rounds."""
-    return statistics.median(a / b for a, b in zip(left, right, strict=True))
-
-
-def take_turns(contestants: list[Contestant], rounds: int) -> None:
-    for _ in range(rounds):
-        for contestant in contestants:
-            contestant.step()
-
-
-def fastest(name: str, *, rounds: int, compiled: bool) -> Contestant:
-    """The peer in its fastest setting, its timings forgotten."""
+def fastest_of(name: str, *, rounds: int, compiled: bool) -> Contestant:
+    """The peer in its fastest setting."""
     settings = [*SETTINGS, *(f"{setting}+compile" for setting in SETTINGS if compiled)]
-    tried = [contestant for setting in settings if (contestant := Contestant(name, setting)).facts]
-    take_turns(tried, rounds)
-    for contestant in tried:
-        speed = f"{contestant.tokens_per_second:8,.0f} tokens/s"
-        print(f"  {name:24} {contestant.setting:20} {speed}", file=sys.stderr, flush=True)
-    winner = max(tried, key=lambda contestant: contestant.tokens_per_second)
-    for contestant in tried:
-        if contestant is not winner:
-            contestant.close()
-    winner.steps.clear()
-    return winner
+    tried = (contestant(name, setting) for setting in settings)
+    return fastest(tried, rounds=rounds, work=ROWS * LENGTH, unit="tokens")
+
+
+def speed(one: Contestant) -> float:
+    """Tokens a second."""
+    return ROWS * LENGTH / one.typical
 
 
 def main() -> None:
@@ -149,9 +58,11 @@ def main() -> None:
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        work(*arguments.work)
+        name, setting = arguments.work
+        make = ours if name in OBJECTIVES else peer
+        serve(matmul if name == "matmul" else lambda: make(name, setting))
         return
-    rate = Contestant("matmul")
+    rate = contestant("matmul", "")
     if "peers" in arguments.parts:
         against_peers(rate, arguments)
     if "objectives" in arguments.parts:
@@ -167,23 +78,23 @@ def against_peers(rate: Contestant, arguments: argparse.Namespace) -> None:
     )
     for objective in arguments.only:
         for name, wanted in PAIRS[objective].items():
-            other = fastest(name, rounds=arguments.trial_rounds, compiled=arguments.compile)
-            helped = Contestant(name, f"{other.setting}+allocator")
-            mine = Contestant(objective, "bfloat16")
+            other = fastest_of(name, rounds=arguments.trial_rounds, compiled=arguments.compile)
+            helped = contestant(name, f"{other.setting}+allocator")
+            mine = contestant(objective, "bfloat16")
             rate.steps.clear()
             take_turns([mine, other, helped, rate], arguments.rounds)
             size = other.facts["parameters"] / mine.facts["parameters"]
             print(
-                f"{objective:5} {mine.tokens_per_second:9,.0f} "
+                f"{objective:5} {speed(mine):9,.0f} "
                 f"{median_ratio(mine.rates, rate.rates):10.0%} "
-                f"{mine.steps[-1]['megabytes']:6,.0f}   {name:28} {other.setting:10} "
-                f"{other.tokens_per_second:9,.0f} {other.steps[-1]['megabytes']:6,.0f} "
+                f"{mine.megabytes:6,.0f}   {name:28} {other.setting:10} "
+                f"{speed(other):9,.0f} {other.megabytes:6,.0f} "
                 f"{size:6.3f} {mine.faster_than(other):5.2f}x {wanted:8.1f}x "
                 f"{mine.faster_than(helped):10.2f}x",
                 flush=True,
             )
-            for contestant in (mine, other, helped):
-                contestant.close()
+            for each in (mine, other, helped):
+                each.close()
 
 
 def among_ours(rate: Contestant, arguments: argparse.Namespace) -> None:
@@ -192,16 +103,16 @@ def among_ours(rate: Contestant, arguments: argparse.Namespace) -> None:
         f"\n{'ours':8} {'tokens/s':>9} {'of matmul':>10} {'of clm':>7} {'FLOPs, clm 1':>13} "
         f"{'seconds, clm 1':>15} {'corruption':>11}"
     )
-    clm = Contestant("clm", "bfloat16")
+    clm = contestant("clm", "bfloat16")
     for name in OBJECTIVES:
-        mine = Contestant(name, "bfloat16")
+        mine = contestant(name, "bfloat16")
         rate.steps.clear()
         clm.steps.clear()
         take_turns([mine, clm, rate], arguments.rounds)
         corruption = statistics.median(step["corruption"] / step["seconds"] for step in mine.steps)
         flops = [[step["flops"] for step in each.steps] for each in (mine, clm)]
         print(
-            f"{name:8} {mine.tokens_per_second:9,.0f} {median_ratio(mine.rates, rate.rates):10.0%} "
+            f"{name:8} {speed(mine):9,.0f} {median_ratio(mine.rates, rate.rates):10.0%} "
             f"{median_ratio(mine.rates, clm.rates):7.2f} {median_ratio(*flops):13.2f} "
             f"{median_ratio(mine.seconds, clm.seconds):15.2f} {corruption:11.1%}",
             flush=True,

@@ -156,6 +156,8 @@ class View:
     @cached_property
     def num_keys(self) -> int:
         """Positions up to the last one that anybody may look at; those after it are no keys."""
+        if self.tokens.shape[1] == 1:
+            return 1
         seen = self.visible.any(0).nonzero()
         return int(seen.max()) + 1 if len(seen) else 1
 

@@ -8,7 +8,7 @@ and cross-attention may be added; both stacks read one embedding, as in T5 (Raff
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,7 +27,15 @@ from lmcompare.view import IGNORE, View
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
 
 
-class Norm(nn.Module):
+class Part(nn.Module):
+    """A part of a layer. Called directly: hooks are for layers, and cost more than a small part."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The part's `forward`."""
+        return self.forward(*inputs)
+
+
+class Norm(Part):
     """Root-mean-square normalisation with a gain (Zhang & Sennrich 2019)."""
 
     def __init__(self, width: int, *, epsilon: float):
@@ -39,7 +47,7 @@ class Norm(nn.Module):
         return rms_norm(x, self.weight, self.epsilon)
 
 
-class Matrix(nn.Module):
+class Matrix(Part):
     """A linear map without bias."""
 
     def __init__(self, width_in: int, width_out: int):
@@ -50,7 +58,7 @@ class Matrix(nn.Module):
         return linear(x, self.weight)
 
 
-class Attention(nn.Module):
+class Attention(Part):
     """Multi-head attention; queries, keys and values come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):
@@ -75,7 +83,7 @@ class Attention(nn.Module):
         return out
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(Part):
     """Multi-head attention to the source; keys and values come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):
@@ -99,7 +107,7 @@ class CrossAttention(nn.Module):
         return out
 
 
-class FeedForward(nn.Module):
+class FeedForward(Part):
     """SwiGLU (Shazeer 2020); gate and value come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):
@@ -308,10 +316,10 @@ class Backbone(nn.Module):
             ValueError: there is no room for them.
         """
         view = view.to(self.device)
-        first = cache.length == 0 and view.hint is not None
         x = embedding(view.tokens, self.embedding)
-        sees = None if first else cache.sees(view)
-        pattern = Pattern.of(view, self.config, cache.dtype, sees=sees)
+        known = cache.length
+        sees = None if known == 0 and view.hint is not None else cache.sees(view)
+        pattern = Pattern.of(view, self.config, cache.dtype, num_cached=known, sees=sees)
         cache.keep(view)
         last = len(self.layers) - 1
         for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):

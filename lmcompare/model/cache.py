@@ -45,23 +45,27 @@ class Cache:
         self.visible = torch.zeros(num_rows, capacity, dtype=torch.bool, device=device)
         shape = (config.depth, 2, num_rows, config.heads, capacity, config.head_width)
         self._room = torch.empty(shape, dtype=dtype, device=device)
-        self._crossing = list(crossing)
+        self.layers = [  # what each keeps, from the first
+            LayerCache(key_value=room, crossing=each)
+            for room, each in zip_longest(self._room, crossing)
+        ]
+        # what a position must reach to see all that is kept; None where some of it is hidden
+        self._open_from: Int[Tensor, " B"] | None = self.order.new_full((num_rows,), -1)
 
     @property
     def dtype(self) -> torch.dtype:
         """Of what is kept."""
         return self._room.dtype
 
-    @property
-    def layers(self) -> list[LayerCache]:
-        """What each layer keeps, from the first."""
-        return [
-            LayerCache(key_value=room, crossing=crossing)
-            for room, crossing in zip_longest(self._room, self._crossing)
-        ]
+    def sees(self, view: View) -> Bool[Tensor, "B T S"] | None:
+        """Whether each position of `view` may look at what is kept, and at the view's own keys.
 
-    def sees(self, view: View) -> Bool[Tensor, "B T S"]:
-        """Whether each position of `view` may look at what is kept, and at the view's own keys."""
+        None if there is one position, and it sees all.
+        """
+        if view.tokens.shape[1] == 1 and self._open_from is not None:
+            last = view.order[:, 0]
+            if bool(((last >= self._open_from) & view.visible[:, 0]).all()):
+                return None
         order = torch.cat([self.order[:, : self.length], view.order[:, : view.num_keys]], dim=1)
         visible = [self.visible[:, : self.length], view.visible[:, : view.num_keys]]
         return sees(view.order, order, torch.cat(visible, dim=1))
@@ -75,12 +79,18 @@ class Cache:
         stop = self.length + view.num_keys
         if stop > self.order.shape[1]:
             raise ValueError(f"a cache of {self.order.shape[1]} positions has no room for {stop}")
-        self.order[:, self.length : stop] = view.order[:, : view.num_keys]
-        self.visible[:, self.length : stop] = view.visible[:, : view.num_keys]
+        order, visible = view.order[:, : view.num_keys], view.visible[:, : view.num_keys]
+        self.order[:, self.length : stop] = order
+        self.visible[:, self.length : stop] = visible
         self.length = stop
+        if self._open_from is not None:
+            highest = order.amax(1).maximum(self._open_from)
+            self._open_from = highest if bool(visible.all()) else None
 
     def select(self, rows: Int[Tensor, " B"]) -> None:
         """Each row goes on from what another one had read; for beams, which share their source."""
         self.order = self.order[rows]
         self.visible = self.visible[rows]
+        if self._open_from is not None:
+            self._open_from = self._open_from[rows]
         self._room[..., : self.length, :] = self._room[:, :, rows, :, : self.length]

@@ -6,6 +6,7 @@ Positions at the end that nobody may look at are no keys.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,12 +36,13 @@ class Pattern:
         config: ModelConfig,
         dtype: torch.dtype,
         *,
+        num_cached: int = 0,
         sees: Bool[Tensor, "B T S"] | None = None,
     ) -> "Pattern":
         """The pattern of `view` for the device it is on.
 
-        With `sees` its keys come after others that a cache holds, and this says who sees whom of
-        all of them.
+        Its keys may come after others that a cache holds; then `sees` says who sees whom of all of
+        them, and None that everybody sees everything.
 
         Where the view has a second channel of positions, every second pair of dimensions turns by
         the sum of both, so that a text without spans is turned as ever. GLM (Du et al. 2022) adds
@@ -48,26 +50,25 @@ class Pattern:
         both channels say can be told apart linearly, while context keeps all frequencies.
         """
         half = config.head_width // 2
-        index = torch.arange(half, device=view.position.device)
         place = view.position[:, :, None]
         if view.within is not None:
-            place = place + view.within[:, :, None] * (index % 2)
-        if place.device.type == "cpu" and bool((place == place[:1]).all()):
+            place = place + view.within[:, :, None] * (torch.arange(half, device=place.device) % 2)
+        if place.device.type == "cpu" and len(place) > 1 and bool((place == place[:1]).all()):
             place = place[:1]  # all rows are numbered alike
-        angle = place[:, None] * config.rotary_base ** (-index.float() / half)
+        angle = place[:, None] * _frequencies(half, config.rotary_base, place.device)
         mask = blind = blocks = None
         if sees is not None:
             mask, blind = _mask(sees, dtype)
-        elif view.hint is None and view.tokens.device.type == "cuda":
+        elif num_cached == 0 and view.hint is None and view.tokens.device.type == "cuda":
             blocks = _block_mask(view)
-        elif view.hint is None:
+        elif num_cached == 0 and view.hint is None:
             mask, blind = _mask(view.sees()[:, :, : view.num_keys], dtype)
         return Pattern(
             cos=angle.cos().to(dtype),
             sin=angle.sin().to(dtype),
             num_keys=view.num_keys,
-            num_cached=0 if sees is None else sees.shape[2] - view.num_keys,
-            causal=sees is None and view.hint == "causal",
+            num_cached=num_cached,
+            causal=num_cached == 0 and sees is None and view.hint == "causal",
             mask=mask,
             blind=blind,
             blocks=blocks,
@@ -91,6 +92,12 @@ class Source:
         if view.source.hint != "full":  # if it is, there is no need to look, and wait for a GPU
             mask, blind = _mask(view.sees_source()[:, :, :num_keys], states.dtype)
         return Source(states=states[:, :num_keys], mask=mask, blind=blind)
+
+
+@cache
+def _frequencies(half: int, base: float, device: torch.device) -> Float[Tensor, " K2"]:
+    with torch.inference_mode(mode=False):  # what is kept must do for training too
+        return base ** (-torch.arange(half, device=device).float() / half)
 
 
 def _mask(

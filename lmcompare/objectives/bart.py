@@ -17,10 +17,11 @@ from torch import Tensor
 from lmcompare.errors import UserError
 from lmcompare.objectives.base import LONGER, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.decoding import ANYWHERE, follow
 from lmcompare.objectives.layout import Strip, at_places, pack, with_masks
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
+from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import runs, scattered
 from lmcompare.objectives.t5 import GIVEN_SOURCE, aligned

@@ -18,11 +18,12 @@ from torch import Tensor
 from lmcompare.errors import Unsupported
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, Script, continue_text, follow
+from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, continue_text, follow
 from lmcompare.objectives.layout import at_places, pack
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next
+from lmcompare.objectives.script import Script
 from lmcompare.objectives.spans import runs
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from lmcompare.objectives.base import Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.decoding import ANYWHERE, follow
 from lmcompare.objectives.layout import at_places, beside, with_masks
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over
+from lmcompare.objectives.script import Script
 from lmcompare.objectives.spans import Spans, runs, scattered
 from lmcompare.objectives.t5 import GIVEN_SOURCE, require_spans
 from lmcompare.view import IGNORE, Text, View

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.errors import UserError
+from lmcompare.objectives.along import ALONG, write_along
 from lmcompare.objectives.base import EVERY, LONGER, Native, Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ALONG, write_along
 from lmcompare.objectives.layout import at_places, pack
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over

@@ -16,10 +16,11 @@ from torch import Tensor
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives.base import EVERY, LONGER, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, Script, follow
+from lmcompare.objectives.decoding import ANYWHERE, follow
 from lmcompare.objectives.layout import at_places, with_sentinels, write
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE
+from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
 from lmcompare.view import Text, View

@@ -1,0 +1,156 @@
+"""What is read first and what comes then, token by token: some given, others to be written."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from lmcompare.objectives.blanks import Blanks
+from lmcompare.objectives.noise import NOWHERE
+from lmcompare.view import View
+
+# in `Script.then`: one token is written here; any number of them are; nothing follows
+WRITE, FREE, STOP = -1, -2, -3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What each row reads, and what comes then.
+
+    Attributes:
+        start: is read at once.
+        last: of each row, the column of `start` that predicts what comes then.
+        then: ids that are given, WRITE, FREE; at last STOP.
+        place: of each entry of `then`, the place in the text of what is written there.
+        position: of each entry of `then`, where it stands.
+        ends: ids that end what FREE stands for.
+    """
+
+    start: View
+    last: Int[Tensor, " B"]
+    then: Int[Tensor, "B S"]
+    place: Int[Tensor, "B S"]
+    position: Int[Tensor, "B S"]
+    ends: tuple[int, ...]
+
+    @staticmethod
+    def of(
+        view: View, place: Int[Tensor, "B S"], blanks: Blanks, *, ends: tuple[int, ...] = ()
+    ) -> "Script":
+        """The script that fills the holes of a text.
+
+        Args:
+            view: the text as it is written, whatever stands in its holes.
+            place: of each column, the place in the text of the token that it predicts, or NOWHERE;
+                that token stands in the next column.
+            blanks: the holes.
+            ends: ids that end a hole of any length.
+        """
+        row = torch.arange(len(place))[:, None]
+        writes = (place != NOWHERE) & blanks.holes[row, place.clamp(min=0)]
+        width = place.shape[1]
+        columns = torch.arange(width).expand_as(place)
+        first = columns.where(writes, width).amin(1).clamp(max=width - 1)
+        last = columns.where(writes, -1).amax(1)
+        start = view.columns(slice(int(first.max()) + 1))
+        shown = columns[:, : start.tokens.shape[1]] <= first[:, None]
+        following = torch.cat([view.tokens[:, 1:], view.tokens[:, -1:]], dim=1)
+        then = following.where(~writes, WRITE).where(columns <= last[:, None], STOP)
+        kept = columns >= first[:, None]
+        if blanks.any_length:
+            then = then.where(~writes, FREE)
+            kept[:, 1:] &= ~(writes[:, 1:] & writes[:, :-1])  # a run of tokens is one hole
+        # what comes after the first column that writes, packed to the left; at last STOP
+        index = columns.masked_fill(~kept, width).sort(1).values
+        size = int(kept.sum(1).max())
+        index = index[:, :size].clamp(max=width - 1)
+        used = torch.arange(size) < kept.sum(1, keepdim=True)
+        stop = torch.full_like(then[:, :1], STOP)
+        stands = view.position[:, 1:]
+        stands = torch.cat([stands, stands[:, -1:] + 1], dim=1)
+        return Script(
+            start=replace(start, visible=start.visible & shown),
+            last=first,
+            then=torch.cat([then.gather(1, index).where(used, STOP), stop], dim=1),
+            place=torch.cat([place.gather(1, index), stop], dim=1),
+            position=torch.cat([stands.gather(1, index), stop], dim=1),
+            ends=ends,
+        )
+
+    def num_steps(self, limit: int) -> int:
+        """Passes at most, if what is FREE has at most `limit` tokens."""
+        each = (self.then >= WRITE).long() + (self.then == FREE).long() * limit
+        return int(each.sum(1).max())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What comes next in each row."""
+
+    token: Int[Tensor, " B"]
+    writes: Bool[Tensor, " B"]  # whether it is written, and not given
+    place: Int[Tensor, " B"]  # in the text
+    position: Int[Tensor, " B"]
+
+
+class Cursor:
+    """Where each row stands in its script."""
+
+    def __init__(
+        self, script: Script, groups: Int[Tensor, " B"], is_end: Bool[Tensor, " V"], limit: int
+    ):
+        device = groups.device
+        self.then, self.place, self.position = (
+            each.to(device)[groups] for each in (script.then, script.place, script.position)
+        )
+        self.is_end, self.limit, self.step = is_end, limit, 0
+        self.any_length = bool((script.then == FREE).any())
+        self.rows = torch.arange(len(groups), device=device)
+        self.pointer = torch.zeros_like(self.rows)
+        self.count = torch.zeros_like(self.rows)  # tokens written of what is FREE here
+
+    def writes(self) -> Bool[Tensor, " B"]:
+        """Whether a token is to be chosen."""
+        entry = self.then[self.rows, self.pointer]
+        return (entry == WRITE) | (entry == FREE)
+
+    def over(self) -> bool:
+        """Whether nothing follows in any row."""
+        if not self.any_length:
+            return self.step + 1 == self.then.shape[1]
+        return bool((self.then[self.rows, self.pointer] == STOP).all())
+
+    def move(self, chosen: Int[Tensor, " B"]) -> Turn:
+        """Take what was chosen where it is to be written, and go on."""
+        self.step += 1
+        if not self.any_length:  # every entry is one token
+            entry = self.then[:, self.step - 1]
+            self.pointer = self.pointer + 1
+            writes = entry == WRITE
+            return Turn(
+                token=torch.where(writes, chosen, entry.clamp(min=0)),
+                writes=writes,
+                place=self.place[:, self.step - 1],
+                position=self.position[:, self.step - 1],
+            )
+        ended = (self.then[self.rows, self.pointer] == FREE) & self.is_end[chosen]
+        self.pointer = self.pointer + ended
+        here = (self.rows, self.pointer)
+        entry = self.then[here]
+        writes = (entry == WRITE) | (entry == FREE)
+        turn = Turn(
+            token=torch.where(writes, chosen, entry.clamp(min=0)),
+            writes=writes,
+            place=self.place[here],
+            position=self.position[here],
+        )
+        self.count = torch.where(entry == FREE, self.count + 1, 0)
+        full = self.count == self.limit
+        self.count = self.count.where(~full, 0)
+        self.pointer = self.pointer + ((entry >= 0) | (entry == WRITE) | full)
+        return turn
+
+    def select(self, rows: Int[Tensor, " B"]) -> None:
+        """Each row goes on from where another one of its text stands."""
+        self.pointer, self.count = self.pointer[rows], self.count[rows]
