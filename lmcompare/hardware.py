@@ -98,7 +98,7 @@ def keep_compiled_products() -> None:
     It keeps 1,024 of them, and objectives whose lengths vary from step to step have more: each
     would be compiled again and again. To be called before the first product of the process.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 
 
 def keep_freed_memory() -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding, linear, pad
 
 from lmcompare import rng
 from lmcompare.model.attention import attend, attend_to_source, attend_with_cache
@@ -25,6 +25,7 @@ from lmcompare.model.pattern import Pattern, Source
 from lmcompare.view import IGNORE, View
 
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
+ROUND_NUMBER = 32  # of targets
 
 
 class Part(nn.Module):
@@ -71,7 +72,7 @@ class Attention(Part):
         self,
         x: Float[Tensor, "B T D"],
         pattern: Pattern,
-        wanted: Bool[Tensor, "B T"] | None,
+        wanted: Int[Tensor, " N"] | None,
         cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
         query_key_value = self.query_key_value(x)
@@ -97,7 +98,7 @@ class CrossAttention(Part):
         self,
         x: Float[Tensor, "B T D"],
         source: Source,
-        wanted: Bool[Tensor, "B T"] | None,
+        wanted: Int[Tensor, " N"] | None,
         cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
         known = None if cache is None else cache.crossing
@@ -124,7 +125,7 @@ class Layer(nn.Module):
     """Attention, then feed-forward, each normalised before and added to what came in.
 
     A layer that `crosses` attends to the source between the two. Attention needs all positions;
-    what follows the last one is done for the `wanted` ones only, N in a row.
+    what follows the last one is done for the `wanted` ones only, counted over all rows.
     """
 
     def __init__(self, config: ModelConfig, *, crosses: bool):
@@ -141,7 +142,7 @@ class Layer(nn.Module):
         x: Float[Tensor, "B T D"],
         pattern: Pattern,
         source: Source | None = None,
-        wanted: Bool[Tensor, "B T"] | None = None,
+        wanted: Int[Tensor, " N"] | None = None,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "*N D"]:
         if self.cross is None or self.cross_norm is None or source is None:
@@ -153,11 +154,14 @@ class Layer(nn.Module):
         return x
 
 
-def _only(x: Float[Tensor, "B T D"], wanted: Bool[Tensor, "B T"] | None) -> Float[Tensor, "*N D"]:
+def _only(x: Float[Tensor, "B T D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
     """The wanted positions, N D; all of them, B T D, where none are named."""
-    if wanted is None:
-        return x
-    return x.flatten(0, 1).index_select(0, wanted.flatten().nonzero().squeeze(1))
+    return x if wanted is None else x.flatten(0, 1).index_select(0, wanted)
+
+
+def _numbers(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
+    """Of the chosen positions, counted over all rows."""
+    return chosen.flatten().nonzero()[:, 0]
 
 
 class Backbone(nn.Module):
@@ -225,6 +229,9 @@ class Backbone(nn.Module):
         Raises:
             ValueError: the view has a source and this model no encoder, or the other way round.
         """
+        return self._states(view, None if wanted is None else _numbers(wanted))
+
+    def _states(self, view: View, wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
         source = None
         if view.source is not None:
             source = Source.of(view, self.encode(view.source))
@@ -243,12 +250,17 @@ class Backbone(nn.Module):
 
     def forward(self, view: View) -> Float[Tensor, ""]:
         """The loss: cross-entropy at the targets in nats, times their weights, summed."""
-        targets = view.target != IGNORE
+        targets = _numbers(view.target != IGNORE)
+        # Filled up to a round number by positions without weight: a processor compiles each product
+        # anew for every number of rows, and keeps it.
+        filled = pad(targets, (0, -len(targets) % ROUND_NUMBER))
+        weight = view.weight.flatten()[filled]
+        weight[len(targets) :] = 0
         return weighted_cross_entropy(
-            self.states(view, wanted=targets),
+            self._states(view, filled),
             self.embedding,
-            view.target[targets],
-            view.weight[targets],
+            view.target.flatten()[filled].clamp(min=0),
+            weight,
         )
 
     @property
@@ -322,6 +334,7 @@ class Backbone(nn.Module):
         pattern = Pattern.of(view, self.config, cache.dtype, num_cached=known, sees=sees)
         cache.keep(view)
         last = len(self.layers) - 1
+        only = None if wanted is None else _numbers(wanted)
         for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):
-            x = layer(x, pattern, cache.source, wanted if number == last else None, kept)
+            x = layer(x, pattern, cache.source, only if number == last else None, kept)
         return linear(self.norm(x).flatten(0, -2), self.embedding)

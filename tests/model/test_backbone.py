@@ -5,12 +5,13 @@ import torch
 
 from lmcompare import rng
 from lmcompare.errors import UserError
-from lmcompare.model import PRESETS, Backbone, ModelConfig
+from lmcompare.model import PRESETS, Backbone, ModelConfig, backbone
 from lmcompare.model.flops import forward_flops, training_flops
+from lmcompare.model.loss import weighted_cross_entropy
 from lmcompare.objectives import Clm, Mlm
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
-from tests.conftest import SIZE, TINY
+from tests.conftest import SIZE, TINY, make_text
 from tests.model.views import KINDS, make_view, with_source
 
 
@@ -125,3 +126,31 @@ def test_a_causal_decoder_looks_at_half_of_itself_and_all_of_its_source() -> Non
     causal, full = (with_source(make_view(kind, length=23)) for kind in ("causal", "full"))
     found = forward_flops(ENCODING, SIZE, full) - forward_flops(ENCODING, SIZE, causal)
     assert found == 2 * 2 * TINY.layers * TINY.width * 3 * 23 * 22 // 2
+
+
+def test_targets_are_counted_in_round_numbers(net: Backbone, vocab: Vocab) -> None:
+    """And what they are filled up with changes neither loss nor gradient."""
+    text = make_text(vocab)
+    view = Mlm(rate=0.3).corrupt(text, vocab, rng.generator("corruption", 0))
+    assert view.num_targets % backbone.ROUND_NUMBER
+    rows = []
+
+    def recorded(states: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        rows.append(len(states))
+        return weighted_cross_entropy(states, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbone, "weighted_cross_entropy", recorded)
+        loss = net(view)
+    loss.backward()
+    assert rows[0] % backbone.ROUND_NUMBER == 0
+    targets = view.target != IGNORE
+    expected = -(net.log_prob(view) * view.weight).sum()
+    torch.testing.assert_close(loss.detach(), expected)
+    gradient = net.embedding.grad
+    assert gradient is not None
+    net.embedding.grad = None
+    weighted_cross_entropy(
+        net.states(view, wanted=targets), net.embedding, view.target[targets], view.weight[targets]
+    ).backward()
+    torch.testing.assert_close(net.embedding.grad, gradient)
