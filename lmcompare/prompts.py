@@ -30,7 +30,8 @@ class Asked:
         prompts: texts, each with holes, or to be gone on with.
         sampler: how tokens are chosen.
         num: samples of each prompt.
-        max_new_tokens: tokens behind a prompt; of any length, tokens of a hole at most.
+        max_new_tokens: tokens behind a prompt; at most, where the model says where it ends, and so
+            for each hole, whose limit is lower where all of them would not fit.
         hole_tokens: tokens of each hole of a prompt; None leaves it to the model.
         any_length: leave it to the model too where a text that is gone on with ends.
         method: one of the objective's ways to write; by default the first that can.
@@ -59,7 +60,8 @@ class Row:
     number: int
     tokens: list[int]
     holes: list[bool]
-    kind: tuple[Holes, bool]  # which holes, and whether they are of any length
+    # which holes, whether they are of any length, and how long they are then at most
+    kind: tuple[Holes, bool, int]
 
 
 def rows_of(subject: Subject, asked: Asked, warn: Callable[[str], None]) -> Iterator[Row]:
@@ -72,22 +74,22 @@ def rows_of(subject: Subject, asked: Asked, warn: Callable[[str], None]) -> Iter
         size = (asked.hole_tokens or 1) if holed else 1 if any_length else asked.max_new_tokens
         if not holed:
             pieces.append([])
-        _fit(pieces, size, subject, asked, warn, prompt=prompt, any_length=any_length)
-        tokens, holes = [subject.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
-        for piece in pieces[1:]:
-            tokens += [subject.tokenizer.vocab.pad] * size + piece
-            holes += [True] * size + [False] * len(piece)
         inner: Holes = "any" if len(pieces) > 2 else "one" if pieces[1] else "end"
         subject.objective.which_filling(
             asked.method, asked.sampler, holes=inner, any_length=any_length
         )
+        limit = _fit(pieces, size, subject, asked, warn, prompt=prompt, any_length=any_length)
+        tokens, holes = [subject.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
+        for piece in pieces[1:]:
+            tokens += [subject.tokenizer.vocab.pad] * size + piece
+            holes += [True] * size + [False] * len(piece)
         for number in range(asked.num):
             yield Row(
                 prompt=prompt,
                 number=number,
                 tokens=tokens,
                 holes=holes,
-                kind=(inner, any_length),
+                kind=(inner, any_length, limit),
             )
 
 
@@ -137,15 +139,22 @@ def _fit(
     *,
     prompt: int,
     any_length: bool,
-) -> None:
+) -> int:
     """Cut a prompt that is gone on with on its left, so that all fits into what was trained on.
+
+    Returns:
+        Tokens at most of what is of any length.
 
     Raises:
         UserError: it does not fit.
     """
     length = subject.record.config.batch.length
-    num_holes = len(pieces) - 1
-    new = num_holes * (asked.max_new_tokens if any_length else size)
+    num_holes, limit = len(pieces) - 1, asked.max_new_tokens
+    inner = num_holes > 1 or bool(pieces[1])
+    if any_length and inner:
+        fits = (length - 1 - sum(map(len, pieces))) // num_holes
+        limit = min(limit, max(fits, 1))
+    new = num_holes * (limit if any_length else size)
     room = length - 1 - new
     if room < 0:
         raise UserError(
@@ -154,8 +163,8 @@ def _fit(
         )
     spare = sum(map(len, pieces)) - room
     if spare <= 0:
-        return
-    if num_holes > 1 or pieces[1]:
+        return limit
+    if inner:
         raise UserError(
             f"prompt {prompt} has {sum(map(len, pieces))} tokens, and with {new} new ones does not "
             f"fit into the rows of {length} that the model was trained on: shorten it"
@@ -165,6 +174,7 @@ def _fit(
         "beginning is left out"
     )
     pieces[0] = pieces[0][spare:]
+    return limit
 
 
 def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
@@ -187,7 +197,7 @@ def blanks_of(batch: list[Row], asked: Asked, vocab: Vocab) -> Blanks:
         text=Text(tokens=tokens, visible=visible, word=torch.arange(width).expand(visible.shape)),
         holes=holes,
         any_length=batch[0].kind[1],
-        limit=asked.max_new_tokens,
+        limit=batch[0].kind[2],
         method=asked.method,
         sampler=asked.sampler,
         generators=tuple(

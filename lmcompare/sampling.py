@@ -137,8 +137,10 @@ def _nucleus(
     Merit is probability in Holtzman et al. 2020 (https://arxiv.org/abs/1904.09751), and nearness to
     the entropy in Meister et al. 2023 (https://arxiv.org/abs/2202.00666).
     """
+    if share == 1:
+        return logits
     order = merit.argsort(dim=1, descending=True, stable=True)
-    probability = logits.softmax(1).gather(1, order)
+    probability = logits.double().softmax(1).gather(1, order)
     spare = probability.cumsum(1) - probability >= share  # what comes before is enough
     return logits.masked_fill(torch.zeros_like(spare).scatter(1, order, spare), -torch.inf)
 

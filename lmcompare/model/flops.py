@@ -36,7 +36,7 @@ def decoding_flops(
         num_source: of a source that was read before: positions of each row.
     """
     slots = view.tokens.numel()
-    total = _multiplications(config, vocab_size, view)
+    total = _multiplications(config, vocab_size, view, masked=num_cached > 0)
     total += 2 * config.depth * config.width * slots * num_cached
     if view.source is None:
         crossing = 2 * config.width * slots * (config.width + num_source)
@@ -44,9 +44,12 @@ def decoding_flops(
     return 2 * total
 
 
-def _multiplications(config: ModelConfig, vocab_size: int, view: View) -> int:
+def _multiplications(
+    config: ModelConfig, vocab_size: int, view: View, *, masked: bool = False
+) -> int:
+    """Of one pass; `masked`: what nobody may look at is multiplied too, and masked afterwards."""
     square, slots = config.width * config.width, view.tokens.numel()
-    total = _stack(config, config.depth, view)
+    total = _stack(config, config.depth, view, masked=masked)
     total -= (slots - view.num_targets) * (square + 3 * config.width * config.ffn)
     total += view.num_targets * config.width * vocab_size
     if view.source is not None:
@@ -57,11 +60,11 @@ def _multiplications(config: ModelConfig, vocab_size: int, view: View) -> int:
     return total
 
 
-def _stack(config: ModelConfig, layers: int, view: View) -> int:
+def _stack(config: ModelConfig, layers: int, view: View, *, masked: bool = False) -> int:
     """Layers of self-attention and feed-forward, all positions."""
     num_rows, length = view.tokens.shape
     keys = view.num_keys
-    hidden = keys * (keys - 1) // 2 if view.hint == "causal" else 0
+    hidden = keys * (keys - 1) // 2 if view.hint == "causal" and not masked else 0
     pairs = num_rows * (length * keys - hidden)
     each = 4 * config.width * config.width + 3 * config.width * config.ffn
     return layers * (each * num_rows * length + 2 * config.width * pairs)

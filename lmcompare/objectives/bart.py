@@ -71,7 +71,8 @@ class Bart(SequenceToSequence):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         """Each run of asked tokens is one mask in the source; all before a token is written."""
-        view, place = self._asked(query.text, vocab, query.asked)
+        source = with_masks(query.text, runs(query.asked), vocab)
+        view, place = self._written(source, query.text, query.asked)
         return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
 
     @property
@@ -80,18 +81,20 @@ class Bart(SequenceToSequence):
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         """With holes of any length all is written that follows the first: no token ends a hole."""
-        view, place = self._asked(blanks.text, vocab, blanks.holes)
+        text, holes = blanks.text, blanks.holes
+        source = with_masks(text, runs(holes), vocab)
         if blanks.any_length:
-            rest = (blanks.holes.cumsum(1) > 0) & blanks.text.visible
+            rest = (holes.cumsum(1) > 0) & text.visible
             blanks = replace(blanks, holes=rest)
+        view, place = self._written(source, text, blanks.holes)
         return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
 
-    def _asked(
-        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    def _written(
+        self, source: Strip, text: Text, asked: Bool[Tensor, "B T"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """What writes the text from its rest, and which token each position predicts."""
+        """What writes the text, and which asked token each position predicts."""
         target = next_token(text.tokens, asked)
-        view = self._view(with_masks(text, runs(asked), vocab), text, target)
+        view = self._view(source, text, target)
         return view, aligned(next_place(text.tokens).where(target != IGNORE, NOWHERE), view)
 
     def _view(self, source: Strip, text: Text, target: Int[Tensor, "B T"]) -> View:

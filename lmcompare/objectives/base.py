@@ -179,7 +179,9 @@ class Objective(BaseModel, ABC):
             found = {"one": "goes on behind its hole", "any": "has several holes"}[holes]
             return f"{able[filling.holes]}, and this one {found}"
         if any_length and not filling.any_length:
-            return "does not say where a hole ends: give a number of tokens"
+            return (
+                "does not say where a hole or a text ends: give a number of tokens (--hole-tokens)"
+            )
         return None
 
     @abstractmethod

@@ -60,7 +60,7 @@ class Blanks:
         method: one of the objective's `fillings`; by default the first that can.
         sampler: how tokens are chosen.
         generators: the only source of randomness: one a row, so that rows do not depend on others.
-        watch: told of each step.
+        watch: told of each step; not of a search with beams, which writes several texts.
     """
 
     text: Text

@@ -131,7 +131,7 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         lines.token[:, step] = turn.token.where(turn.writes, NOTHING)
         lines.place[:, step] = turn.place.where(turn.writes, NOTHING)
         lines.history[:, num_start + step] = turn.token
-        if blanks.watch is not None:
+        if blanks.watch is not None and sampler.beams == 1:
             blanks.watch(_moment(turn, logits))
         if step + 1 == num_steps or cursor.over():
             break

@@ -133,10 +133,13 @@ def unmask(
     elif blanks.method in ("gibbs", "metropolis"):
         _chain(page, choosy=blanks.method == "metropolis")
     else:
-        parts = [*_blocks(holes, blanks.sampler.block)]
-        steps = blanks.sampler.steps
-        for part in parts:
-            _once(page, part, steps=None if steps is None else -(-steps // len(parts)))
+        size, steps = blanks.sampler.block, blanks.sampler.steps
+        each = None
+        if steps is not None:  # a row's passes over each of its blocks
+            num_blocks = 1 if size is None else -(-holes.sum(1) // size).clamp(min=1)
+            each = -(-torch.full_like(holes.sum(1), steps) // num_blocks)
+        for part in _blocks(holes, size):
+            _once(page, part, steps=each)
     places = torch.arange(holes.shape[1]).where(holes, NOTHING)
     return Written(token=page.tokens.where(holes, NOTHING), place=places, holes=holes)
 
@@ -151,8 +154,8 @@ def _blocks(holes: Bool[Tensor, "B T"], size: int | None) -> Iterator[Bool[Tenso
         yield holes & (number == block)
 
 
-def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: int | None) -> None:
-    """Fill each hole once."""
+def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: Int[Tensor, " B"] | None) -> None:
+    """Fill each hole once, each row in so many passes; by default one token in each."""
     method, sampler = page.blanks.method, page.blanks.sampler
     masked = holes.clone()
     each = torch.ones_like(holes.sum(1))  # tokens of a row in a pass
@@ -170,7 +173,7 @@ def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: int | None) -> None
             chosen = (
                 first_by(draw, masked, each)
                 if steps is None
-                else masked & (draw < 1 / (steps - step))
+                else masked & (draw * (steps - step)[:, None] < 1)
             )
         elif method == "threshold":
             least = THRESHOLD if sampler.threshold is None else sampler.threshold
