@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from lmcompare import hardware
+from lmcompare import hardware, rng
 from lmcompare.data import (
     DataConfig,
     Encoded,
@@ -52,7 +52,8 @@ class Asked:
             by default.
         stride: of a likelihood: tokens between windows; half a window by default.
         scorings: of a likelihood: which of the objective's ways to score; all by default.
-        num_texts: of infilling: texts to hide tokens of; fewer where there are not as many.
+        num_texts: of infilling: texts to hide tokens of, and of generation: texts to go on with;
+            fewer where there are not as many.
         length: of infilling: tokens of such a text, beside the start token.
     """
 
@@ -172,6 +173,42 @@ def cut(document: Encoded, start: int, stop: int) -> Encoded:
         bytes=document.bytes[start:stop],
         starts_word=document.starts_word[start:stop],
     )
+
+
+def pieces(
+    documents: Iterable[Encoded], tokenizer: Tokenizer, length: int, *, shortest: int
+) -> Iterator[Encoded]:
+    """A piece of each document, then a second one of each, and so on; none overlaps another.
+
+    Args:
+        documents: in the order in which they give pieces.
+        tokenizer: says which tokens are text.
+        length: tokens of a piece at most.
+        shortest: tokens of text that a piece has at least; others are left out.
+    """
+    going = []
+    for number, document in enumerate(documents):
+        own = _pieces_of(document, number, tokenizer, length, shortest)
+        if (piece := next(own, None)) is not None:
+            yield piece
+            going.append(own)
+    while going:
+        first = going.pop(0)
+        if (piece := next(first, None)) is not None:
+            yield piece
+            going.append(first)
+
+
+def _pieces_of(
+    document: Encoded, number: int, tokenizer: Tokenizer, length: int, shortest: int
+) -> Iterator[Encoded]:
+    """The pieces of a document, in random order."""
+    starts = range(0, len(document), length)
+    draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
+    for place in draw.argsort(stable=True).tolist():
+        piece = cut(document, starts[place], starts[place] + length)
+        if is_text(piece, tokenizer).sum() >= shortest:
+            yield piece
 
 
 def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:

@@ -5,8 +5,9 @@ give one. One token of each text is asked for, or a share of its tokens, given a
 second half, given the first. Which texts and which tokens depends on the held-out text alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import get_args
@@ -17,7 +18,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare import heldout, rng
-from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Asked, Subject
 from lmcompare.objectives import Question
@@ -33,6 +33,8 @@ SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
 # candidate, so texts with one are scored one by one and progress is seen.
 ROWS_AT_ONCE = 16
 ROWS_OF_ONE = 1
+
+_pieces = partial(heldout.pieces, shortest=SHORTEST)
 
 
 def measure_infilling(
@@ -209,33 +211,6 @@ class _Texts:
                 [rows.tokens.numpy(), *(mask.numpy() for mask in hidden.values())]
             ),
         )
-
-
-def _pieces(documents: Iterable[Encoded], tokenizer: Tokenizer, length: int) -> Iterator[Encoded]:
-    """A piece of each document, then a second one of each, and so on; none overlaps another."""
-    going = []
-    for number, document in enumerate(documents):
-        own = _pieces_of(document, number, tokenizer, length)
-        if (piece := next(own, None)) is not None:
-            yield piece
-            going.append(own)
-    while going:
-        first = going.pop(0)
-        if (piece := next(first, None)) is not None:
-            yield piece
-            going.append(first)
-
-
-def _pieces_of(
-    document: Encoded, number: int, tokenizer: Tokenizer, length: int
-) -> Iterator[Encoded]:
-    """The pieces of a document, in random order; those with too little text are left out."""
-    starts = range(0, len(document), length)
-    draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
-    for place in draw.argsort(stable=True).tolist():
-        piece = heldout.cut(document, starts[place], starts[place] + length)
-        if heldout.is_text(piece, tokenizer).sum() >= SHORTEST:
-            yield piece
 
 
 def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:

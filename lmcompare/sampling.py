@@ -4,8 +4,6 @@ Draws are made in float64: in lower precision the tail of a distribution is cut 
 a model's text (Zheng et al. 2024, https://arxiv.org/abs/2409.02908).
 """
 
-from typing import Self
-
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -49,7 +47,7 @@ class Sampler(BaseModel):
     block: int | None = Field(None, ge=1, description="tokens of a block, filled left to right")
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
+    def _agrees(self) -> "Sampler":
         if self.temperature <= 0:
             raise ValueError(
                 f"a temperature of {self.temperature:g} divides by nothing: choose one above 0, or "

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-WITH_SHAPES = ("model", "objectives", "view", "vocab", "windows", "optim", "data")
+WITH_SHAPES = (
+    *("model", "objectives", "view", "vocab", "windows", "optim", "data"),
+    *("sampling", "prompts", "generation", "meter", "freewriting", "judging", "pace", "textstats"),
+)
 install_import_hook([f"lmcompare.{part}" for part in WITH_SHAPES], "beartype.beartype")
 
 import torch  # noqa: E402

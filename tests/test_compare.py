@@ -18,9 +18,20 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from lmcompare.budget import Spent
-from lmcompare.compare import FORMATS, Comparison, Fact, Row, collect, compare, write_tables
+from lmcompare.compare import (
+    FORMATS,
+    Comparison,
+    Fact,
+    GenerationTable,
+    Row,
+    collect,
+    compare,
+    frontier,
+    write_tables,
+)
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
+from lmcompare.generation_records import GenerationRecord, JudgeRecord, TextFigures, WritingCost
 from lmcompare.records import (
     ControlSheet,
     DoneRecord,
@@ -166,6 +177,83 @@ def ask(
             given |= {} if bits is None and key in answer else {key: value}
         kept.append(InfillingRecord(**given))
         run.write_result(kept[-1], [])
+    return kept
+
+
+JUDGE = JudgeRecord(
+    name="clm-s7-12345678", objective="clm", scoring="causal", step=500, num_parameters=9_000_001
+)
+
+
+def wrote(
+    run: Run,
+    bits: float | None,
+    distinct_2: float = 0.5,
+    *,
+    method: str | None = None,
+    reason: str | None = None,
+    cost: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Any] | None = None,
+    sampler: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> GenerationRecord:
+    """Keep what was written, in which the judge finds so many bits a byte."""
+    record, last = run.record(), run.last_metrics()
+    assert last is not None
+
+    def text(bits: float | None, distinct_2: float) -> TextFigures:
+        known = {
+            "num_bytes": 997,
+            "num_words": 211,
+            "entropy": 6.5,
+            "distinct_1": 0.25,
+            "distinct_2": distinct_2,
+            "distinct_3": 0.75,
+            "distinct_2_error": 0.01,
+            "repetition": 0.125,
+            "self_bleu": 0.375,
+            "verbatim": 0.0625,
+            "judge_nats": None if bits is None else bits * 991 * LN2,
+            "judge_bytes": None if bits is None else 991,
+            "judge_error": None if bits is None else 0.125,
+        }
+        return TextFigures(**(known | dict(figures or {})))
+
+    known = {
+        "passes_per_token": 0.5,
+        "flops_per_token": 3e6,
+        "tokens_per_second": 101.0,
+        "tokens_per_second_together": 1009.0,
+        "rows_together": 32,
+        "first_token_seconds": 0.01,
+        "peak_memory": 10**7,
+        "num_alone": 8,
+        "device": "Some CPU",
+        "threads": 2,
+    }
+    given = {
+        "arm": record.arm,
+        "seed": record.config.seed,
+        "source": "validation",
+        "text": "9abc" * 4,
+        "step": last.step,
+        "num_bytes": 1009,
+        "num_tokens": 480,
+        "unigram_nats": 2000.0,
+        "method": method or next(iter(record.config.objective.fillings)),
+        "sampler": {"temperature": 1.0} if sampler is None else sampler,
+        "prompt_tokens": 16,
+        "new_tokens": 48,
+        "num_texts": 10,
+        "judge": None if bits is None else JUDGE,
+        "reference": text(None if bits is None else 2.125, 0.875),
+    }
+    if reason is None:
+        given |= {"written": text(bits, distinct_2), "cost": WritingCost(**(known | (cost or {})))}
+    else:
+        given |= {"reason": reason, "method": None}
+    kept = GenerationRecord(**(given | changes))
+    run.write_result(kept, [])
     return kept
 
 
@@ -709,6 +797,216 @@ def test_anchors_that_differ_are_a_range(study):
     assert second(FORMATS["md"](compare(runs)))[-1][:2] == ["unigram anchor", "2.500 to 3.000"]
 
 
+# what was written
+
+
+def third(comparison: Comparison) -> GenerationTable:
+    [table] = comparison.generated
+    return table
+
+
+def test_what_was_written_is_averaged_over_seeds(study):
+    runs = arm(study, "clm", CLOSE)
+    for run, bits, distinct in zip(runs, (1.5, 1.75, 2.0), (0.5, 0.625, 0.75), strict=True):
+        wrote(run, bits, distinct)
+    table = third(compare(runs))
+    [row] = table.rows
+    low, high = stats.t.interval(0.95, 2, loc=1.75, scale=stats.sem([1.5, 1.75, 2.0]))
+    bits = row.estimates["judge_bits_per_byte"]
+    assert (bits.mean, bits.low, bits.high) == pytest.approx((1.75, low, high))
+    assert row.estimates["distinct_2"].mean == pytest.approx(0.625)
+    assert (row.method, row.settings, row.seeds) == ("left-to-right", "temperature 1", [0, 1, 2])
+    assert table.subtitle == (
+        "10 texts of validation 9abc9abc: 48 tokens behind 16; judge clm-s7-12345678 (clm, 9M "
+        "parameters)"
+    )
+    shown, itself = table.cells
+    assert shown == [
+        *("clm", "left-to-right", "temperature 1", "1.750 ±0.622", "6.50", "0.625", "0.375"),
+        *("12.5%", "6.2%", "21.1", "0.500", "3M", "101", "1,009"),
+    ]
+    assert itself == [
+        *("the text itself", "", "", "2.125", "6.50", "0.875", "0.375"),
+        *("12.5%", "6.2%", "21.1", "", "", "", ""),
+    ]
+    assert table.notes == []
+
+
+def test_each_way_of_writing_is_a_row(study):
+    runs = arm(study, "mdlm", [1.0], settings={"objective": "mdlm"}) + arm(study, "clm", [1.0])
+    for temperature in (1.0, 0.5):
+        for steps in (32, 8):
+            wrote(runs[0], 2.0, sampler={"temperature": temperature, "steps": steps})
+    wrote(runs[0], 2.0, method="threshold", sampler={"temperature": 1.0, "top_p": 0.9})
+    wrote(runs[1], 2.0)
+    assert [row[:3] for row in third(compare(runs)).cells] == [
+        ["clm", "left-to-right", "temperature 1"],
+        ["mdlm", "ancestral", "temperature 0.5, steps 8"],
+        ["mdlm", "ancestral", "temperature 0.5, steps 32"],
+        ["mdlm", "ancestral", "temperature 1, steps 8"],
+        ["mdlm", "ancestral", "temperature 1, steps 32"],
+        ["mdlm", "threshold", "temperature 1, top-p 0.9"],
+        ["the text itself", "", ""],
+    ]
+
+
+def test_what_was_written_is_in_the_frame_and_in_no_other_table(study):
+    [run] = arm(study, "clm", [1.0])
+    before = rows(compare([run]))["clm"].estimates
+    wrote(run, 1.5, sampler={"temperature": 0.5, "steps": 7, "top_p": 0.9})
+    comparison = compare([run])
+    assert rows(comparison)["clm"].estimates == before
+    frame = comparison.frame[comparison.frame["method"].notna()].set_index("metric")
+    assert frame.loc["judge_bits_per_byte", "value"] == pytest.approx(1.5)
+    assert frame.loc["reference_judge_bits_per_byte", "value"] == pytest.approx(2.125)
+    assert frame.loc["judge_bits_per_byte", "standard_error"] == 0.125
+    assert frame.loc["reference_distinct_2", "value"] == 0.875
+    assert frame.loc["passes_per_written_token", ["value", "unit"]].tolist() == [
+        0.5,
+        "passes/token",
+    ]
+    about = ["temperature", "decoding_steps", "top_p", "judge", "text", "n"]
+    assert frame.loc["verbatim", about].tolist() == [0.5, 7, 0.9, JUDGE.name, "9abc" * 4, 10]
+    assert not [note for note in comparison.notes if note.startswith("sampled")]
+    assert "reference_passes_per_written_token" not in frame.index
+
+
+def test_other_prompts_and_judges_have_tables_of_their_own(study):
+    runs = [write_run(study, name, 0, settings={"objective": "clm"}) for name in "abcd"]
+    other = JUDGE.model_copy(update={"step": 600})
+    wrote(runs[0], 1.5)
+    wrote(runs[1], 1.5, text="def0" * 4)
+    wrote(runs[2], 1.5, judge=other)
+    wrote(runs[3], None)
+    comparison = compare(runs)
+    found = [([row.label for row in table.rows], table.judge) for table in comparison.generated]
+    assert found == [(["d"], None), (["a"], JUDGE), (["c"], other), (["b"], JUDGE)]
+    assert comparison.generated[0].cells[0][3] == "—"
+    assert "no judge" in comparison.generated[0].subtitle
+    assert any("nobody judged what was written" in note for note in comparison.notes)
+    assert not fact(comparison, "prompts").equal
+
+
+def test_unlike_prompts_qualify_no_winner(study):
+    runs = causal(study, a=CLOSE, b=FAR)
+    wrote(runs[0], 1.5)
+    wrote(runs[3], 1.5, text="def0" * 4)
+    comparison = compare(runs)
+    assert marks(comparison)["a"] == "best"
+    assert not [note for note in comparison.notes if "objectives alone" in note]
+
+
+def test_what_was_not_written_is_said(study):
+    runs = arm(study, "clm", CLOSE) + arm(study, "mlm", FAR)
+    for run in runs[:2]:
+        wrote(run, 1.5)
+    wrote(runs[2], 1.5, step=50)
+    wrote(runs[3], 1.5, reason="mlm does not write")
+    comparison = compare(runs)
+    table = third(comparison)
+    assert [row[:4] for row in table.cells[:2]] == [
+        ["clm", "left-to-right", "temperature 1", "1.500 ±0.000"],
+        ["mlm", "—", "temperature 1", "—"],
+    ]
+    assert "— mlm: mlm does not write" in table.notes
+    assert "clm left-to-right, temperature 1: 2 of 3 seeds" in table.notes
+    again = f"lmcompare eval --tasks generation {runs[2].path}"
+    assert f"evaluated at step 50 of 100 and left out: {again}" in comparison.notes
+    silent = f"not asked to write: lmcompare eval --tasks generation {runs[4].path} {runs[5].path}"
+    assert silent in comparison.notes
+
+
+def test_times_of_unlike_machines_are_said(study):
+    runs = [write_run(study, name, 0) for name in ("clm", "mlm")]
+    wrote(runs[0], 1.5)
+    wrote(runs[1], 1.5, cost={"threads": 3})
+    assert third(compare(runs)).notes == [
+        "tokens/s do not compare, as they were taken on unlike machines (Some CPU, 2 threads: clm; "
+        "Some CPU, 3 threads: mlm)"
+    ]
+
+
+def test_what_was_written_stands_in_every_file(study):
+    runs = arm(study, "clm", [1.0])
+    wrote(runs[0], 1.5)
+    comparison = compare(runs)
+    text = FORMATS["md"](comparison)
+    assert "### What is written behind the same prompts" in text
+    [row] = [line for line in text.splitlines() if line.startswith("| the text itself")]
+    assert "| 2.125" in row
+    tex = FORMATS["tex"](comparison)
+    assert r"the text itself &  &  & 2.125 & 6.50" in tex
+    assert r"12.5\%" in tex
+    read = json.loads(FORMATS["json"](comparison))
+    assert read["generated"][0]["judge"]["num_parameters"] == 9_000_001
+    assert read["generated"][0]["rows"][0]["estimates"]["distinct_2"]["mean"] == 0.5
+    assert read["generated"][0]["itself"]["distinct_2"] == [0.875, 0.875]
+
+
+def test_the_picture_holds_every_way_and_the_text_itself(study):
+    runs = [write_run(study, name, seed) for name in ("clm", "mdlm") for seed in (0, 1)]
+    for run in runs:
+        for temperature in (0.5, 1.0):
+            flops = 1e6 if run.record().arm == "clm" else 1e8
+            wrote(
+                run,
+                1.0 + temperature + run.record().config.seed / 8,
+                temperature / 2,
+                sampler={"temperature": temperature},
+                cost={"flops_per_token": flops},
+            )
+    comparison = compare(runs)
+    paths = write_tables(comparison, study / "tables", name="compare")
+    assert [path.name for path in paths][-1] == "compare-generation.svg"
+    drawn = paths[-1].read_text()
+    for words in (
+        *("clm, left-to-right", "mdlm, ancestral", "the text itself", "T 0.5", "T 1"),
+        *(JUDGE.name, "area: FLOPs/token, 1M to 100M", "10 texts of 48 tokens"),
+    ):
+        assert f">{words}<" in drawn or f"({words})<" in drawn, words
+    again = write_tables(compare(runs), study / "tables", name="compare")
+    assert again[-1].read_text() == drawn
+    assert comparison.notes == compare(runs).notes
+    png = frontier(third(comparison), format="png")
+    assert png is not None
+    assert png.startswith(b"\x89PNG")
+
+
+def test_a_single_point_is_a_picture(study):
+    run = write_run(study, "clm", 0)
+    wrote(run, 1.5)
+    assert frontier(third(compare([run]))) is not None
+
+
+def test_each_judge_has_a_picture(study):
+    runs = [write_run(study, name, 0, settings={"objective": "clm"}) for name in "ab"]
+    wrote(runs[0], 1.5)
+    wrote(runs[1], 1.5, text="def0" * 4)
+    paths = write_tables(compare(runs), study / "tables", name="compare")
+    names = [path.name for path in paths if path.suffix == ".svg"]
+    assert names == ["compare-generation.svg", "compare-generation2.svg"]
+
+
+def test_without_a_judge_or_matplotlib_there_is_no_picture(study, monkeypatch):
+    run = write_run(study, "clm", 0)
+    wrote(run, None)
+    comparison = compare([run])
+    assert frontier(third(comparison)) is None
+    assert any(note.startswith("nobody judged what was written") for note in comparison.notes)
+    wrote(run, 1.5)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    comparison = compare([run])
+    note = "no picture of what was written: it needs pip install 'lmcompare[plots]'"
+    assert note in comparison.notes
+    paths = write_tables(comparison, study / "tables", name="compare")
+    assert {path.suffix for path in paths} == {".csv", ".md", ".tex", ".json"}
+
+
+def test_comparing_needs_no_matplotlib():
+    command = "import lmcompare.compare, sys; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
 # what is missing
 
 
@@ -901,6 +1199,22 @@ def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypa
         line for line in shown if "≤" in line and line.startswith("an-arm")
     ]
     assert "unigram anchor 2.500 2.500 2.500 2.500" in shown
+
+
+def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
+    for run in arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": "mdlm"}):
+        wrote(run, 11.5 + run.record().config.seed, sampler={"temperature": 0.7, "steps": 128})
+    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
+    result = invoke(study)
+    assert result.exit_code == 0
+    lines = terminal.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = [" ".join(line.split()) for line in lines]
+    assert any("12.500 ±2.485 6.50 0.500 0.375 12.5% 6.2% 21.1" in line for line in shown)
+    assert any(line.endswith("0.500 3M 101 1,009") for line in shown)
+    assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2% 21.1" in shown
+    assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr
 
 
 @pytest.mark.parametrize("layout", ["table", "md"])

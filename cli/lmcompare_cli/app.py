@@ -10,6 +10,7 @@ from lmcompare_cli.compare import compare
 from lmcompare_cli.console import talk
 from lmcompare_cli.eval import evaluate
 from lmcompare_cli.export import export
+from lmcompare_cli.generate import generate
 from lmcompare_cli.objectives import objectives
 from lmcompare_cli.runs import runs
 from lmcompare_cli.show import show
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(generate)
 app.command()(compare)
 app.command()(objectives)
 app.command()(show)

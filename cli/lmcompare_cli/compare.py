@@ -16,7 +16,7 @@ from lmcompare.errors import UserError
 from lmcompare_cli.console import output, printable, talk
 
 if TYPE_CHECKING:
-    from lmcompare.compare import Comparison, HiddenTable
+    from lmcompare.compare import Comparison, GenerationTable, HiddenTable
 
 NARROWEST_ARM = 12  # columns that a label keeps, whatever the terminal
 
@@ -55,7 +55,8 @@ def compare(
 ) -> None:
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
 
-    The table is written beside the runs as csv, md, tex and json.
+    The tables are written beside the runs as csv, md, tex and json, and what was written and
+    judged (lmcompare eval --tasks generation) is drawn too.
 
     lmcompare compare experiments/first
     """
@@ -82,10 +83,12 @@ def compare(
             _say(talk, (note, ""))
     if not no_write:
         folder = out or runs[0].path.parent / "tables"
-        write_tables(comparison, folder, name=name)
+        paths = write_tables(comparison, folder, name=name)
         several = comparison.frame["study"].nunique() > 1 and out is None
         why = ", the first of several studies; --out chooses another place" if several else ""
         talk.print(f"written to {folder / name}.{{{','.join(FORMATS)}}}{why}", soft_wrap=True)
+        for picture in paths[len(FORMATS) :]:
+            talk.print(f"drawn in {picture}", soft_wrap=True)
 
 
 def _print(comparison: "Comparison", console: Console) -> None:
@@ -112,6 +115,8 @@ def _print(comparison: "Comparison", console: Console) -> None:
         console.print()
     for table in comparison.hidden:
         _print_hidden(table, console)
+    for written in comparison.generated:
+        _print_generated(written, console)
     for note in [*footnotes(comparison.sections), *comparison.notes]:
         _say(console, (f"- {note}", "dim"))
 
@@ -121,16 +126,43 @@ def _print_hidden(table: "HiddenTable", console: Console) -> None:
 
     _say(console, (TITLE, "bold"))
     _say(console, (table.subtitle, "italic"))
-    rows = [[printable(cell, console) for cell in row] for row in table.cells]
     heads = [HEADINGS[0], *(f" {hidden}" for hidden in HEADINGS[1:])]
-    columns = [
-        Column(header=head, width=max(map(len, (head, *cells))))
-        for head, *cells in zip(heads, *rows, strict=True)
-    ]
-    _print_rows(console, _fitting(columns, console), rows, show_header=True)
+    _print_grid(heads, table.cells, console)
     for note in (*MARKS, *table.notes):
         _say(console, (f"- {note}", "dim"))
     console.print()
+
+
+def _print_generated(table: "GenerationTable", console: Console) -> None:
+    """What was written, and below it what it took: side by side no terminal has room for them."""
+    from lmcompare.compare.generated import HEADINGS, MARKS, NUM_COSTS, NUM_WORDS, TITLE
+
+    _say(console, (TITLE, "bold"))
+    _say(console, (table.subtitle, "italic"))
+    *ways, _ = named = [
+        [" ".join(filter(None, row[:NUM_WORDS])), *row[NUM_WORDS:]] for row in table.cells
+    ]
+    _print_grid(
+        ["arm", *HEADINGS[NUM_WORDS:-NUM_COSTS]], [row[:-NUM_COSTS] for row in named], console
+    )
+    console.print()
+    _print_grid(
+        ["arm", *HEADINGS[-NUM_COSTS:]],
+        [[row[0], *row[-NUM_COSTS:]] for row in ways],
+        console,
+    )
+    for note in (*MARKS, *table.notes):
+        _say(console, (f"- {note}", "dim"))
+    console.print()
+
+
+def _print_grid(heads: list[str], cells: list[list[str]], console: Console) -> None:
+    rows = [[printable(cell, console) for cell in row] for row in cells]
+    columns = [
+        Column(header=head, width=max(map(len, (head, *column))))
+        for head, *column in zip(heads, *rows, strict=True)
+    ]
+    _print_rows(console, _fitting(columns, console), rows, show_header=True)
 
 
 def _say(console: Console, *parts: tuple[str, str]) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text as Line
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare_cli.console import cache_folder, output, talk
 from lmcompare_cli.pictures import draw, draw_list
+from lmcompare_cli.replay import replay as play
 
 if TYPE_CHECKING:
     from lmcompare.config import RunConfig
@@ -62,8 +63,18 @@ def show(
     layout: Annotated[
         Format, typer.Option("--format", help="To read, or all there is.")
     ] = Format.table,
+    replay: Annotated[
+        Path | None, typer.Option(help="Play a trace of `lmcompare generate` instead.")
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(metavar="PROMPT.NUMBER", help="Of the trace; all by default.")
+    ] = None,
 ) -> None:
     """Show what a model sees of a text: what goes in, what it must predict, and who sees whom."""
+    if replay is not None:
+        return play(replay, sample=sample)
+    if sample is not None:
+        raise UserError("--sample is one of a trace: name its file with --replay, or leave it out")
     from lmcompare import rng
 
     sentence = _read(text)

@@ -1,6 +1,8 @@
 """From finished runs to one tidy frame, and from it to a table that ranks what can be ranked."""
 
 from lmcompare.compare.comparison import Comparison, collect, compare
+from lmcompare.compare.frontier import frontier
+from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.held import Fact
 from lmcompare.compare.hidden import HiddenTable
 from lmcompare.compare.table import COLUMNS, Row, Section, cells, footnotes
@@ -11,6 +13,7 @@ __all__ = [
     "FORMATS",
     "Comparison",
     "Fact",
+    "GenerationTable",
     "HiddenTable",
     "Row",
     "Section",
@@ -18,5 +21,6 @@ __all__ = [
     "collect",
     "compare",
     "footnotes",
+    "frontier",
     "write_tables",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from lmcompare.budget import Spent
 from lmcompare.errors import UserError
+from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
 
@@ -23,6 +24,7 @@ class Result:
     peak_memory: int | None  # bytes
     likelihoods: Sequence[LikelihoodRecord]
     infillings: Sequence[InfillingRecord]
+    generations: Sequence[GenerationRecord]
 
     @property
     def seed(self) -> int:
@@ -99,6 +101,7 @@ def _read(run: Run) -> Result | None:
             peak_memory=done.peak_memory,
             likelihoods=run.likelihoods(),
             infillings=run.infillings(),
+            generations=run.generations(),
         )
     line = run.last_metrics()
     if line is None:
@@ -116,6 +119,7 @@ def _read(run: Run) -> Result | None:
         peak_memory=None,
         likelihoods=run.likelihoods(),
         infillings=run.infillings(),
+        generations=run.generations(),
     )
 
 

@@ -5,36 +5,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lmcompare.compare.arms import Arm, Result, group_arms, read_results
-from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, Fact, depths, held_equal
+from lmcompare.compare.arms import Arm, group_arms, read_results
+from lmcompare.compare.frame import tidy
+from lmcompare.compare.frontier import can_draw
+from lmcompare.compare.generated import GenerationTable, generation_tables
+from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
-from lmcompare.compare.table import METRICS, Section, sections, short
-from lmcompare.records import LN2, ResultRecord
+from lmcompare.compare.table import Section, sections, short
 from lmcompare.runs import Run
-
-COLUMNS = [
-    "study",
-    "arm",  # as it was named
-    "label",  # its row in the table: unique where two arms share a name
-    "seed",
-    "run",
-    "finished",
-    "step",  # of the model that was measured
-    "objective",
-    "metric",
-    "scoring",
-    "likelihood",
-    "source",
-    "text",
-    "window",
-    "stride",
-    "hidden",  # of a text: how much of it was asked for; empty: all of it
-    "given",  # what the answer could make use of: both sides, or the left one
-    "value",
-    "unit",
-    "standard_error",  # of the value, by the sampling of a likelihood alone
-    "n",  # of the bytes or tokens behind a likelihood
-]
 
 # what an objective changes by its nature, at one budget and backbone
 _CONSEQUENCES = ("steps", "tokens", "targets", "flops", "parameters")
@@ -51,6 +29,7 @@ class Comparison:
     frame: pd.DataFrame  # tidy: a row for each run and metric
     sections: Sequence[Section]  # the table: rows within a section may be ranked
     hidden: Sequence[HiddenTable]  # the second table, if anything was asked: nothing is ranked
+    generated: Sequence[GenerationTable]  # the third, of what was written: as the second
     facts: Sequence[Fact]  # what was held equal, and what not
     consequences: Sequence[Fact]
     notes: Sequence[str]
@@ -98,92 +77,42 @@ def compare(runs: Iterable[Run], *, unfinished: bool = False) -> Comparison:
     arms = group_arms(
         read_results(runs, unfinished=unfinished, note=notes.append), note=notes.append
     )
-    frame = pd.DataFrame([row for arm in arms for row in _rows(arm)], columns=COLUMNS)
-    frame["seed"] = frame["seed"].astype("int64")
-    for column in ("step", "window", "stride", "n"):
-        frame[column] = frame[column].astype("Int64")
+    frame = tidy(arms)
     notes += _notes_on_runs(arms)
     notes += _notes_on_seeds(arms)
     notes += _notes_on_sampling(frame)
     table = sections(arms, frame)
     facts = held_equal(arms) if sum(len(arm.results) for arm in arms) > 1 else []
     unequal = ", ".join(
-        fact.name for fact in facts if not fact.equal and fact.name != HIDDEN_TOKENS
+        fact.name for fact in facts if not fact.equal and fact.name not in (HIDDEN_TOKENS, PROMPTS)
     )
     if unequal and any(row.mark for section in table for row in section.rows):
         notes.append(f"best and tie are of these models, not of objectives alone: unlike {unequal}")
     consequences = _consequences(arms, frame)
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: layers, those of an encoder + those of its decoder")
+    generated = generation_tables(arms)
+    notes += _notes_on_writing(generated)
     return Comparison(
         frame=frame,
         sections=table,
         hidden=hidden_tables(arms),
+        generated=generated,
         facts=facts,
         consequences=consequences,
         notes=notes,
     )
 
 
-def _rows(arm: Arm) -> Iterator[dict[str, object]]:
-    for result in arm.results:
-        about = {
-            "study": result.run.study,
-            "arm": result.record.arm,
-            "label": arm.label,
-            "seed": result.seed,
-            "run": str(result.run.path),
-            "finished": result.finished,
-            "step": result.spent.steps,
-            "objective": result.record.config.objective.name,
-        }
-        for metric, value in _costs(result).items():
-            if value is not None:
-                yield about | {"metric": metric, "value": float(value), "unit": METRICS[metric]}
-        for measured in (*result.likelihoods, *result.infillings):
-            yield from (about | row for row in _measured(measured))
-
-
-def _costs(result: Result) -> dict[str, float | None]:
-    spent = result.spent
-    return {
-        "training_loss": result.loss,
-        "validation_loss": result.validation,
-        "steps": spent.steps,
-        "tokens": spent.tokens,
-        "targets": spent.targets,
-        "flops": spent.flops,
-        "training_seconds": spent.seconds,
-        "parameters": result.record.num_parameters,
-        "tokens_per_second": spent.tokens / spent.seconds if spent.seconds else None,
-        "peak_memory": result.peak_memory,
-    }
-
-
-def _measured(record: ResultRecord) -> Iterator[dict[str, object]]:
-    """The rows of a result; none where there is no answer."""
-    about = record.model_dump(
-        include={
-            *("scoring", "likelihood", "source", "text", "window", "stride", "step"),
-            *("hidden", "given", "nats"),
-        }
-    )
-    nats, what = about.pop("nats"), "hidden_" if "hidden" in about else ""
-    if nats is None:
-        return
-    error, anchor = record.standard_error, record.unigram_nats
-    for metric, total, spread, num in (
-        (f"bits_per_{what}byte", nats, error, record.num_bytes),
-        (f"bits_per_{what}token", nats, error, record.num_tokens),
-        (f"unigram_bits_per_{what}byte", anchor, None, record.num_bytes),
-    ):
-        yield about | {
-            "metric": metric,
-            "value": total / num / LN2,
-            "unit": METRICS[metric],
-            "standard_error": None if spread is None else spread / num / LN2,
-            "n": num,
-        }
+def _notes_on_writing(generated: Sequence[GenerationTable]) -> Iterator[str]:
+    """Why there is no picture of what was written."""
+    if any(table.judge is None for table in generated):
+        yield (
+            "nobody judged what was written, and so there is no picture of it: lmcompare eval "
+            "--tasks generation --judge RUN"
+        )
+    if any(table.judge is not None for table in generated) and not can_draw():
+        yield "no picture of what was written: it needs pip install 'lmcompare[plots]'"
 
 
 def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
@@ -197,10 +126,14 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     unasked = [str(result.run.path) for result in results if not result.infillings]
     if 0 < len(unasked) < len(results):
         yield f"not asked for hidden tokens: lmcompare eval --tasks infilling {' '.join(unasked)}"
+    silent = [str(result.run.path) for result in results if not result.generations]
+    if 0 < len(silent) < len(results):
+        yield f"not asked to write: lmcompare eval --tasks generation {' '.join(silent)}"
     for result in results:
         for option, measured in (
             ("", result.likelihoods),
             (" --tasks infilling", result.infillings),
+            (" --tasks generation", result.generations),
         ):
             stale = [each.step for each in measured if result.is_stale(each)]
             if stale:
@@ -227,7 +160,7 @@ def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
 
 def _notes_on_sampling(frame: pd.DataFrame) -> Iterator[str]:
     """Which likelihoods were sampled too few times."""
-    sampled = frame[frame["standard_error"].notna()]
+    sampled = frame[frame["standard_error"].notna() & frame["scoring"].notna()]
     share = sampled["standard_error"] / sampled["value"]
     largest: dict[str, float] = {}
     for label, scoring, hidden, error in zip(

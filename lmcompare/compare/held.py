@@ -10,7 +10,7 @@ from lmcompare.compare.arms import Arm, Result, flat, shown
 from lmcompare.model import ModelConfig
 from lmcompare.records import ControlSheet, ResultRecord
 
-HIDDEN_TOKENS = "hidden tokens"  # the fact that no ranking hangs on
+HIDDEN_TOKENS, PROMPTS = "hidden tokens", "prompts"  # the facts that no ranking hangs on
 DEPTH = "depth"
 
 
@@ -147,6 +147,10 @@ def _hidden(result: Result) -> str | None:
     return _texts(result.infillings)
 
 
+def _prompts(result: Result) -> str | None:
+    return _texts(result.generations)
+
+
 def _texts(measured: Iterable[ResultRecord]) -> str | None:
     texts = {f"{each.source} {each.text[:8]}" for each in measured}
     return " and ".join(sorted(texts)) or None
@@ -200,6 +204,7 @@ _QUESTIONS = [
     ),
     _Question("evaluated text", _evaluated, lambda result: str(_evaluated(result))),
     _Question(HIDDEN_TOKENS, _hidden, lambda result: str(_hidden(result))),
+    _Question(PROMPTS, _prompts, lambda result: str(_prompts(result))),
     _Question("scoring window", _windows, lambda result: str(_windows(result))),
 ]
 

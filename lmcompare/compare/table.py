@@ -11,6 +11,19 @@ from lmcompare.compare.arms import Arm
 from lmcompare.objectives import Likelihood
 from lmcompare.statistics import Estimate, mean_interval
 
+_WRITTEN: Mapping[str, str] = {  # of what is written, and of the text itself
+    "judge_bits_per_byte": "bits/byte",
+    "written_entropy": "bits/word",
+    "distinct_1": "share",
+    "distinct_2": "share",
+    "distinct_3": "share",
+    "self_bleu": "share",
+    "repetition": "share",
+    "verbatim": "share",
+    "words_per_text": "words",
+    "bytes_per_text": "bytes",
+}
+
 METRICS: Mapping[str, str] = {  # each with its unit
     "bits_per_byte": "bits/byte",
     "bits_per_token": "bits/token",
@@ -28,6 +41,14 @@ METRICS: Mapping[str, str] = {  # each with its unit
     "parameters": "parameters",
     "tokens_per_second": "tokens/second",
     "peak_memory": "bytes",
+    **_WRITTEN,
+    **{f"reference_{metric}": unit for metric, unit in _WRITTEN.items()},
+    "passes_per_written_token": "passes/token",
+    "flops_per_written_token": "operations/token",
+    "written_tokens_per_second": "tokens/second",
+    "written_tokens_per_second_together": "tokens/second",
+    "first_token_seconds": "seconds",
+    "writing_memory": "bytes",
 }
 
 KINDS: Mapping[Likelihood, str] = {
@@ -115,7 +136,7 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
 
 
 def _rows(arm: Arm, frame: pd.DataFrame) -> list[tuple[Scored | None, Row]]:
-    costs = frame[frame["scoring"].isna()]
+    costs = frame[frame["source"].isna()]
     ends = {result.seed: result.spent.steps for result in arm.results}
     fresh = frame["step"] == frame["seed"].map(ends) if arm.finished else True
     measured = frame[frame["window"].notna() & fresh]

@@ -10,8 +10,11 @@ from typing import Any
 from tabulate import tabulate
 
 from lmcompare import files
+from lmcompare.compare import generated, hidden
 from lmcompare.compare.comparison import Comparison
-from lmcompare.compare.hidden import HEADINGS, MARKS, TITLE, HiddenTable
+from lmcompare.compare.frontier import can_draw, frontier
+from lmcompare.compare.generated import GenerationTable
+from lmcompare.compare.hidden import HiddenTable
 from lmcompare.compare.table import COLUMNS, Section, cells, footnotes
 
 SCHEMA = 1  # of the JSON
@@ -55,6 +58,7 @@ def to_json(comparison: Comparison) -> str:
         "consequences": [asdict(fact) for fact in comparison.consequences],
         "sections": [_section(section) for section in comparison.sections],
         "hidden": [asdict(table) for table in comparison.hidden],
+        "generated": [_generated(table) for table in comparison.generated],
         "notes": list(comparison.notes),
         "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
     }
@@ -64,6 +68,11 @@ def to_json(comparison: Comparison) -> str:
 def _section(section: Section) -> dict[str, Any]:
     scored = None if section.scored is None else section.scored._asdict()
     return {"scored": scored, "rows": [asdict(row) for row in section.rows]}
+
+
+def _generated(table: GenerationTable) -> dict[str, Any]:
+    judge = None if table.judge is None else table.judge.model_dump()
+    return asdict(table) | {"judge": judge}
 
 
 def _finite(value: Any) -> Any:
@@ -80,30 +89,34 @@ def to_markdown(comparison: Comparison) -> str:
     parts = [f"**{heading}:** {_plain(text)}" for heading, text in comparison.summary]
     for section in comparison.sections:
         title = f"### {section.title}"
-        table = tabulate(
+        shown = tabulate(
             [[_plain(cell.strip()) for cell in cells(row)] for row in section.rows],
             headers=headings(),
             tablefmt="pipe",
             colalign=[column.align for column in COLUMNS],
             disable_numparse=True,
         )
-        parts += [title, *([section.subtitle] if section.subtitle else []), table]
-    for hidden in comparison.hidden:
-        parts += _hidden_markdown(hidden)
+        parts += [title, *([section.subtitle] if section.subtitle else []), shown]
+    for table in comparison.hidden:
+        parts += _further_markdown(hidden.TITLE, hidden.HEADINGS, hidden.MARKS, table)
+    for written in comparison.generated:
+        parts += _further_markdown(generated.TITLE, generated.HEADINGS, generated.MARKS, written)
     notes = [f"- {_plain(note)}" for note in [*footnotes(comparison.sections), *comparison.notes]]
     return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
 
-def _hidden_markdown(table: HiddenTable) -> list[str]:
+def _further_markdown(
+    title: str, head: Sequence[str], marks: Sequence[str], table: HiddenTable | GenerationTable
+) -> list[str]:
     shown = tabulate(
         [[_plain(cell.strip()) for cell in row] for row in table.cells],
-        headers=HEADINGS,
+        headers=head,
         tablefmt="pipe",
-        colalign=["left"] * len(HEADINGS),
+        colalign=["left"] * len(head),
         disable_numparse=True,
     )
-    notes = [_plain(note) for note in (*MARKS, *table.notes)]
-    return [f"### {TITLE}", _plain(table.subtitle), shown, *notes]
+    notes = [_plain(note) for note in (*marks, *table.notes)]
+    return [f"### {title}", _plain(table.subtitle), shown, *notes]
 
 
 def _plain(text: str) -> str:
@@ -137,7 +150,18 @@ def to_tex(comparison: Comparison) -> str:
             r"\footnotesize",
             *(rf"{line}\par" for line in above),
             *_tabular("".join(column.align[0] for column in COLUMNS), headings(), lines),
-            *(line for table in comparison.hidden for line in _hidden_tex(table)),
+            *(
+                line
+                for table in comparison.hidden
+                for line in _further_tex(hidden.TITLE, hidden.HEADINGS, hidden.MARKS, table)
+            ),
+            *(
+                line
+                for written in comparison.generated
+                for line in _further_tex(
+                    generated.TITLE, generated.HEADINGS, generated.MARKS, written
+                )
+            ),
             r"\par\medskip",
             *_paragraphs([*footnotes(comparison.sections), *comparison.notes]),
             r"\end{table}",
@@ -146,15 +170,16 @@ def to_tex(comparison: Comparison) -> str:
     )
 
 
-def _hidden_tex(table: HiddenTable) -> list[str]:
+def _further_tex(
+    title: str, head: Sequence[str], marks: Sequence[str], table: HiddenTable | GenerationTable
+) -> list[str]:
     *rows, anchor = map(_tex_row, table.cells)
-    title = f"{TITLE}. {table.subtitle}"
     return [
         r"\par\medskip",
-        rf"\textit{{{escape_tex(title)}}}\par",
-        *_tabular("l" * len(HEADINGS), HEADINGS, [r"\midrule", *rows, r"\midrule", anchor]),
+        rf"\textit{{{escape_tex(f'{title}. {table.subtitle}')}}}\par",
+        *_tabular("l" * len(head), head, [r"\midrule", *rows, r"\midrule", anchor]),
         r"\par\medskip",
-        *_paragraphs([*MARKS, *table.notes]),
+        *_paragraphs([*marks, *table.notes]),
     ]
 
 
@@ -188,7 +213,10 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 
 def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence[Path]:
-    """Write `folder/name.{csv,md,tex,json}`, each whole or not at all.
+    """Write `folder/name.{csv,md,tex,json}`, each whole or not at all, and the pictures.
+
+    There is a picture, `folder/name-generation.svg`, of each table of what was written that has a
+    judge, if matplotlib is here.
 
     Raises:
         UserError: the disk is full or the folder is not writable.
@@ -197,4 +225,9 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
     for suffix, write in FORMATS.items():
         paths.append(folder / f"{name}.{suffix}")
         files.write_text(paths[-1], write(comparison))
+    judged = [table for table in comparison.generated if table.judge is not None]
+    for number, table in enumerate(judged if can_draw() else (), start=1):
+        if (picture := frontier(table)) is not None:
+            paths.append(folder / f"{name}-generation{number if number > 1 else ''}.svg")
+            files.write_bytes(paths[-1], picture)
     return paths

@@ -19,6 +19,7 @@ from lmcompare.data.records import JsonLines
 from lmcompare.files import explained, write_text
 
 NAME = "python-docs"
+EDITION = 2  # of what is collected: counted up whenever this module collects another text
 KIND = f"modules and topics of the documentation of Python {platform.python_version()}"
 # Tests, what is not part of the library, and modules that are not there for reading.
 SKIPPED = {
@@ -56,7 +57,7 @@ class PythonDocs:
         return self._file().texts()
 
     def _file(self) -> JsonLines:
-        path = self.cache / f"{NAME}-{platform.python_version()}.jsonl"
+        path = self.cache / f"{NAME}-{EDITION}-{platform.python_version()}.jsonl"
         if not path.is_file():
             with explained(self.cache):  # before the work rather than after it
                 self.cache.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from lmcompare_cli import app as module
 from lmcompare_cli.app import app
 from tests.tiny import Command, cache, command, the_error, unmeasured
 
-COMMANDS = ["train", "eval", "compare", "show", "check", "runs", "export"]
+COMMANDS = ["train", "eval", "compare", "show", "check", "runs", "export", "generate"]
 
 
 def plain(text: str) -> str:

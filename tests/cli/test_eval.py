@@ -23,6 +23,9 @@ from tests.tiny import (
     unmeasured,
 )
 
+SHORT = ["--prompt-tokens", "5", "--new-tokens", "7"]
+WRITE = ["--tasks", "generation", *SHORT]
+
 
 @pytest.fixture
 def study(command: Command, corpus: Path) -> Path:
@@ -92,13 +95,15 @@ def test_hidden_tokens(command: Command, study: Path) -> None:
     assert command("eval", study, "--tasks", "infilling", "--texts", "3").out == said.out
 
 
-def test_both_tasks_at_once(command: Command, study: Path) -> None:
-    options = ["--texts", "2", "--limit", "60"]
+def test_all_tasks_at_once(command: Command, study: Path) -> None:
+    options = ["--texts", "2", "--limit", "60", *SHORT]
     said = command("eval", study, "--tasks", "all", *options, "--format", "json")
     assert said.code == 0
     rows = json.loads(said.out)
-    assert [row["task"] for row in rows] == ["likelihood"] * 3 + ["infilling"] * 8
-    asked = rows[3:]
+    assert [row["task"] for row in rows] == (
+        ["likelihood"] * 3 + ["infilling"] * 8 + ["generation"] * 2
+    )
+    asked = rows[3:11]
     assert [row["hidden"] for row in asked] == HIDDEN * 2
     assert [row["bits_per_byte"] is None for row in asked] == [False] * 7 + [True]
     assert [row["reason"] is None for row in asked] == [True] * 7 + [False]
@@ -108,17 +113,108 @@ def test_both_tasks_at_once(command: Command, study: Path) -> None:
         ]
         assert row["nats"] == record.nats
         assert row["bits_per_token"] == record.bits_per_token
-    for tasks in (["likelihood,infilling"], ["infilling, likelihood"], ["likelihood", "infilling"]):
+    for tasks in (
+        ["generation,likelihood,infilling"],
+        ["infilling, likelihood", "generation"],
+        ["likelihood", "infilling", "generation"],
+    ):
         given = [part for task in tasks for part in ("--tasks", task)]
         assert command("eval", study, *given, *options, "--format", "json").out == said.out
-    both = command("eval", study, "--tasks", "all", *options).out
-    assert both.count("\n\n") == 1
-    assert both.startswith("run")
+    shown = command("eval", study, "--tasks", "all", *options).out
+    assert shown.count("\n\n") == 3
+    assert all(part.startswith("run") for part in shown.split("\n\n"))
+
+
+@pytest.fixture
+def judge(command: Command, corpus: Path) -> Path:
+    """A causal run of another study."""
+    made = command("train", "-o", "clm", "--out", "other", *flags(corpus, "seed=3"))
+    assert made.code == 0
+    (found,) = Path("other/default").iterdir()
+    return found
+
+
+def test_what_is_written(command: Command, study: Path, judge: Path) -> None:
+    options = [*WRITE, "--texts", "3", "--judge", judge]
+    options += ["--temperature", "0.5", "--temperature", "1", "--steps", "2"]
+    said = command("eval", study, *options)
+    assert said.code == 0
+    written, taken = (part.splitlines() for part in said.out.split("\n\n"))
+    assert " ".join(written[0].split()) == (
+        "run method settings judge bits/byte std. error entropy distinct-1 distinct-2 std. error "
+        "self-BLEU repetition verbatim words/text"
+    )
+    assert " ".join(taken[0].split()) == (
+        "run method settings passes/token FLOPs/token tokens/s alone tokens/s together "
+        "first token, ms memory, MB"
+    )
+    ways = [
+        "left-to-right temperature 0.5",
+        "left-to-right temperature 1",
+        "mask-predict temperature 0.5, steps 2",
+        "mask-predict temperature 1, steps 2",
+    ]
+    for way, row, cost in zip(ways, written[1:], taken[1:], strict=False):
+        assert " ".join(row.split()[1:]).startswith(way)
+        assert " ".join(cost.split()[1:]).startswith(way)
+        assert float(row.split()[-10]) > 0, "bits of the judge"
+        assert len(row.split()) == len(way.split()) + 1 + 10
+        assert len(cost.split()) == len(way.split()) + 1 + 6
+        assert "—" not in cost.rpartition(" ")[0], "memory is known on Linux alone"
+    assert written[5].startswith("the text itself ")
+    assert len(written) == 6
+    (about, timed) = taken[5:]
+    assert about.startswith(f"judge: {judge.name} (clm, ")
+    assert timed.endswith(", 1 threads, 32 texts together")
+    assert "no more than clm, mlm: a judge should know better" in said.err
+    files = sorted(path.name for path in study.glob("*/eval/*.json"))
+    assert len(files) == 4
+    assert command("eval", study, *options).out == said.out
+
+
+def test_what_is_written_without_a_judge(
+    command: Command, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    said = command("eval", study, *WRITE, "--texts", "2", "--method", "threshold")
+    written, taken = (part.splitlines() for part in said.out.split("\n\n"))
+    assert written[1].split()[1:] == ["—"] * 11
+    assert taken[1].split()[1:] == ["—"] * 7
+    assert written[2].split()[1:6] == ["threshold", "temperature", "1", "—", "—"]
+    assert [cell == "—" for cell in written[2].split()[4:]] == [
+        *(True, True, False, False, False, False, True, False, True, False)
+    ], "no judge, no sacrebleu, too short to be verbatim"
+    assert taken[-1] == "— clm: clm does not write by 'threshold': known: left-to-right"
+    assert "No judge: --judge RUN names one" in said.err
+    assert "No self-BLEU: it needs sacrebleu (pip install 'lmcompare[measures]')" in said.err
+
+
+def test_what_is_written_as_json(command: Command, study: Path, judge: Path) -> None:
+    said = command("eval", study, *WRITE, "--texts", "2", "--judge", judge, "--format", "json")
+    rows = json.loads(said.out)
+    assert [row["method"] for row in rows] == ["left-to-right", "mask-predict"]
+    for row in rows:
+        (record,) = Run(Path(row["run"])).generations()
+        assert record.written is not None
+        assert row["written"]["judge_nats"] == record.written.judge_nats
+        assert row["judge_bits_per_byte"] == record.written.judge_bits_per_byte
+        assert row["reference_bits_per_byte"] == record.reference.judge_bits_per_byte
+        assert row["settings"] == "temperature 1"
+        assert row["sampler"] == {"temperature": 1.0}
+
+
+def test_who_judges_is_not_judged(command: Command, study: Path, judge: Path) -> None:
+    said = command("eval", study, judge, *WRITE, "--judge", judge)
+    assert f"the judge {judge} is one of the runs that are judged" in the_error(said)
+    (masked,) = study.glob("mlm-*")
+    said = command("eval", judge, *WRITE, "--judge", masked)
+    assert "is a run of mlm, which gives no exact probability of a text" in the_error(said)
+    assert not [*Path().glob("**/generation-*")]
 
 
 def test_a_terminal_without_dashes(study: Path, cache: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, "eval", study, "--tasks", "all", "--texts", "2"],
+        [sys.executable, "-c", COMMAND, "eval", study, "--tasks", "all", "--texts", "2", *SHORT],
         env={**os.environ, "PYTHONIOENCODING": "ascii", "LMCOMPARE_CACHE": str(cache)},
         capture_output=True,
         check=True,
@@ -157,11 +253,22 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         (["--scoring", "banana"], "clm cannot be scored by 'banana': known: causal"),
         (["--window", "8", "--stride", "8"], "a stride of 8 tokens does not fit windows of 8"),
         (["--device", "banana"], "there is no device 'banana'"),
-        (["--tasks", "banana"], "no task 'banana': known: likelihood, infilling, all"),
-        (["--tasks", "likelihood,"], "no task '': known: likelihood, infilling, all"),
+        (["--tasks", "banana"], "no task 'banana': known: likelihood, infilling, generation, all"),
+        (["--tasks", "likelihood,"], "no task '': known: likelihood, infilling, generation, all"),
         (["--tasks", "infilling", "--texts", "0"], "choose --texts 1 or more"),
         (["--tasks", "infilling", "--length", "2"], "choose --length 8 or more"),
         (["--tasks", "infilling", "--data", "here.txt"], "no document of 8 tokens or more"),
+        (["--tasks", "all"], "rows of 33 tokens, and 16 of a prompt, 48 new ones and the start"),
+        ([*WRITE, "--texts", "0"], "0 texts leave nothing to do: choose --texts 1 or more"),
+        ([*WRITE, "--new-tokens", "0"], "0 is no number of tokens: choose --new-tokens 1 or more"),
+        ([*WRITE, "--temperature", "0"], "a temperature of 0 divides by nothing"),
+        ([*WRITE, "--method", "treshold"], "writes by 'treshold': did you mean 'threshold'?"),
+        ([*WRITE, "--method", "left-to-right", "--steps", "3"], "no run has use of --steps"),
+        ([*WRITE, "--data", "here.txt"], "no document with 12 known tokens in a row"),
+        ([*WRITE, "--judge", "nowhere"], "there is no run or study at nowhere"),
+        ([*WRITE, "--judge", "experiments"], "holds 2 runs, and one is the judge: name that"),
+        (["--judge", "experiments"], "--judge is about what is written, which is not asked for"),
+        (["--steps", "3", "--top-p", "0.9"], "--steps, --top-p is about what is written"),
     ],
 )
 def test_errors_are_one_line(command: Command, study: Path, options: list[str], said: str) -> None:

@@ -1,5 +1,6 @@
 """What is written is what the scores say, whoever writes and however much is cached."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from lmcompare.objectives import (
     Prefix,
     Ul2,
 )
-from lmcompare.objectives.blanks import Blanks
+from lmcompare.objectives.blanks import Blanks, Written
 from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
@@ -128,3 +129,84 @@ def test_the_likeliest_tokens_are_written(
         return
     expected = likeliest(objective, net, text, holes, vocab, scoring)
     assert torch.equal(filled(text, written), expected)
+
+
+def samplers(settings: frozenset[str]) -> list[Sampler]:
+    """Plain draws, and whatever else a way to write obeys."""
+    wished = {
+        "temperature": 0.7,
+        "top_k": 17,
+        "repetition_penalty": 1.3,
+        "no_repeat_ngram": 2,
+        "steps": 2,
+        "threshold": 0.3,
+        "entropy": 1.1,
+    }
+    found = [Sampler(**{name: wished[name] for name in wished.keys() & settings})]
+    if "greedy" in settings:  # no chain
+        found.append(Sampler())
+    if "beams" in settings:
+        found.append(Sampler(beams=3, length_penalty=0.5, no_repeat_ngram=1))
+    if "block" in settings:
+        found.append(Sampler(block=2))
+    return found
+
+
+def cases() -> Iterator[tuple[Objective, str, str, bool, Sampler]]:
+    """Every way to write, into all holes that it can fill, of given and of any length."""
+    for objective in [
+        *(kind() for kind in (Clm, Prefix, Plm, T5, Bart, Glm, Ul2, Fim, Mdlm, Mntp)),
+        *(kind(architecture="decoder") for kind in (T5, Bart)),
+    ]:
+        for method, filling in objective.fillings.items():
+            for any_length in [False, True][: 1 + filling.any_length]:
+                for sampler in samplers(filling.settings):
+                    yield objective, method, filling.holes, any_length, sampler
+
+
+def called(given: object) -> str:
+    if isinstance(given, Objective):
+        return given.name + str(getattr(given, "architecture", ""))
+    return given.model_dump_json(exclude_unset=True) if isinstance(given, Sampler) else str(given)
+
+
+def rows_of(written: Written) -> list[list[tuple[int, int]]]:
+    """What was written where, row by row, in its order."""
+    pairs = torch.stack([written.place, written.token], dim=2).tolist()
+    return [[(place, token) for place, token in row if place != NOTHING] for row in pairs]
+
+
+@pytest.mark.parametrize(
+    ("objective", "method", "kind", "any_length", "sampler"),
+    [
+        *cases(),
+        pytest.param(
+            *(Mdlm(), "ancestral", "end", False, Sampler(block=2, steps=7)),
+            marks=pytest.mark.xfail(
+                strict=True, reason="the steps of a block depend on the longest row's blocks"
+            ),
+        ),
+    ],
+    ids=called,
+)
+def test_a_text_is_the_same_whatever_it_is_written_beside(
+    objective: Objective, method: str, kind: str, any_length: bool, sampler: Sampler, vocab: Vocab
+) -> None:
+    net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
+    text = text.rows(torch.tensor([0, 1, 3]))
+    holes = holes_of(text, kind)
+    settings = {"method": method, "any_length": any_length}
+    written = rows_of(objective.fill(net, blanks(text, holes, sampler, **settings), vocab))
+    for row, length in enumerate(text.visible.sum(1).tolist()):
+        alone = Text(
+            tokens=text.tokens[row : row + 1, :length],
+            visible=text.visible[row : row + 1, :length],
+            word=text.word[row : row + 1, :length],
+        )
+        asked = blanks(alone, holes[row : row + 1, :length], sampler, **settings)
+        asked = replace(asked, generators=(torch.Generator().manual_seed(row),))
+        assert written[row] == rows_of(objective.fill(net, asked, vocab))[0]
+        at = {place for place, _ in written[row]}
+        assert at <= {*holes[row].nonzero()[:, 0].tolist()}
+        assert any_length or len(at) == len(written[row]) == holes[row].sum()
+        assert not vocab.is_special(torch.tensor([t for _, t in written[row]], dtype=int)).any()

@@ -1,0 +1,142 @@
+"""What `lmcompare generate` is asked for, refused in a line where it makes no sense.
+
+All is looked at before any model is.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmcompare.errors import UserError
+
+if TYPE_CHECKING:
+    from lmcompare.prompts import Asked
+    from lmcompare.runs import Run
+    from lmcompare.sampling import Sampler
+
+
+def make_sampler(given: Mapping[str, object]) -> "Sampler":
+    """The settings that were asked for (not None), and no others.
+
+    Raises:
+        UserError: some contradict each other, or are out of range.
+    """
+    from pydantic import ValidationError
+
+    from lmcompare.sampling import Sampler
+
+    try:
+        return Sampler.model_validate({k: v for k, v in given.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise UserError(message) from None
+        option = str(first["loc"][0]).replace("_", "-")
+        message = message[0].lower() + message[1:]
+        raise UserError(f"--{option} cannot be {first['input']}: {message}") from None
+
+
+def require_use(asked: "Asked", max_new_tokens: int | None) -> None:
+    """Make sure that each option is of use to some prompt.
+
+    Args:
+        asked: all of it.
+        max_new_tokens: as given; None where it was not.
+
+    Raises:
+        UserError: one is not.
+    """
+    from lmcompare.prompts import HOLE
+
+    holed = [HOLE in prompt for prompt in asked.prompts]
+    for option, idle, why in (
+        ("--hole-tokens", asked.hole_tokens is not None and not any(holed), f"has a hole ({HOLE})"),
+        ("--end", asked.any_length and all(holed), "is gone on with"),
+        ("--stop", bool(asked.stop) and all(holed), "is gone on with"),
+        (
+            "--max-new-tokens",
+            max_new_tokens is not None and asked.hole_tokens is not None and all(holed),
+            "is gone on with, or has holes of any length",
+        ),
+    ):
+        if idle:
+            raise UserError(f"{option} is of no use, as no prompt {why}: leave it out")
+
+
+def require_place(trace: Path, runs: "list[Run]", asked: "Asked") -> None:
+    """Make sure that a trace can be written, before all the work.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if len(runs) > 1:
+        raise UserError(f"a trace is of one run, and {len(runs)} are given: name one of them")
+    if asked.sampler.beams > 1:
+        raise UserError(
+            "a search with beams writes several texts and keeps one, which leaves no steps to "
+            "trace: leave out --trace or --beams"
+        )
+    if trace.is_dir():
+        raise UserError(f"the trace {trace} is a folder: name a file, such as {trace}/trace.jsonl")
+    if not trace.parent.is_dir():
+        raise UserError(f"there is no folder {trace.parent} for the trace: make it first")
+
+
+def read_prompts(given: list[str] | None, file: str | None) -> Iterator[str]:
+    """All prompts, those of the file last; where none is given, one of no text.
+
+    Raises:
+        UserError: a prompt is blank or unreadable.
+    """
+    if given is None and file is None:
+        yield ""
+    for prompt in given or []:
+        yield _legal(prompt, "a --prompt")
+    if file is not None:
+        yield from _read(file)
+
+
+def _read(file: str) -> Iterator[str]:
+    name = "standard input" if file == "-" else file
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(
+            f"there are no prompts to read in {name} ({error.strerror}): name a file, or - for "
+            "standard input"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"the prompts of {name} are not in UTF-8: convert them first") from None
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if lines == [""]:
+        raise UserError(f"{name} holds no prompt: write one a line, or leave out --prompts")
+    for number, line in enumerate(lines, start=1):
+        where = f"line {number} of {name}"
+        yield _legal(_field(line, where) if file.endswith(".jsonl") else line, where)
+
+
+def _field(line: str, where: str) -> str:
+    try:
+        record: Any = json.loads(line)
+    except ValueError:
+        record = None
+    prompt = record.get("prompt") if isinstance(record, dict) else None
+    if not isinstance(prompt, str):
+        raise UserError(
+            f'{where} is no JSON object with a text "prompt": write {{"prompt": "..."}}'
+        )
+    return prompt
+
+
+def _legal(prompt: str, where: str) -> str:
+    if not prompt.strip():
+        raise UserError(f"{where} is blank: leave it out; without any, models start from nothing")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where} is not in UTF-8: convert it first") from None
+    return prompt

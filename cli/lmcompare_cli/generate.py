@@ -1,0 +1,325 @@
+"""`lmcompare generate`."""
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.text import Text as Line
+
+from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
+from lmcompare_cli.console import output, talk
+from lmcompare_cli.replay import Pages, Stream, is_moving, write, write_sample
+
+if TYPE_CHECKING:
+    from lmcompare.generation import Generated, Sample
+    from lmcompare.heldout import Subject
+    from lmcompare.prompts import Asked
+    from lmcompare.runs import Run
+
+Form = Literal["text", "jsonl", "json"]
+
+
+def generate(
+    places: Annotated[list[Path], typer.Argument(help="Runs or studies.", metavar="RUN...")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            "-p",
+            help="What to go on with; ___ in it is a hole to be filled. Repeat. Without any, the "
+            "model starts from nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="One prompt a line; .jsonl with a field prompt; - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Samples of each prompt.")] = 1,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Behind a prompt; of any length, at most.", show_default="64"),
+    ] = None,
+    hole_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of each hole.", show_default="left to the model"),
+    ] = None,
+    end: Annotated[
+        bool, typer.Option("--end", help="Let the model say where a text ends.")
+    ] = False,
+    method: Annotated[
+        str | None,
+        typer.Option(help="left-to-right, surest-first, ...", show_default="the objective's own"),
+    ] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")] = False,
+    temperature: Annotated[
+        float | None, typer.Option(help="Below 1 sharpens, above 1 flattens.", show_default="1")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Of so many likeliest tokens only.", show_default=False)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Of the fewest tokens so probable together.", show_default=False),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Of tokens with this share of the likeliest's.", show_default=False),
+    ] = None,
+    typical: Annotated[
+        float | None,
+        typer.Option(help="Of the tokens nearest to the entropy.", show_default=False),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Above 1: what was said is rarer.", show_default="1")
+    ] = None,
+    no_repeat_ngram: Annotated[
+        int | None, typer.Option(help="So many in a row never twice.", show_default=False)
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option(help="Of a search for the likeliest text.", show_default="1")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="Of beams: a power of the length.", show_default="1")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Forward passes, or rounds.", show_default=False)
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Tokens as sure as this together.", show_default="0.9")
+    ] = None,
+    entropy: Annotated[
+        float | None, typer.Option(help="Nats unsure of together.", show_default="0.1")
+    ] = None,
+    block: Annotated[
+        int | None, typer.Option(help="Tokens of a block, left to right.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all samples.")] = 0,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="A text ends before this; repeat.", show_default=False),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Samples written together; changes none of them.")
+    ] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    format: Annotated[Form, typer.Option("--format", "-f", help="Of what goes to stdout.")] = (
+        "text"
+    ),
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Keep every step, for `lmcompare show --replay`.", show_default=False),
+    ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--no-live", help="Show texts as they are written.", show_default="on a terminal"
+        ),
+    ] = None,
+) -> None:
+    """Let models write: behind a prompt, or into its holes.
+
+    Each run writes as its objective can: from left to right, or mask by mask in some order. A
+    sample depends on the seed, its prompt's number and its own alone.
+    """
+    from lmcompare.errors import UserError
+    from lmcompare.hardware import choose_device
+    from lmcompare.prompts import Asked
+    from lmcompare.runs import find_runs
+
+    asked = Asked(
+        prompts=tuple(read_prompts(prompt, prompts)),
+        sampler=make_sampler(
+            {
+                "greedy": greedy or None,
+                "temperature": temperature,
+                "top_k": top_k,
+                "top_p": top_p,
+                "min_p": min_p,
+                "typical": typical,
+                "repetition_penalty": repetition_penalty,
+                "no_repeat_ngram": no_repeat_ngram,
+                "beams": beams,
+                "length_penalty": length_penalty,
+                "steps": steps,
+                "threshold": threshold,
+                "entropy": entropy,
+                "block": block,
+            }
+        ),
+        num=num,
+        max_new_tokens=64 if max_new_tokens is None else max_new_tokens,
+        hole_tokens=hole_tokens,
+        any_length=end,
+        method=method,
+        seed=seed,
+        stop=tuple(stop or ()),
+        rows=batch,
+    )
+    require_use(asked, max_new_tokens)
+    choose_device(device)
+    if live and (format != "text" or not is_moving()):
+        raise UserError(
+            "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
+        )
+    runs = find_runs(places)
+    if trace is not None:
+        require_place(trace, runs, asked)
+    drawn = format == "text" and is_moving() and live is not False
+    failed, begun, rows = False, False, []
+    for run in runs:
+        several = len(runs) > 1
+        try:
+            texts = _write(run, asked, device=device, trace=trace, drawn=drawn, several=several)
+        except UserError as error:
+            if not several:
+                raise
+            talk.print(f"{run.path.name}: {error}", style="red", soft_wrap=True)
+            failed = True
+            continue
+        if format == "json":
+            rows += [_as_json(texts, sample) for sample in texts.generated.samples]
+        elif format == "jsonl":
+            for sample in texts.generated.samples:
+                write(_dumped(_as_json(texts, sample)) + "\n")
+        elif not texts.shown:
+            _print(texts, asked, several=several, first=not begun)
+            begun = True
+    if format == "json":
+        write(_dumped(rows, indent=2) + "\n")
+    if failed:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Texts:
+    """What a run wrote.
+
+    Attributes:
+        methods: of each prompt, how it was written.
+        shown: it stands on the terminal already.
+    """
+
+    subject: "Subject"
+    asked: "Asked"
+    methods: tuple[str, ...]
+    generated: "Generated"
+    shown: bool
+
+
+def _write(
+    run: "Run", asked: "Asked", *, device: str, trace: Path | None, drawn: bool, several: bool
+) -> _Texts:
+    from lmcompare import heldout
+    from lmcompare.drafts import Recorder
+    from lmcompare.generation import generate as write_all
+    from lmcompare.prompts import rows_of
+    from lmcompare.traces import Heading, Trace
+
+    def warn(text: str) -> None:
+        name = f"{run.path.name}: " if several else ""
+        talk.print(f"warning: {name}{text}", style="yellow", soft_wrap=True)
+
+    with ExitStack() as around:
+        if not drawn:
+            status = talk.status(Line(f"{run.path.name} is read"), spinner="line")
+            around.enter_context(status)
+        subject = heldout.load(run, device=device, warn=warn)
+        objective = subject.objective
+        methods = tuple(
+            objective.which_filling(
+                asked.method, asked.sampler, holes=row.kind[0], any_length=row.kind[1]
+            )
+            for row in rows_of(subject, replace(asked, num=1), lambda _: None)
+        )
+        view: Stream | Pages | None = None
+        if drawn and asked.sampler.beams == 1:  # of beams, which one is kept shows at the end
+            filling = objective.fillings[methods[0]]
+            # who says where a hole ends goes through it from the left, whatever that is called
+            in_turn = methods[0] == "left-to-right" or filling.any_length
+            alone = len(asked.prompts) == asked.num == 1 and not several
+            view = Stream(asked.stop) if in_turn and alone else Pages()
+            around.enter_context(view)
+        recorder = None
+        if view is not None:
+            recorder = Recorder(subject.tokenizer, hear=view.hear)
+        elif trace is not None:
+            recorder = Recorder(subject.tokenizer)
+        if not drawn:
+            status.update(Line(f"{run.path.name} writes"))
+        generated = write_all(subject, asked, watch=recorder, warn=warn)
+        if isinstance(view, Stream):
+            view.end(generated.samples[0], subject.tokenizer)
+    if trace is not None and recorder is not None:
+        heading = Heading(
+            run=str(run.path),
+            objective=objective.name,
+            methods=methods,
+            prompts=asked.prompts,
+            settings=asked.sampler.model_dump(exclude_unset=True),
+            seed=asked.seed,
+            num_samples=len(generated.samples),
+        )
+        Trace(heading, recorder.samples(generated.samples)).write(trace)
+    return _Texts(
+        subject=subject,
+        asked=asked,
+        methods=methods,
+        generated=generated,
+        shown=isinstance(view, Stream),
+    )
+
+
+def _print(texts: _Texts, asked: "Asked", *, several: bool, first: bool) -> None:
+    """Each text; a heading says of which run, prompt and sample it is, where there are others."""
+    for sample in texts.generated.samples:
+        parts = [
+            *([texts.subject.run.path.name] if several else []),
+            *([f"prompt {sample.prompt}"] if len(asked.prompts) > 1 else []),
+            *([f"sample {sample.number}"] if asked.num > 1 else []),
+        ]
+        if parts:
+            write(("" if first else "\n") + f"=== {', '.join(parts)} ===\n", "cyan")
+        first = False
+        write_sample(sample, texts.subject.tokenizer)
+
+
+def _as_json(texts: _Texts, sample: "Sample") -> dict[str, object]:
+    record, asked, cost = texts.subject.record, texts.asked, texts.generated.cost
+    method = texts.methods[sample.prompt]
+    obeyed = texts.subject.objective.fillings[method].settings
+    return {
+        "run": str(texts.subject.run.path),
+        "objective": texts.subject.objective.name,
+        "arm": record.arm,
+        "run_seed": record.config.seed,
+        "step": texts.subject.step,
+        "seed": asked.seed,
+        "method": method,
+        "settings": {
+            name: value for name, value in asked.sampler.model_dump().items() if name in obeyed
+        },
+        "prompt": asked.prompts[sample.prompt],
+        "prompt_number": sample.prompt,
+        "number": sample.number,
+        "text": sample.text,
+        "written": sample.written,
+        "num_tokens": sample.num_tokens,
+        "cost": {
+            "passes": cost.passes,
+            "positions": cost.positions,
+            "flops": cost.flops,
+            "seconds": texts.generated.seconds,
+        },
+    }
+
+
+def _dumped(content: object, *, indent: int | None = None) -> str:
+    return json.dumps(content, indent=indent, ensure_ascii=output.options.ascii_only)

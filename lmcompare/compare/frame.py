@@ -1,0 +1,146 @@
+"""The tidy frame: a row for each run and metric, in the unit that it names."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.generated import cost_metrics, text_metrics
+from lmcompare.compare.table import METRICS
+from lmcompare.generation_records import GenerationRecord
+from lmcompare.records import LN2, ResultRecord
+
+COLUMNS = [
+    "study",
+    "arm",  # as it was named
+    "label",  # its row in the table: unique where two arms share a name
+    "seed",
+    "run",
+    "finished",
+    "step",  # of the model that was measured
+    "objective",
+    "metric",
+    "scoring",
+    "likelihood",
+    "source",
+    "text",
+    "window",
+    "stride",
+    "hidden",  # of a text: how much of it was asked for; empty: all of it
+    "given",  # what the answer could make use of: both sides, or the left one
+    "method",  # of writing; as the next four: empty of what is not about what is written
+    "temperature",
+    "decoding_steps",
+    "top_p",
+    "judge",
+    "value",
+    "unit",
+    "standard_error",  # of a likelihood by its sampling alone; of what is written over texts
+    "n",  # of the bytes or tokens behind a likelihood, or of the texts that were written
+]
+
+
+def tidy(arms: Iterable[Arm]) -> pd.DataFrame:
+    """All that is known of the runs of some arms."""
+    frame = pd.DataFrame([row for arm in arms for row in _rows(arm)], columns=COLUMNS)
+    frame["seed"] = frame["seed"].astype("int64")
+    for column in ("step", "window", "stride", "decoding_steps", "n"):
+        frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def _rows(arm: Arm) -> Iterator[dict[str, object]]:
+    for result in arm.results:
+        about = {
+            "study": result.run.study,
+            "arm": result.record.arm,
+            "label": arm.label,
+            "seed": result.seed,
+            "run": str(result.run.path),
+            "finished": result.finished,
+            "step": result.spent.steps,
+            "objective": result.record.config.objective.name,
+        }
+        for metric, value in _costs(result).items():
+            if value is not None:
+                yield about | {"metric": metric, "value": float(value), "unit": METRICS[metric]}
+        for measured in (*result.likelihoods, *result.infillings):
+            yield from (about | row for row in _measured(measured))
+        for written in result.generations:
+            yield from (about | row for row in _written(written))
+
+
+def _costs(result: Result) -> dict[str, float | None]:
+    spent = result.spent
+    return {
+        "training_loss": result.loss,
+        "validation_loss": result.validation,
+        "steps": spent.steps,
+        "tokens": spent.tokens,
+        "targets": spent.targets,
+        "flops": spent.flops,
+        "training_seconds": spent.seconds,
+        "parameters": result.record.num_parameters,
+        "tokens_per_second": spent.tokens / spent.seconds if spent.seconds else None,
+        "peak_memory": result.peak_memory,
+    }
+
+
+def _measured(record: ResultRecord) -> Iterator[dict[str, object]]:
+    """The rows of a result; none where there is no answer."""
+    about = record.model_dump(
+        include={
+            *("scoring", "likelihood", "source", "text", "window", "stride", "step"),
+            *("hidden", "given", "nats"),
+        }
+    )
+    nats, what = about.pop("nats"), "hidden_" if "hidden" in about else ""
+    if nats is None:
+        return
+    error, anchor = record.standard_error, record.unigram_nats
+    for metric, total, spread, num in (
+        (f"bits_per_{what}byte", nats, error, record.num_bytes),
+        (f"bits_per_{what}token", nats, error, record.num_tokens),
+        (f"unigram_bits_per_{what}byte", anchor, None, record.num_bytes),
+    ):
+        yield about | {
+            "metric": metric,
+            "value": total / num / LN2,
+            "unit": METRICS[metric],
+            "standard_error": None if spread is None else spread / num / LN2,
+            "n": num,
+        }
+
+
+def _written(record: GenerationRecord) -> Iterator[dict[str, object]]:
+    """The rows of what was written, and of the text itself."""
+    sampler = record.model_dump()["sampler"]
+    about = {
+        "source": record.source,
+        "text": record.text,
+        "step": record.step,
+        "method": record.method,
+        "temperature": sampler.get("temperature"),
+        "decoding_steps": sampler.get("steps"),
+        "top_p": sampler.get("top_p"),
+        "judge": None if record.judge is None else record.judge.name,
+        "n": record.num_texts,
+    }
+    for kind, figures in (("", record.written), ("reference_", record.reference)):
+        if figures is None:
+            continue
+        errors = {
+            "judge_bits_per_byte": figures.judge_error,
+            "distinct_2": figures.distinct_2_error,
+        }
+        for metric, value in text_metrics(figures, record.num_texts).items():
+            if value is not None:
+                yield about | {
+                    "metric": kind + metric,
+                    "value": float(value),
+                    "unit": METRICS[kind + metric],
+                    "standard_error": errors.get(metric),
+                }
+    for metric, value in cost_metrics(record.cost).items():
+        if value is not None:
+            yield about | {"metric": metric, "value": float(value), "unit": METRICS[metric]}

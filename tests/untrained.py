@@ -1,0 +1,62 @@
+"""Models that were never trained, with what goes with a run's last model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmcompare.data import Tokenizer, TokenizerConfig
+from lmcompare.generation import Sample, generate
+from lmcompare.heldout import Subject
+from lmcompare.model import Backbone
+from lmcompare.model.cache import Cache
+from lmcompare.objectives import Objective
+from lmcompare.prompts import Asked
+from lmcompare.records import RunRecord
+from lmcompare.runs import Run
+from lmcompare.view import View
+from tests.conftest import TINY
+from tests.tiny import sentences, tiny
+
+LENGTH = 33  # of the rows that the models were trained on
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    """Of pieces of words, with the space before them, and single bytes for what it never saw."""
+    return Tokenizer.train([sentences(101)], TokenizerConfig(kind="bpe", vocab_size=389))
+
+
+class Scripted(Backbone):
+    """It wants to write certain tokens one after another, whatever it reads."""
+
+    def __init__(self, vocab_size: int, script: list[int]) -> None:
+        super().__init__(TINY, vocab_size=vocab_size)
+        self.script = iter([*script, *([script[-1]] * LENGTH)])
+
+    def extend(self, cache: Cache, view: View, wanted: torch.Tensor | None = None) -> torch.Tensor:
+        logits = torch.zeros_like(super().extend(cache, view, wanted))
+        logits[:, next(self.script)] = 99
+        return logits
+
+
+def subject_of(
+    objective: Objective, tokenizer: Tokenizer, *, script: list[int] | None = None
+) -> Subject:
+    """A model that was never trained, as if it had been trained on rows of 33 tokens."""
+    config = tiny(Path("nowhere"), "clm").model_copy(update={"objective": objective})
+    shape = TINY.model_copy(update={"encoder_layers": 1}) if objective.encodes else TINY
+    size = tokenizer.vocab.size
+    net = Backbone(shape, vocab_size=size, seed=3) if script is None else Scripted(size, script)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(8 if parameter.ndim > 1 else 1)
+    record = RunRecord.model_construct(config=config)
+    return Subject(
+        run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval(), step=0
+    )
+
+
+def write(subject: Subject, *prompts: str, **settings) -> list[Sample]:
+    settings = {"max_new_tokens": 5, **settings}
+    return generate(subject, Asked(prompts=prompts, **settings), warn=pytest.fail).samples
