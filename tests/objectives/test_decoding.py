@@ -180,12 +180,7 @@ def rows_of(written: Written) -> list[list[tuple[int, int]]]:
     ("objective", "method", "kind", "any_length", "sampler"),
     [
         *cases(),
-        pytest.param(
-            *(Mdlm(), "ancestral", "end", False, Sampler(block=2, steps=7)),
-            marks=pytest.mark.xfail(
-                strict=True, reason="the steps of a block depend on the longest row's blocks"
-            ),
-        ),
+        (Mdlm(), "ancestral", "end", False, Sampler(block=2, steps=7)),
     ],
     ids=called,
 )

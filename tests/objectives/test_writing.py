@@ -88,11 +88,7 @@ FREE = [  # and how many holes they fill
     (Fim(), 1),
     (Bart(), 1),
     (Bart(architecture="decoder"), 1),
-    pytest.param(
-        Bart(),
-        2,
-        marks=pytest.mark.xfail(strict=True, reason="what stands between holes is given, and lost"),
-    ),
+    (Bart(), 2),
 ]
 
 
