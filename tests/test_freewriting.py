@@ -791,7 +791,7 @@ def test_progress_is_told(trained: dict[str, Run], cache: Path) -> None:
         ({"steps": (0,)}, "the settings do not fit: steps: Input should be greater than or eq"),
         ({"top_p": 1.5}, "the settings do not fit: top-p: Input should be less than or equal"),
         ({"methods": ("banana",)}, "none of the runs writes by 'banana': known: left-to-right"),
-        ({"methods": ("threshhold",)}, "none of the runs writes by 'threshhold': known: left-"),
+        ({"methods": ("thresholds",)}, "none of the runs writes by 'thresholds': known: left-"),
         ({"steps": (5,)}, r"no run has use of --steps in its way to write: .*\(left-to-right\)"),
     ],
 )

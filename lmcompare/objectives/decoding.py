@@ -146,7 +146,9 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
 def _moment(turn: Turn, logits: Float[Tensor, "B V"]) -> Moment:
     row = turn.writes.nonzero()[:, 0]
     sure = logits.float().softmax(1).gather(1, turn.token[:, None])[:, 0]
-    return Moment(row=row, place=turn.place[row], token=turn.token[row], probability=sure[row])
+    told = (row, turn.place[row], turn.token[row], sure[row])
+    row, place, token, sure = (each.cpu() for each in told)
+    return Moment(row=row, place=place, token=token, probability=sure)
 
 
 def _best_ways(

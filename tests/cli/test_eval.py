@@ -262,7 +262,7 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         ([*WRITE, "--texts", "0"], "0 texts leave nothing to do: choose --texts 1 or more"),
         ([*WRITE, "--new-tokens", "0"], "0 is no number of tokens: choose --new-tokens 1 or more"),
         ([*WRITE, "--temperature", "0"], "a temperature of 0 divides by nothing"),
-        ([*WRITE, "--method", "treshold"], "writes by 'treshold': did you mean 'threshold'?"),
+        ([*WRITE, "--method", "thresholds"], "writes by 'thresholds': did you mean 'threshold'?"),
         ([*WRITE, "--method", "left-to-right", "--steps", "3"], "no run has use of --steps"),
         ([*WRITE, "--data", "here.txt"], "no document with 12 known tokens in a row"),
         ([*WRITE, "--judge", "nowhere"], "there is no run or study at nowhere"),
