@@ -136,12 +136,18 @@ def unmask(
         size, steps = blanks.sampler.block, blanks.sampler.steps
         each = None
         if steps is not None:  # a row's passes over each of its blocks
-            num_blocks = 1 if size is None else -(-holes.sum(1) // size).clamp(min=1)
-            each = -(-torch.full_like(holes.sum(1), steps) // num_blocks)
+            count = holes.sum(1)
+            num_blocks = 1 if size is None else _parts(count, size).clamp(min=1)
+            each = _parts(torch.full_like(count, steps), num_blocks)
         for part in _blocks(holes, size):
             _once(page, part, steps=each)
     places = torch.arange(holes.shape[1]).where(holes, NOTHING)
     return Written(token=page.tokens.where(holes, NOTHING), place=places, holes=holes)
+
+
+def _parts(count: Int[Tensor, " B"], size: int | Tensor) -> Int[Tensor, " B"]:
+    """How many parts of a size a number has, the last one being smaller."""
+    return -(-count // size)
 
 
 def _blocks(holes: Bool[Tensor, "B T"], size: int | None) -> Iterator[Bool[Tensor, "B T"]]:
@@ -160,7 +166,7 @@ def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: Int[Tensor, " B"] |
     masked = holes.clone()
     each = torch.ones_like(holes.sum(1))  # tokens of a row in a pass
     if steps is not None:
-        each = -(-holes.sum(1) // steps)
+        each = _parts(holes.sum(1), steps)
     step = 0
     while masked.any():
         guess = page.guess(masked)
