@@ -83,7 +83,7 @@ def generate(
         warn: told of prompts that are too long and were cut on their left.
 
     Raises:
-        UserError: an empty or unreadable prompt, or one too long; settings that do not fit.
+        UserError: an unreadable prompt, or one too long; settings that do not fit.
         Unsupported: the objective cannot write there, or not so.
     """
     rows = [*rows_of(subject, asked, warn)]

@@ -97,6 +97,7 @@ def _require(asked: Asked) -> None:
     for name, value in (
         ("samples", asked.num),
         ("new tokens", asked.max_new_tokens),
+        ("texts at a time", asked.rows),
         ("tokens of a hole", 1 if asked.hole_tokens is None else asked.hole_tokens),
     ):
         if value < 1:

@@ -334,7 +334,7 @@ class Backbone(nn.Module):
         pattern = Pattern.of(view, self.config, cache.dtype, num_cached=known, sees=sees)
         cache.keep(view)
         last = len(self.layers) - 1
-        only = None if wanted is None else _numbers(wanted)
+        only = None if wanted is None else _numbers(wanted.to(self.device))
         for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):
             x = layer(x, pattern, cache.source, only if number == last else None, kept)
         return linear(self.norm(x).flatten(0, -2), self.embedding)

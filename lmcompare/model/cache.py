@@ -87,6 +87,7 @@ class Cache:
             highest = order.amax(1).maximum(self._open_from)
             self._open_from = highest if bool(visible.all()) else None
 
+    @torch.inference_mode()
     def select(self, rows: Int[Tensor, " B"]) -> None:
         """Each row goes on from what another one had read; for beams, which share their source."""
         self.order = self.order[rows]

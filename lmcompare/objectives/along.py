@@ -41,7 +41,7 @@ def write_along(
     uniform = blanks.uniform(num_steps)
     banned = vocab.is_special(torch.arange(vocab.size)).to(device)
     cache = net.cache(start, capacity=start.tokens.shape[1] + num_steps)
-    net.extend(cache, start)
+    net.extend(cache, start, torch.zeros_like(start.visible))  # none predicts
     mask = torch.full_like(place[:, :1], vocab.mask)
     written = torch.full_like(place, NOTHING)
     for step in range(num_steps):

@@ -256,6 +256,9 @@ class Objective(BaseModel, ABC):
         method = self.which_filling(
             blanks.method, blanks.sampler, holes=blanks.kind, any_length=blanks.any_length
         )
+        if not blanks.holes.any():
+            nothing = blanks.holes.long()[:, :0]
+            return Written(token=nothing, place=nothing, holes=blanks.holes)
         # nothing may come of what stands in a hole, and special tokens are no part of one
         tokens = blanks.text.tokens.masked_fill(blanks.holes, int(vocab.regular[0]))
         text = replace(blanks.text, tokens=tokens)

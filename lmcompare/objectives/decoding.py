@@ -49,9 +49,9 @@ class _Lines:
         def at_last(column: Tensor) -> Tensor:
             return column.gather(1, last[:, None])[:, 0]
 
-        num_rows, length = start.tokens.shape
-        shift = torch.arange(length, device=last.device) - (length - 1) + last[:, None]
-        read = start.tokens.where(start.visible, NOTHING).gather(1, shift.clamp(min=0))
+        num_rows = len(start.tokens)
+        packed = start.visible.long().argsort(dim=1, stable=True)  # what was read at the right
+        read = start.tokens.where(start.visible, NOTHING).gather(1, packed)
         empty = last.new_full((num_rows, num_steps), NOTHING)
         first = torch.arange(num_rows, device=last.device) % num_beams == 0
         return _Lines(
@@ -60,7 +60,7 @@ class _Lines:
             order=at_last(start.order),
             token=empty,
             place=empty.clone(),
-            history=torch.cat([read.where(shift >= 0, NOTHING), empty], dim=1),
+            history=torch.cat([read, empty], dim=1),
             score=torch.zeros(num_rows, device=last.device).where(first, -torch.inf),
         )
 

@@ -160,7 +160,7 @@ def cases() -> Iterator[tuple[Objective, str, str, bool, Sampler]]:
     ]:
         for method, filling in objective.fillings.items():
             for any_length in [False, True][: 1 + filling.any_length]:
-                for sampler in samplers(filling.settings):
+                for sampler in samplers(filling.settings)[: 1 if objective.name == "mntp" else 9]:
                     yield objective, method, filling.holes, any_length, sampler
 
 
@@ -180,7 +180,7 @@ def rows_of(written: Written) -> list[list[tuple[int, int]]]:
     ("objective", "method", "kind", "any_length", "sampler"),
     [
         *cases(),
-        (Mdlm(), "ancestral", "end", False, Sampler(block=2, steps=7)),
+        (Mdlm(), "ancestral", "end", False, Sampler(block=3, steps=7)),
     ],
     ids=called,
 )
@@ -188,7 +188,7 @@ def test_a_text_is_the_same_whatever_it_is_written_beside(
     objective: Objective, method: str, kind: str, any_length: bool, sampler: Sampler, vocab: Vocab
 ) -> None:
     net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
-    text = text.rows(torch.tensor([0, 1, 3]))
+    text = text.rows(torch.tensor([0, 1]))
     holes = holes_of(text, kind)
     settings = {"method": method, "any_length": any_length}
     written = rows_of(objective.fill(net, blanks(text, holes, sampler, **settings), vocab))

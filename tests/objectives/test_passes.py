@@ -68,7 +68,7 @@ class Steps:
         assert [place for place, _ in sorted(told)] == self.places
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 100])
+@pytest.mark.parametrize("num_steps", [1, 2, 4, 5, 7, 13, 37])
 def test_the_surest_come_first_in_no_more_than_the_given_passes(
     num_steps: int, net: Backbone, vocab: Vocab
 ) -> None:
@@ -172,9 +172,9 @@ def test_blocks_share_the_steps(net: Backbone, vocab: Vocab) -> None:
     assert found.sizes == [3, 2, 3, 2, 2, 1]
     firsts = [sorted(found.places).index(int(moment.place.min())) // 5 for moment in found.moments]
     assert firsts == [0, 0, 1, 1, 2, 2]
-    found = Steps(net, vocab, "ancestral", block=5, steps=300)
+    found = Steps(net, vocab, "ancestral", block=5, steps=90)
     found.assert_each_once()
-    assert max(found.sizes) < 3, "a hundred passes for five tokens"
+    assert max(found.sizes) < 3, "thirty passes for five tokens"
 
 
 def test_chains_pass_once_for_each_token_of_each_round(net: Backbone, vocab: Vocab) -> None:

@@ -16,7 +16,7 @@ from lmcompare.vocab import Vocab
 from tests.conftest import TINY, plain_text
 from tests.objectives.cases import asked_at, vocab_of
 
-DRAWS = 4001
+DRAWS = 2003
 
 # a world with ends; what is read before each token of it is put together here by hand
 WORDS = vocab_of(3, num_sentinels=3)
