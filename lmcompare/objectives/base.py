@@ -179,9 +179,8 @@ class Objective(BaseModel, ABC):
             found = {"one": "goes on behind its hole", "any": "has several holes"}[holes]
             return f"{able[filling.holes]}, and this one {found}"
         if any_length and not filling.any_length:
-            return (
-                "does not say where a hole or a text ends: give a number of tokens (--hole-tokens)"
-            )
+            where, option = ("a text", "max-new") if holes == "end" else ("a hole", "hole")
+            return f"does not say where {where} ends: give a number of tokens (--{option}-tokens)"
         return None
 
     @abstractmethod

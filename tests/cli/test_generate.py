@@ -312,7 +312,7 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
             ["-p", "a ___ b", *MORE],
             "mdlm does not say where a hole ends: give a number of tokens",
         ),
-        ("clm", ["--end", *MORE], "clm does not say where a hole ends"),
+        ("clm", ["--end", *MORE], "clm does not say where a text ends"),
         ("mdlm", ["-p", "the old " * 5 + "___ b", "--hole-tokens", "3"], "prompt 0 has 41 tokens"),
         ("clm", ["--max-new-tokens", "97"], "97 new tokens do not fit into the rows of 33"),
         ("clm", ["--method", "banana", *MORE], "clm does not write by 'banana': known:"),
