@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 NOTHING = -1  # in a history: no token
+# settings of a law to draw one token from, and of a choice of one
+DRAWN = frozenset({"temperature", "top_k", "top_p", "min_p", "typical"})
+CHOSEN = DRAWN | {"greedy"}
 
 
 class Sampler(BaseModel):
@@ -53,7 +56,7 @@ class Sampler(BaseModel):
                 f"a temperature of {self.temperature:g} divides by nothing: choose one above 0, or "
                 "greedy for the likeliest token"
             )
-        chosen = self.model_fields_set & {"temperature", "top_k", "top_p", "min_p", "typical"}
+        chosen = self.model_fields_set & DRAWN
         if self.greedy and chosen:
             raise ValueError(
                 f"greedy takes the likeliest token, which leaves {' and '.join(sorted(chosen))} "

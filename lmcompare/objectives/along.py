@@ -8,15 +8,14 @@ from torch import Tensor
 
 from lmcompare.objectives.blanks import Blanks, Filling, Moment, Written
 from lmcompare.objectives.network import Writer
-from lmcompare.sampling import NOTHING
+from lmcompare.sampling import CHOSEN, NOTHING
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 
-_DRAWN = frozenset({"greedy", "temperature", "top_k", "top_p", "min_p", "typical"})
 ALONG: Mapping[str, Filling] = {
-    "left-to-right": Filling("any", _DRAWN),
-    "right-to-left": Filling("any", _DRAWN),
-    "random": Filling("any", _DRAWN),
+    "left-to-right": Filling("any", CHOSEN),
+    "right-to-left": Filling("any", CHOSEN),
+    "random": Filling("any", CHOSEN),
 }
 
 

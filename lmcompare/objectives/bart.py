@@ -5,7 +5,6 @@ words, empty ones included, each become one mask), token masking and token delet
 random order; the document begun at a random token. Every token is a target, and the text's end.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -15,16 +14,16 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import LONGER, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, follow
-from lmcompare.objectives.layout import Strip, at_places, pack, with_masks
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.base import LONGER
+from lmcompare.objectives.blanks import Blanks, Written
+from lmcompare.objectives.decoding import follow
+from lmcompare.objectives.layout import Strip, pack, with_masks
+from lmcompare.objectives.network import Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
 from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import runs, scattered
-from lmcompare.objectives.t5 import GIVEN_SOURCE, aligned
+from lmcompare.objectives.t5 import aligned
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -46,10 +45,6 @@ class Bart(SequenceToSequence):
     generates: ClassVar[str] = "left to right, the text with its holes filled"
 
     @property
-    def scorings(self) -> Mapping[str, Scoring]:
-        return GIVEN_SOURCE
-
-    @property
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, "mask")
 
@@ -69,25 +64,21 @@ class Bart(SequenceToSequence):
         last = text.visible.sum(1, keepdim=True) - 1
         return self._view(source, text, target.scatter(1, last, vocab.eos))
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+    def laid_out(
+        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+    ) -> tuple[View, Int[Tensor, "B S"]]:
         """Each run of asked tokens is one mask in the source; all before a token is written."""
-        source = with_masks(query.text, runs(query.asked), vocab)
-        view, place = self._written(source, query.text, query.asked)
-        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
-
-    @property
-    def fillings(self) -> Mapping[str, Filling]:
-        return ANYWHERE
+        return self._written(with_masks(text, runs(asked), vocab), text, asked)
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         """With holes of any length all is written that follows the first: no token ends a hole."""
-        text, holes = blanks.text, blanks.holes
-        source = with_masks(text, runs(holes), vocab)
-        if blanks.any_length:
-            rest = (holes.cumsum(1) > 0) & text.visible
-            blanks = replace(blanks, holes=rest)
-        view, place = self._written(source, text, blanks.holes)
-        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
+        if not blanks.any_length:
+            return super().write(net, blanks, vocab)
+        source = with_masks(blanks.text, runs(blanks.holes), vocab)
+        rest = (blanks.holes.cumsum(1) > 0) & blanks.text.visible
+        view, place = self._written(source, blanks.text, rest)
+        blanks = replace(blanks, holes=rest)
+        return follow(net, Script.of(view, place, blanks, ends=self.ends(vocab)), blanks, vocab)
 
     def _written(
         self, source: Strip, text: Text, asked: Bool[Tensor, "B T"]

@@ -265,4 +265,4 @@ class Objective(BaseModel, ABC):
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         """What `fill` returns, of holes that a filling of this objective can fill."""
-        raise NotImplementedError
+        raise Unsupported(f"{self.name} does not write")

@@ -15,12 +15,11 @@ from lmcompare.objectives.blanks import Blanks, Filling, Moment, Written
 from lmcompare.objectives.network import Writer
 from lmcompare.objectives.noise import next_place
 from lmcompare.objectives.script import Cursor, Script, Turn
-from lmcompare.sampling import NOTHING
+from lmcompare.sampling import CHOSEN, NOTHING
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 
-_DRAWN = frozenset({"greedy", "temperature", "top_k", "top_p", "min_p", "typical"})
-_WRITTEN = _DRAWN | {"repetition_penalty", "no_repeat_ngram", "beams", "length_penalty"}
+_WRITTEN = CHOSEN | {"repetition_penalty", "no_repeat_ngram", "beams", "length_penalty"}
 AT_THE_END: Mapping[str, Filling] = {"left-to-right": Filling("end", _WRITTEN)}
 ANYWHERE: Mapping[str, Filling] = {"left-to-right": Filling("any", _WRITTEN, any_length=True)}
 

@@ -5,7 +5,6 @@ span stands: at its mask, and how far within the span. The context sees itself f
 carries no loss; a span sees the context, the spans written before it, and its own beginning.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -13,20 +12,16 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.base import Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, follow
-from lmcompare.objectives.layout import at_places, beside, with_masks
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.layout import beside, with_masks
 from lmcompare.objectives.noise import NOWHERE, mean_over
-from lmcompare.objectives.script import Script
+from lmcompare.objectives.sequence import FromTheRest
 from lmcompare.objectives.spans import Spans, runs, scattered
-from lmcompare.objectives.t5 import GIVEN_SOURCE, require_spans
+from lmcompare.objectives.t5 import require_spans
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
 
-class Glm(Objective):
+class Glm(FromTheRest):
     """Spans of Poisson's law, each begun by the start token and ended by the end token."""
 
     name: Literal["glm"] = "glm"
@@ -36,10 +31,6 @@ class Glm(Objective):
     attention: ClassVar[str] = "both sides in the context, then what was written before"
     predicts: ClassVar[str] = "spans taken out of the context, and their ends"
     generates: ClassVar[str] = "left to right, into holes of any length"
-
-    @property
-    def scorings(self) -> Mapping[str, Scoring]:
-        return GIVEN_SOURCE
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -62,22 +53,10 @@ class Glm(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """Each run of asked tokens is a span; they are written in the order of the text."""
-        view, place = self._asked(query.text, vocab, query.asked)
-        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
-
-    @property
-    def fillings(self) -> Mapping[str, Filling]:
-        return ANYWHERE
-
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
-        view, place = self._asked(blanks.text, vocab, blanks.holes)
-        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
-
-    def _asked(
-        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    def laid_out(
+        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
+        """Each run of asked tokens is a span; they are written in the order of the text."""
         turn = torch.arange(float(text.tokens.shape[1])).expand(text.tokens.shape)
         return self._view(text, runs(asked), vocab, turn)
 

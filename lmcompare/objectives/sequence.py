@@ -1,17 +1,59 @@
-"""What objectives share that read a source and write an output."""
+"""What objectives share that write what is missing of a text, or the text, from what is left."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
+from torch import Tensor
 
-from lmcompare.objectives.base import Objective
-from lmcompare.objectives.layout import in_one_row
+from lmcompare.objectives.base import EVERY, Objective, Query, Scoring
+from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.decoding import ANYWHERE, follow
+from lmcompare.objectives.layout import at_places, in_one_row
+from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.script import Script
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
 
-class SequenceToSequence(Objective):
+class FromTheRest(Objective):
+    """Asked tokens are an output, and all others the source; so they are scored and written."""
+
+    @property
+    def scorings(self) -> Mapping[str, Scoring]:
+        return {"given-source": Scoring("exact", given="both", answers=EVERY)}
+
+    @property
+    def fillings(self) -> Mapping[str, Filling]:
+        return ANYWHERE
+
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        view, place = self.laid_out(query.text, query.asked, vocab)
+        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+
+    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+        view, place = self.laid_out(blanks.text, blanks.holes, vocab)
+        return follow(net, Script.of(view, place, blanks, ends=self.ends(vocab)), blanks, vocab)
+
+    def ends(self, vocab: Vocab) -> tuple[int, ...]:
+        """Ids that end a hole."""
+        return (vocab.eos,)
+
+    @abstractmethod
+    def laid_out(
+        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+    ) -> tuple[View, Int[Tensor, "B S"]]:
+        """The view in which asked tokens are written, and which token each position predicts.
+
+        Raises:
+            Unsupported: it cannot write these.
+        """
+
+
+class SequenceToSequence(FromTheRest):
     """A source, and an output written left to right."""
 
     architecture: Literal["encoder-decoder", "decoder"] = Field(

@@ -5,7 +5,6 @@ start token where T5's ends with an end token, so lengths are theirs; special to
 stay where they are.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -14,13 +13,9 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.objectives.base import EVERY, LONGER, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, follow
-from lmcompare.objectives.layout import at_places, with_sentinels, write
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.base import LONGER
+from lmcompare.objectives.layout import with_sentinels, write
 from lmcompare.objectives.noise import NOWHERE
-from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
 from lmcompare.view import Text, View
@@ -41,10 +36,6 @@ class T5(SequenceToSequence):
     predicts: ClassVar[str] = "spans taken out of the source"
     generates: ClassVar[str] = "left to right, into holes of any length"
 
-    @property
-    def scorings(self) -> Mapping[str, Scoring]:
-        return GIVEN_SOURCE
-
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
         require_spans(self.name, self.rate, self.mean_span, length=length)
@@ -60,22 +51,11 @@ class T5(SequenceToSequence):
         spans = alternating(candidates, num_noise, num_spans, rng, roll=self.roll)
         return self._view(text, spans, vocab)[0]
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """The asked tokens are the output, given all others as the source."""
-        view, place = self._asked(query.text, vocab, query.asked)
-        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+    def ends(self, vocab: Vocab) -> tuple[int, ...]:
+        return (vocab.eos, *vocab.sentinels)
 
-    @property
-    def fillings(self) -> Mapping[str, Filling]:
-        return ANYWHERE
-
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
-        view, place = self._asked(blanks.text, vocab, blanks.holes)
-        script = Script.of(view, place, blanks, ends=(vocab.eos, *vocab.sentinels))
-        return follow(net, script, blanks, vocab)
-
-    def _asked(
-        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    def laid_out(
+        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
         return self._view(text, asked_spans(self.name, text, vocab, asked), vocab)
 
@@ -84,11 +64,6 @@ class T5(SequenceToSequence):
         source, output = with_sentinels(text, spans, vocab)
         view = self.join(source.bidirectional(), write(output, vocab))
         return view, aligned(output.place, view)
-
-
-GIVEN_SOURCE: Mapping[str, Scoring] = {
-    "given-source": Scoring("exact", given="both", answers=EVERY)
-}
 
 
 def num_of(

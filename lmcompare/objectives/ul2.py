@@ -5,26 +5,19 @@ Tay et al. 2022, UL2 (https://arxiv.org/abs/2205.05131), section 3.1. R: short s
 model). All take T5's form of sentinels; which row gets which is drawn anew at each step.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, follow
-from lmcompare.objectives.layout import at_places, with_sentinels, write
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.layout import with_sentinels, write
 from lmcompare.objectives.noise import shares_of_rows
-from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import Spans, alternating, runs
 from lmcompare.objectives.t5 import (
-    GIVEN_SOURCE,
     aligned,
     asked_spans,
     num_of,
@@ -57,10 +50,6 @@ class Ul2(SequenceToSequence):
         if self.r + self.s + self.x == 0:
             raise ValueError("r, s and x are all 0, which is no ratio: raise one of them")
         return self
-
-    @property
-    def scorings(self) -> Mapping[str, Scoring]:
-        return GIVEN_SOURCE
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -97,23 +86,13 @@ class Ul2(SequenceToSequence):
         view, _ = self._view(text, chosen, vocab, mode)
         return replace(view, part=mode)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """As T5; the mode is S where a row's end is asked, R where little is, and X elsewhere."""
-        view, place = self._asked(query.text, vocab, query.asked)
-        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+    def ends(self, vocab: Vocab) -> tuple[int, ...]:
+        return (vocab.eos, *vocab.sentinels)
 
-    @property
-    def fillings(self) -> Mapping[str, Filling]:
-        return ANYWHERE
-
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
-        view, place = self._asked(blanks.text, vocab, blanks.holes)
-        script = Script.of(view, place, blanks, ends=(vocab.eos, *vocab.sentinels))
-        return follow(net, script, blanks, vocab)
-
-    def _asked(
-        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
+    def laid_out(
+        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
+        """As T5; the mode is S where a row's end is asked, R where little is, and X elsewhere."""
         spans = asked_spans(self.name, text, vocab, asked)
         last = text.visible.long().cumsum(1).argmax(1, keepdim=True)
         tail = (spans.total == 1) & spans.covered.gather(1, last)[:, 0]

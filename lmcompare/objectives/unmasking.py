@@ -16,7 +16,7 @@ from lmcompare.objectives.blanks import Blanks, Filling, Moment, Written
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import first_by
 from lmcompare.objectives.scoring import hide_one_by_one
-from lmcompare.sampling import NOTHING
+from lmcompare.sampling import CHOSEN, DRAWN, NOTHING
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 
@@ -24,22 +24,20 @@ ROUNDS = 10  # of mask-predict (Ghazvininejad et al. 2019, table 1), and of the 
 THRESHOLD = 0.9
 ENTROPY = 0.1  # nats
 
-_DRAWN = frozenset({"temperature", "top_k", "top_p", "min_p", "typical"})
-_CHOSEN = _DRAWN | {"greedy"}
 UNMASKING: Mapping[str, Filling] = {
     # the surest at first, all again but for them, and so on (Ghazvininejad et al. 2019)
-    "mask-predict": Filling("any", _CHOSEN | {"steps"}),
+    "mask-predict": Filling("any", CHOSEN | {"steps"}),
     # so many in a pass (LLaDA, Nie et al. 2025); all that are sure enough (Wu et al. 2025);
     # as many as are unsure by so much together (Ben-Hamu et al. 2025)
-    "surest-first": Filling("any", _CHOSEN | {"steps", "block"}),
-    "threshold": Filling("any", _CHOSEN | {"threshold", "block"}),
-    "entropy": Filling("any", _CHOSEN | {"entropy", "block"}),
+    "surest-first": Filling("any", CHOSEN | {"steps", "block"}),
+    "threshold": Filling("any", CHOSEN | {"threshold", "block"}),
+    "entropy": Filling("any", CHOSEN | {"entropy", "block"}),
     # masked diffusion backwards in time (Sahoo et al. 2024); without a number of steps one token a
     # pass, which is the same in continuous time (Zheng et al. 2024)
-    "ancestral": Filling("any", _CHOSEN | {"steps", "block"}),
-    "left-to-right": Filling("any", _CHOSEN),
+    "ancestral": Filling("any", CHOSEN | {"steps", "block"}),
+    "left-to-right": Filling("any", CHOSEN),
     # chains over whole texts (Wang & Cho 2019; Goyal et al. 2022)
-    "gibbs": Filling("any", _DRAWN | {"steps"}),
+    "gibbs": Filling("any", DRAWN | {"steps"}),
     "metropolis": Filling("any", frozenset({"temperature", "steps"})),
 }
 
