@@ -28,7 +28,7 @@ class JudgeRecord(BaseModel):
 class TextFigures(BaseModel):
     """What texts are like: those of a set together, or one alone; None where that has no answer.
 
-    See `lmcompare.textstats` for what is counted.
+    See `lmcompare.generation.textstats` for what is counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from lmcompare.data import Tokenizer, TokenizerConfig
-from lmcompare.generation import Sample, generate
+from lmcompare.generation.generate import Sample, generate
+from lmcompare.generation.prompts import Asked
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.model.cache import Cache
 from lmcompare.objectives import Objective
-from lmcompare.prompts import Asked
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
 from lmcompare.view import View

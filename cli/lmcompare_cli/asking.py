@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmcompare.errors import UserError
 
 if TYPE_CHECKING:
-    from lmcompare.prompts import Asked
+    from lmcompare.generation.prompts import Asked
     from lmcompare.runs import Run
     from lmcompare.sampling import Sampler
 
@@ -49,7 +49,7 @@ def require_use(asked: "Asked", max_new_tokens: int | None) -> None:
     Raises:
         UserError: one is not.
     """
-    from lmcompare.prompts import HOLE
+    from lmcompare.generation.prompts import HOLE
 
     holed = [HOLE in prompt for prompt in asked.prompts]
     for option, idle, why in (

@@ -15,8 +15,8 @@ from lmcompare_cli.console import cache_folder, output, talk
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from lmcompare.generation.judging import Judge
     from lmcompare.generation_records import GenerationRecord
-    from lmcompare.judging import Judge
     from lmcompare.records import InfillingRecord, LikelihoodRecord
     from lmcompare.runs import Run
 
@@ -113,11 +113,11 @@ def evaluate(
     """
     from rich.progress import Progress
 
-    from lmcompare.assignment import Assignment, require
     from lmcompare.config import parse_data
     from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
-    from lmcompare.freewriting import measure_generation
+    from lmcompare.generation.assignment import Assignment, require
+    from lmcompare.generation.freewriting import measure_generation
     from lmcompare.heldout import Asked
     from lmcompare.infilling import measure_infilling
     from lmcompare.runs import find_runs
@@ -205,7 +205,7 @@ def _require_generation(chosen: set[str], **given: object) -> None:
 
 def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.errors import UserError
-    from lmcompare.judging import Judge
+    from lmcompare.generation.judging import Judge
     from lmcompare.runs import find_runs
 
     run, *others = find_runs([place])

@@ -14,9 +14,9 @@ from lmcompare_cli.console import output, talk
 from lmcompare_cli.replay import Pages, Stream, is_moving, write, write_sample
 
 if TYPE_CHECKING:
-    from lmcompare.generation import Generated, Sample
+    from lmcompare.generation.generate import Generated, Sample
+    from lmcompare.generation.prompts import Asked
     from lmcompare.heldout import Subject
-    from lmcompare.prompts import Asked
     from lmcompare.runs import Run
 
 Form = Literal["text", "jsonl", "json"]
@@ -130,8 +130,8 @@ def generate(
     sample depends on the seed, its prompt's number and its own alone.
     """
     from lmcompare.errors import UserError
+    from lmcompare.generation.prompts import Asked
     from lmcompare.hardware import choose_device
-    from lmcompare.prompts import Asked
     from lmcompare.runs import find_runs
 
     asked = Asked(
@@ -218,10 +218,10 @@ def _write(
     run: "Run", asked: "Asked", *, device: str, trace: Path | None, drawn: bool, several: bool
 ) -> _Texts:
     from lmcompare import heldout
-    from lmcompare.drafts import Recorder
-    from lmcompare.generation import generate as write_all
-    from lmcompare.prompts import rows_of
-    from lmcompare.traces import Heading, Trace
+    from lmcompare.generation.drafts import Recorder
+    from lmcompare.generation.generate import generate as write_all
+    from lmcompare.generation.prompts import rows_of
+    from lmcompare.generation.traces import Heading, Trace
 
     def warn(text: str) -> None:
         name = f"{run.path.name}: " if several else ""

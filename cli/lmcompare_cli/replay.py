@@ -17,9 +17,9 @@ from lmcompare_cli.console import glyphs, legible, output, printable
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
-    from lmcompare.drafts import Span
-    from lmcompare.generation import Sample
-    from lmcompare.traces import Piece, Start, Step, Trace
+    from lmcompare.generation.drafts import Span
+    from lmcompare.generation.generate import Sample
+    from lmcompare.generation.traces import Piece, Start, Step, Trace
 
 STYLES = {"given": "dim", "written": "bold", "fresh": "reverse green", "open": "magenta"}
 FRAME = 1 / 30  # seconds that a picture stands at least
@@ -47,7 +47,7 @@ def write_sample(sample: "Sample", tokenizer: "Tokenizer") -> None:
 
 
 def _parts(sample: "Sample", tokenizer: "Tokenizer") -> "list[Span]":
-    from lmcompare.drafts import Span, Speller, State, join
+    from lmcompare.generation.drafts import Span, Speller, State, join
 
     states: list[State] = ["written" if each else "given" for each in sample.is_written]
     spans = join(zip(Speller(tokenizer).from_start(sample.tokens), states, strict=True))
@@ -74,8 +74,8 @@ class Stream:
 
     def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
         """What `Recorder` tells."""
-        from lmcompare.drafts import Draft, join
-        from lmcompare.traces import Start
+        from lmcompare.generation.drafts import Draft, join
+        from lmcompare.generation.traces import Start
 
         (each,) = event
         if isinstance(each, Start):
@@ -110,7 +110,7 @@ class Stream:
 
 def _num_sure(pieces: "Sequence[Piece]", stop: Sequence[str]) -> int:
     """How many tokens surely stand before the first text to stop at."""
-    from lmcompare.drafts import text_ends
+    from lmcompare.generation.drafts import text_ends
 
     text, ends = text_ends(pieces)
     first = len(text)
@@ -137,8 +137,8 @@ class Pages:
 
     def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
         """What `Recorder` tells."""
-        from lmcompare.drafts import Draft
-        from lmcompare.traces import Start
+        from lmcompare.generation.drafts import Draft
+        from lmcompare.generation.traces import Start
 
         starts = [each for each in event if isinstance(each, Start)]
         if starts:
@@ -167,7 +167,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
     Raises:
         UserError: the file is no trace, or has no such sample.
     """
-    from lmcompare.traces import Trace
+    from lmcompare.generation.traces import Trace
 
     trace = Trace.read(path)
     chosen = [*_chosen(trace, sample, path)]
@@ -182,7 +182,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
 
 def show_steps(start: "Start", steps: "Sequence[Step]") -> None:
     """A line for each step: its number, the text by then, and what was written, parted by tabs."""
-    from lmcompare.drafts import Draft
+    from lmcompare.generation.drafts import Draft
 
     draft = Draft(start)
     write(f"0\t{_line(draft.spans(), keep='').plain}\t\n")
@@ -194,7 +194,7 @@ def show_steps(start: "Start", steps: "Sequence[Step]") -> None:
 
 
 def _play(start: "Start", steps: "Sequence[Step]", speed: float) -> None:
-    from lmcompare.drafts import Draft
+    from lmcompare.generation.drafts import Draft
 
     draft, pause = Draft(start), min(STEP, LONGEST / max(len(steps), 1)) / speed
     with Live(console=output, auto_refresh=False) as live:

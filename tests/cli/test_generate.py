@@ -15,12 +15,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from lmcompare import generation, hardware, heldout
-from lmcompare.generation import generate
-from lmcompare.prompts import Asked
+from lmcompare import hardware, heldout
+from lmcompare.generation import generate as generation
+from lmcompare.generation.generate import generate
+from lmcompare.generation.prompts import Asked
+from lmcompare.generation.traces import Start, Step, Trace
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler
-from lmcompare.traces import Start, Step, Trace
 from lmcompare_cli import console, replay
 from lmcompare_cli.app import app
 from lmcompare_cli.replay import Stream

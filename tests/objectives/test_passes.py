@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lmcompare.meter import Meter
+from lmcompare.generation.meter import Meter
 from lmcompare.model import Backbone
 from lmcompare.objectives import Mdlm
 from lmcompare.objectives.blanks import Blanks, Moment

@@ -19,18 +19,18 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lmcompare import hardware, heldout
 from lmcompare.data import Tokenizer, TokenizerConfig
-from lmcompare.drafts import Draft, Recorder, Span, Speller, join, text_ends
 from lmcompare.errors import UserError
-from lmcompare.generation import Generated, Page, generate
+from lmcompare.generation.drafts import Draft, Recorder, Span, Speller, join, text_ends
+from lmcompare.generation.generate import Generated, Page, generate
+from lmcompare.generation.prompts import Asked
+from lmcompare.generation.traces import Heading, Piece, Start, Step, Trace
 from lmcompare.heldout import Subject
 from lmcompare.objectives.blanks import Moment
-from lmcompare.prompts import Asked
 from lmcompare.sampling import Sampler
-from lmcompare.traces import Heading, Piece, Start, Step, Trace
 from tests.tiny import Trainer, cache, corpus, sentences, tiny, unmeasured
 
 TEXT = sentences(11)
-LIBRARY = Path(__file__).parents[1] / "lmcompare"
+LIBRARY = Path(__file__).parents[2] / "lmcompare"
 
 
 def wordpiece() -> tokenizers.Tokenizer:
@@ -437,7 +437,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(
 def test_a_trace_is_read_without_torch() -> None:
     """What is played again starts at once."""
     script = (
-        "import sys, lmcompare.traces, lmcompare.drafts\n"
+        "import sys, lmcompare.generation.traces, lmcompare.generation.drafts\n"
         "print(*{'torch', 'numpy', 'tokenizers', 'pandas'} & sys.modules.keys())"
     )
     done = subprocess.run(

@@ -9,10 +9,10 @@ import torch
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
-from lmcompare.generation import Page, Sample, generate
+from lmcompare.generation.generate import Page, Sample, generate
+from lmcompare.generation.prompts import Asked
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix, Ul2
 from lmcompare.objectives.blanks import Moment
-from lmcompare.prompts import Asked
 from lmcompare.sampling import Sampler
 from tests.untrained import subject_of, tokenizer, write
 

@@ -10,10 +10,10 @@ from operator import itemgetter
 from time import perf_counter
 
 from lmcompare.data import Tokenizer
+from lmcompare.generation.meter import Cost, Meter
+from lmcompare.generation.prompts import Asked, Row, batches, blanks_of, rows_of
 from lmcompare.heldout import Subject
-from lmcompare.meter import Cost, Meter
 from lmcompare.objectives.blanks import Blanks, Moment, Written
-from lmcompare.prompts import Asked, Row, batches, blanks_of, rows_of
 from lmcompare.sampling import NOTHING
 from lmcompare.vocab import Vocab
 

@@ -19,17 +19,17 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from lmcompare import heldout
-from lmcompare.assignment import Assignment, require_of
 from lmcompare.data import Encoded, Split, prepare
 from lmcompare.errors import Unsupported, UserError
+from lmcompare.generation.assignment import Assignment, require_of
+from lmcompare.generation.judging import Continued, Judge
+from lmcompare.generation.pace import Prompt, Way, write_and_measure
+from lmcompare.generation.textfigures import figures
+from lmcompare.generation.textstats import has_bleu, occurring
 from lmcompare.generation_records import VERBATIM, GenerationItem, GenerationRecord, TextFigures
 from lmcompare.heldout import Asked, Subject
-from lmcompare.judging import Continued, Judge
-from lmcompare.pace import Prompt, Way, write_and_measure
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler
-from lmcompare.textfigures import figures
-from lmcompare.textstats import has_bleu, occurring
 
 TOKENS_AT_ONCE = 2**20  # of the training text, so that a search in all of it takes constant memory
 

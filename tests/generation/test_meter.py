@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmcompare.meter import Cost, Meter
+from lmcompare.generation.meter import Cost, Meter
 from lmcompare.model import Backbone
 from lmcompare.model.flops import forward_flops
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix

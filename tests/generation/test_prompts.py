@@ -8,10 +8,10 @@ import pytest
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
-from lmcompare.generation import generate
+from lmcompare.generation.generate import generate
+from lmcompare.generation.prompts import Asked, rows_of
 from lmcompare.heldout import Subject
 from lmcompare.objectives import T5, Clm, Fim, Mdlm, Mlm, Objective
-from lmcompare.prompts import Asked, rows_of
 from lmcompare.sampling import Sampler
 from tests.untrained import LENGTH, subject_of, tokenizer, write
 

@@ -18,9 +18,9 @@ from time import perf_counter
 import torch
 
 from lmcompare import hardware, rng
+from lmcompare.generation.meter import Meter
 from lmcompare.generation_records import WritingCost
 from lmcompare.heldout import Subject
-from lmcompare.meter import Meter
 from lmcompare.model import Backbone
 from lmcompare.objectives.blanks import Blanks, Moment, Written
 from lmcompare.objectives.network import Writer

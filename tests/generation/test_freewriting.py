@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare import freewriting, heldout, pace
-from lmcompare.assignment import Assignment, require
+from lmcompare import heldout
 from lmcompare.config import parse_data
 from lmcompare.data import Tokenizer, prepare
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.freewriting import measure_generation
+from lmcompare.generation import freewriting, pace
+from lmcompare.generation.assignment import Assignment, require
+from lmcompare.generation.freewriting import measure_generation
+from lmcompare.generation.judging import Continued, Judge
 from lmcompare.generation_records import GenerationItem, GenerationRecord, WritingCost
 from lmcompare.heldout import Asked
-from lmcompare.judging import Continued, Judge
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.objectives.blanks import Written
@@ -413,7 +414,7 @@ def test_how_texts_are_batched_changes_no_verdict(
     judge = judged_by(trained["words"])
     texts = [Continued(prompt="the cat", text=" saw a dog" * num) for num in (1, 13, 2, 7, 1)]
     together = judge.score(texts)
-    monkeypatch.setattr("lmcompare.judging.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("lmcompare.generation.judging.ROWS_AT_ONCE", 2)
     for one, two in zip(together, judge.score(texts), strict=True):
         assert one.nats == pytest.approx(two.nats, rel=1e-5)
     assert together[0].nats == pytest.approx(together[4].nats, rel=1e-5)

@@ -8,9 +8,9 @@ from itertools import repeat
 from jaxtyping import Bool
 from numpy import ndarray
 
-from lmcompare import textstats
+from lmcompare.generation import textstats
+from lmcompare.generation.judging import Verdict
 from lmcompare.generation_records import TextFigures
-from lmcompare.judging import Verdict
 from lmcompare.records import LN2
 
 

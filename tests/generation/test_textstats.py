@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare import textstats
-from lmcompare.textstats import (
+from lmcompare.generation import textstats
+from lmcompare.generation.textstats import (
     distinct,
     entropy,
     ngram_keys,

@@ -7,7 +7,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare.judging import Judge
+from lmcompare.generation.judging import Judge
 from lmcompare.objectives import Objective
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler

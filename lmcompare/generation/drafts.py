@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lmcompare.traces import Piece, Start, Step
+from lmcompare.generation.traces import Piece, Start, Step
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
-    from lmcompare.generation import Page, Sample
+    from lmcompare.generation.generate import Page, Sample
     from lmcompare.objectives.blanks import Moment
 
 # Of a token: it stood there; was written before; by the last step; is not written yet.

@@ -7,7 +7,7 @@ needs torch, so that a trace is read at once.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -72,7 +72,7 @@ class Start(_Line):
     num_steps: int = 0
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
+    def _agrees(self) -> "Start":
         if not len(self.ids) == len(self.pieces) == len(self.holes):
             raise ValueError("ids, pieces and holes are not as many")
         return self
@@ -100,7 +100,7 @@ class Step(_Line):
     probabilities: tuple[float, ...]
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
+    def _agrees(self) -> "Step":
         if not len(self.places) == len(self.ids) == len(self.pieces) == len(self.probabilities):
             raise ValueError("places, ids, pieces and probabilities are not as many")
         return self

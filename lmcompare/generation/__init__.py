@@ -1,0 +1,1 @@
+"""What models write, in which order they come to write it, and what the texts are like."""
