@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
         raise UserError(
             f"there is no device '{name}' here, only "
             f"cpu{'' if found is None else f' and {found}'}: "
-            "choose one of these with -s runtime.device=..."
+            "choose one of these (for training: -s runtime.device=...)"
         ) from None
     return device
 

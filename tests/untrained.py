@@ -7,7 +7,7 @@ import torch
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
-from lmcompare.generation.prompts import Asked
+from lmcompare.generation.prompts import Request
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.model.cache import Cache
@@ -59,4 +59,4 @@ def subject_of(
 
 def write(subject: Subject, *prompts: str, **settings) -> list[Sample]:
     settings = {"max_new_tokens": 5, **settings}
-    return generate(subject, Asked(prompts=prompts, **settings), warn=pytest.fail).samples
+    return generate(subject, Request(prompts=prompts, **settings), warn=pytest.fail).samples

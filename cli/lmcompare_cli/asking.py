@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lmcompare.errors import UserError
 
 if TYPE_CHECKING:
-    from lmcompare.generation.prompts import Asked
+    from lmcompare.generation.prompts import Request
     from lmcompare.runs import Run
     from lmcompare.sampling import Sampler
 
@@ -39,7 +39,7 @@ def make_sampler(given: Mapping[str, object]) -> "Sampler":
         raise UserError(f"--{option} cannot be {first['input']}: {message}") from None
 
 
-def require_use(asked: "Asked", max_new_tokens: int | None) -> None:
+def require_use(asked: "Request", max_new_tokens: int | None) -> None:
     """Make sure that each option is of use to some prompt.
 
     Args:
@@ -66,7 +66,7 @@ def require_use(asked: "Asked", max_new_tokens: int | None) -> None:
             raise UserError(f"{option} is of no use, as no prompt {why}: leave it out")
 
 
-def require_place(trace: Path, runs: "list[Run]", asked: "Asked") -> None:
+def require_place(trace: Path, runs: "list[Run]", asked: "Request") -> None:
     """Make sure that a trace can be written, before all the work.
 
     Raises:

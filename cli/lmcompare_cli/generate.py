@@ -15,7 +15,7 @@ from lmcompare_cli.replay import Pages, Stream, is_moving, write, write_sample
 
 if TYPE_CHECKING:
     from lmcompare.generation.generate import Generated, Sample
-    from lmcompare.generation.prompts import Asked
+    from lmcompare.generation.prompts import Request
     from lmcompare.heldout import Subject
     from lmcompare.runs import Run
 
@@ -130,11 +130,11 @@ def generate(
     sample depends on the seed, its prompt's number and its own alone.
     """
     from lmcompare.errors import UserError
-    from lmcompare.generation.prompts import Asked
+    from lmcompare.generation.prompts import Request
     from lmcompare.hardware import choose_device
     from lmcompare.runs import find_runs
 
-    asked = Asked(
+    asked = Request(
         prompts=tuple(read_prompts(prompt, prompts)),
         sampler=make_sampler(
             {
@@ -208,14 +208,14 @@ class _Texts:
     """
 
     subject: "Subject"
-    asked: "Asked"
+    asked: "Request"
     methods: tuple[str, ...]
     generated: "Generated"
     shown: bool
 
 
 def _write(
-    run: "Run", asked: "Asked", *, device: str, trace: Path | None, drawn: bool, several: bool
+    run: "Run", asked: "Request", *, device: str, trace: Path | None, drawn: bool, several: bool
 ) -> _Texts:
     from lmcompare import heldout
     from lmcompare.generation.drafts import Recorder
@@ -277,7 +277,7 @@ def _write(
     )
 
 
-def _print(texts: _Texts, asked: "Asked", *, several: bool, first: bool) -> None:
+def _print(texts: _Texts, asked: "Request", *, several: bool, first: bool) -> None:
     """Each text; a heading says of which run, prompt and sample it is, where there are others."""
     for sample in texts.generated.samples:
         parts = [

@@ -188,6 +188,8 @@ class Tokenizer:
         text = self._library.decode([number], skip_special_tokens=False)
         if text and "\N{REPLACEMENT CHARACTER}" not in text:
             return text
+        if byte := _FALLBACK.fullmatch(symbol):
+            return f"\\x{byte[1].lower()}"
         return "".join(f"\\x{_BYTE[each]:02x}" if each in _BYTE else each for each in symbol)
 
     def _ids_and_ends(self, texts: list[str]) -> Iterator[tuple[list[int], list[int]]]:
@@ -232,6 +234,7 @@ class Tokenizer:
 
 # With the marks that stand for a space in byte-level, unigram and word-piece vocabularies.
 _SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
+_FALLBACK = re.compile("<0x([0-9A-F]{2})>")  # of a byte in a vocabulary that has all of them
 _BYTE = {character: byte for byte, character in enumerate(training_tokenizer.byte_characters())}
 
 

@@ -23,7 +23,8 @@ from lmcompare.data import Encoded, Split, prepare
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.generation.assignment import Assignment, require_of
 from lmcompare.generation.judging import Continued, Judge
-from lmcompare.generation.pace import Prompt, Way, write_and_measure
+from lmcompare.generation.pace import write_and_measure
+from lmcompare.generation.prompts import Request, to_go_on
 from lmcompare.generation.textfigures import figures
 from lmcompare.generation.textstats import has_bleu, occurring
 from lmcompare.generation_records import VERBATIM, GenerationItem, GenerationRecord, TextFigures
@@ -165,14 +166,15 @@ class _Desk:
             items = self.subject.run.generation_items(known)
             tokens, cost = [[*item.tokens] for item in items], known.cost
         else:
+            vocab, num_new = self.subject.tokenizer.vocab, self.assignment.new_tokens
             shown = [
-                Prompt(tuple(piece.ids[: self._border].tolist()), number)
+                to_go_on(piece.ids[: self._border].tolist(), num_new, vocab, prompt=number)
                 for number, piece in enumerate(self.pieces)
             ]
-            way = Way(method=method, sampler=sampler, num_tokens=self.assignment.new_tokens)
+            request = Request(prompts=(), sampler=sampler, method=method)
             try:
                 tokens, cost = write_and_measure(
-                    self.subject, shown, way, report=partial(report, method)
+                    self.subject, shown, request, report=partial(report, method)
                 )
             except Unsupported as reason:
                 return self.nothing(facts, reason, method=method, sampler=sampler)

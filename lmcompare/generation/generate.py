@@ -11,7 +11,7 @@ from time import perf_counter
 
 from lmcompare.data import Tokenizer
 from lmcompare.generation.meter import Cost, Meter
-from lmcompare.generation.prompts import Asked, Row, batches, blanks_of, rows_of
+from lmcompare.generation.prompts import Request, Row, batches, blanks_of, rows_of
 from lmcompare.heldout import Subject
 from lmcompare.objectives.blanks import Blanks, Moment, Written
 from lmcompare.sampling import NOTHING
@@ -69,7 +69,7 @@ class Generated:
 
 def generate(
     subject: Subject,
-    asked: Asked,
+    asked: Request,
     *,
     watch: Callable[[Page], Callable[[Moment], None]] | None = None,
     warn: Callable[[str], None] = lambda text: None,
@@ -93,6 +93,8 @@ def generate(
         blanks = blanks_of(batch, asked, vocab)
         if watch is not None:
             blanks = replace(blanks, watch=watch(_page(batch, blanks, vocab)))
+        if asked.stop and batch[0].kind[0] == "end":
+            blanks = replace(blanks, enough=_Stop(subject.tokenizer, asked.stop).reached)
         written = subject.objective.fill(net, blanks, vocab)
         samples += [
             _sample(row, written, number, subject.tokenizer, asked)
@@ -101,6 +103,25 @@ def generate(
     seconds = perf_counter() - start
     samples.sort(key=lambda sample: (sample.prompt, sample.number))
     return Generated(samples=samples, cost=net.cost, seconds=seconds)
+
+
+class _Stop:
+    """Whether all texts have come to where they are cut off."""
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]):
+        self.tokenizer, self.stop = tokenizer, stop
+        self.written: dict[int, list[int]] = {}
+        self.stopped: set[int] = set()
+
+    def reached(self, moment: Moment) -> bool:
+        """Whether none goes on that has not stopped."""
+        rows = moment.row.tolist()
+        for row, token in zip(rows, moment.token.tolist(), strict=True):
+            self.written.setdefault(row, []).append(token)
+            text = "" if row in self.stopped else self.tokenizer.decode(self.written[row])
+            if any(each in text for each in self.stop):
+                self.stopped.add(row)
+        return self.stopped.issuperset(rows)
 
 
 def _page(batch: list[Row], blanks: Blanks, vocab: Vocab) -> Page:
@@ -113,7 +134,9 @@ def _page(batch: list[Row], blanks: Blanks, vocab: Vocab) -> Page:
     )
 
 
-def _sample(row: Row, written: Written, number: int, tokenizer: Tokenizer, asked: Asked) -> Sample:
+def _sample(
+    row: Row, written: Written, number: int, tokenizer: Tokenizer, asked: Request
+) -> Sample:
     at: dict[int, list[int]] = {}
     pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)
     for place, token in sorted((pair for pair in pairs if pair[0] != NOTHING), key=itemgetter(0)):

@@ -10,22 +10,22 @@ import ctypes
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
 
-from lmcompare import hardware, rng
+from lmcompare import hardware
 from lmcompare.generation.meter import Meter
+from lmcompare.generation.prompts import Request, Row, blanks_of
 from lmcompare.generation_records import WritingCost
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
-from lmcompare.objectives.blanks import Blanks, Moment, Written
+from lmcompare.objectives.blanks import Moment, Written
 from lmcompare.objectives.network import Writer
-from lmcompare.sampling import NOTHING, Sampler
-from lmcompare.view import Text
+from lmcompare.sampling import NOTHING
 
 ROWS_TOGETHER = 32
 NUM_ALONE = 8  # texts that are written alone as well
@@ -36,62 +36,32 @@ class _Begun(Exception):
     """The first token was written."""
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """What is gone on with.
-
-    Attributes:
-        tokens: ids, without the start token.
-        number: which one it is.
-        sample: which of its samples; each has random numbers of its own.
-    """
-
-    tokens: tuple[int, ...]
-    number: int
-    sample: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How a model writes.
-
-    Attributes:
-        method: one of the objective's fillings.
-        sampler: how tokens are chosen.
-        num_tokens: of each text.
-    """
-
-    method: str
-    sampler: Sampler
-    num_tokens: int
-
-
 def write_and_measure(
     subject: Subject,
-    prompts: Sequence[Prompt],
-    way: Way,
+    rows: Sequence[Row],
+    asked: Request,
     *,
     report: Callable[[float], None] = lambda share: None,
 ) -> tuple[list[list[int]], WritingCost]:
-    """Write behind some prompts.
+    """Write at the end of some texts.
 
     Args:
         subject: the model.
-        prompts: at least one, all of one length.
-        way: how, and how much.
+        rows: at least one, of one length, all with as many tokens to be written.
+        asked: in which way.
         report: told the share that is done, 0 to 1.
 
     Returns:
-        The tokens written behind each prompt, in the order of the text, and what that took.
+        The tokens written of each text, in its order, and what that took.
 
     Raises:
         Unsupported: the objective cannot write there, or not so.
     """
     batches = [
-        _filled_up([*prompts[start : start + ROWS_TOGETHER]])
-        for start in range(0, len(prompts), ROWS_TOGETHER)
+        _filled_up([*rows[start : start + ROWS_TOGETHER]])
+        for start in range(0, len(rows), ROWS_TOGETHER)
     ]
-    alone = prompts[:NUM_ALONE]
+    alone, num_tokens = rows[:NUM_ALONE], sum(rows[0].holes)
     num_stages, num_done = 3 * len(alone) + len(batches), 0
 
     def done() -> None:
@@ -100,31 +70,31 @@ def write_and_measure(
         report(num_done / num_stages)
 
     meter = Meter(subject.net)
-    for prompt in alone:  # first, as it warms up what is timed
-        _write(meter, subject, [prompt], way)
+    for row in alone:  # first, as it warms up what is timed
+        _write(meter, subject, [row], asked)
         done()
     before = _held_from_now(subject.net.device)
     together, tokens = 0.0, []
     for batch in batches:
         start = perf_counter()
-        written = _write(subject.net, subject, batch, way)
+        written = _write(subject.net, subject, batch, asked)
         together += perf_counter() - start
         tokens += [_in_order(written, number) for number in range(len(batch))]
         done()
     peak = None if before is None else _held_at_most(subject.net.device) - before
     seconds, waited = [], []
-    for prompt in alone:
+    for row in alone:
         start = perf_counter()
-        _write(subject.net, subject, [prompt], way)
+        _write(subject.net, subject, [row], asked)
         seconds.append(perf_counter() - start)
         done()
-        waited.append(_until_begun(subject, prompt, way))
+        waited.append(_until_begun(subject, row, asked))
         done()
     cost = WritingCost(
-        passes_per_token=meter.cost.passes / len(alone) / way.num_tokens,
-        flops_per_token=meter.cost.flops / len(alone) / way.num_tokens,
-        tokens_per_second=way.num_tokens / median(seconds),
-        tokens_per_second_together=len(batches) * ROWS_TOGETHER * way.num_tokens / together,
+        passes_per_token=meter.cost.passes / len(alone) / num_tokens,
+        flops_per_token=meter.cost.flops / len(alone) / num_tokens,
+        tokens_per_second=num_tokens / median(seconds),
+        tokens_per_second_together=len(batches) * ROWS_TOGETHER * num_tokens / together,
         rows_together=ROWS_TOGETHER,
         first_token_seconds=median(waited),
         peak_memory=None if peak is None else peak + _size(subject.net),
@@ -132,46 +102,30 @@ def write_and_measure(
         device=hardware.device_name(subject.net.device),
         threads=torch.get_num_threads(),
     )
-    return tokens[: len(prompts)], cost
+    return tokens[: len(rows)], cost
 
 
-def _filled_up(batch: list[Prompt]) -> list[Prompt]:
+def _filled_up(batch: list[Row]) -> list[Row]:
     """With further samples of its prompts, so that all batches are of one size."""
     num = len(batch)
     more = range(num, ROWS_TOGETHER)
-    return batch + [replace(batch[each % num], sample=each // num) for each in more]
+    return batch + [replace(batch[each % num], number=each // num) for each in more]
 
 
 def _write(
     net: Writer,
     subject: Subject,
-    batch: Sequence[Prompt],
-    way: Way,
+    batch: list[Row],
+    asked: Request,
     *,
     watch: Callable[[Moment], None] | None = None,
 ) -> Written:
     vocab = subject.tokenizer.vocab
-    shown = torch.tensor([[vocab.bos, *prompt.tokens] for prompt in batch])
-    new = torch.full((len(batch), way.num_tokens), vocab.pad)
-    tokens = torch.cat([shown, new], dim=1)
-    places = torch.arange(tokens.shape[1]).expand_as(tokens)
-    blanks = Blanks(
-        # which words these are matters to training alone
-        text=Text(tokens=tokens, visible=torch.ones_like(tokens, dtype=torch.bool), word=places),
-        holes=places >= shown.shape[1],
-        any_length=False,
-        limit=way.num_tokens,
-        method=way.method,
-        sampler=way.sampler,
-        generators=tuple(
-            rng.generator("free writing", prompt.number, prompt.sample) for prompt in batch
-        ),
-        watch=watch,
-    )
+    blanks = replace(blanks_of(batch, asked, vocab), watch=watch)
     return subject.objective.fill(net, blanks, vocab)
 
 
-def _until_begun(subject: Subject, prompt: Prompt, way: Way) -> float:
+def _until_begun(subject: Subject, row: Row, asked: Request) -> float:
     """Seconds till something is written; some ways to write change it later."""
 
     def begun(moment: Moment) -> None:
@@ -180,7 +134,7 @@ def _until_begun(subject: Subject, prompt: Prompt, way: Way) -> float:
 
     start = perf_counter()
     with suppress(_Begun):
-        _write(subject.net, subject, [prompt], way, watch=begun)
+        _write(subject.net, subject, [row], asked, watch=begun)
     return perf_counter() - start
 
 

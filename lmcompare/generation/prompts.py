@@ -1,7 +1,7 @@
 """Prompts: what is asked for, and the texts with holes that it makes.
 
-A prompt is cut at `___`, which stands for a hole; a prompt without one is gone on with. A space
-before a hole belongs to what is written there, as tokenizers have it.
+A prompt is cut at `___` (or a longer line), which stands for a hole; a prompt without one is gone
+on with. A space before a hole belongs to what is written there, as tokenizers have it.
 """
 
 import re
@@ -23,7 +23,7 @@ HOLE = "___"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Request:
     """What is to be written, and how.
 
     Attributes:
@@ -64,13 +64,13 @@ class Row:
     kind: tuple[Holes, bool, int]
 
 
-def rows_of(subject: Subject, asked: Asked, warn: Callable[[str], None]) -> Iterator[Row]:
+def rows_of(subject: Subject, asked: Request, warn: Callable[[str], None]) -> Iterator[Row]:
     """Every sample of every prompt."""
     _require(asked)
     for prompt, text in enumerate(asked.prompts):
         holed = HOLE in text
         any_length = asked.hole_tokens is None if holed else asked.any_length
-        pieces = [_encode(piece, subject.tokenizer) for piece in re.split(f"[ \t]?{HOLE}", text)]
+        pieces = [_encode(piece, subject.tokenizer) for piece in re.split(f"[ \t]?{HOLE}_*", text)]
         size = (asked.hole_tokens or 1) if holed else 1 if any_length else asked.max_new_tokens
         if not holed:
             pieces.append([])
@@ -93,7 +93,18 @@ def rows_of(subject: Subject, asked: Asked, warn: Callable[[str], None]) -> Iter
             )
 
 
-def _require(asked: Asked) -> None:
+def to_go_on(tokens: list[int], num_new: int, vocab: Vocab, *, prompt: int) -> Row:
+    """A sample of a text behind which so many tokens are to be written."""
+    return Row(
+        prompt=prompt,
+        number=0,
+        tokens=[vocab.bos, *tokens, *[vocab.pad] * num_new],
+        holes=[False] * (1 + len(tokens)) + [True] * num_new,
+        kind=("end", False, num_new),
+    )
+
+
+def _require(asked: Request) -> None:
     for name, value in (
         ("samples", asked.num),
         ("new tokens", asked.max_new_tokens),
@@ -135,7 +146,7 @@ def _fit(
     pieces: list[list[int]],
     size: int,
     subject: Subject,
-    asked: Asked,
+    asked: Request,
     warn: Callable[[str], None],
     *,
     prompt: int,
@@ -185,7 +196,7 @@ def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def blanks_of(batch: list[Row], asked: Asked, vocab: Vocab) -> Blanks:
+def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> Blanks:
     """Rows of one kind as an objective takes them."""
     width = max(len(row.tokens) for row in batch)
     lengths = torch.tensor([len(row.tokens) for row in batch])

@@ -71,14 +71,20 @@ class Bart(SequenceToSequence):
         return self._written(with_masks(text, runs(asked), vocab), text, asked)
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
-        """With holes of any length all is written that follows the first: no token ends a hole."""
+        """With holes of any length all is written that follows the first: no token ends a hole.
+
+        What follows the first counts with the limit of the holes.
+        """
         if not blanks.any_length:
             return super().write(net, blanks, vocab)
         source = with_masks(blanks.text, runs(blanks.holes), vocab)
         rest = (blanks.holes.cumsum(1) > 0) & blanks.text.visible
         view, place = self._written(source, blanks.text, rest)
+        other_holes = (runs(blanks.holes).total - 1).clamp(min=0)
+        more = (rest & ~blanks.holes).sum(1) + other_holes * blanks.limit
         blanks = replace(blanks, holes=rest)
-        return follow(net, Script.of(view, place, blanks, ends=self.ends(vocab)), blanks, vocab)
+        script = Script.of(view, place, blanks, ends=self.ends(vocab), more=more)
+        return follow(net, script, blanks, vocab)
 
     def _written(
         self, source: Strip, text: Text, asked: Bool[Tensor, "B T"]

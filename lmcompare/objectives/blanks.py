@@ -61,6 +61,7 @@ class Blanks:
         sampler: how tokens are chosen.
         generators: the only source of randomness: one a row, so that rows do not depend on others.
         watch: told of each step; not of a search with beams, which writes several texts.
+        enough: asked after each step from left to right, beams excepted, whether to write no more.
     """
 
     text: Text
@@ -71,6 +72,7 @@ class Blanks:
     generators: tuple[torch.Generator, ...]
     method: str | None = None
     watch: Callable[[Moment], None] | None = None
+    enough: Callable[[Moment], bool] | None = None
 
     @property
     def kind(self) -> Holes:

@@ -104,10 +104,11 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
     banned = vocab.is_special(torch.arange(vocab.size)).to(device)
     is_end = torch.zeros_like(banned)
     is_end[list(script.ends)] = True
-    cursor = Cursor(script, groups, is_end, blanks.limit)
+    said = ~banned  # what repetition is counted of
+    cursor = Cursor(script, groups, is_end)
     if cursor.any_length:
-        banned &= ~is_end
-    num_steps, num_start = script.num_steps(blanks.limit), start.tokens.shape[1]
+        banned[script.ends[0]] = False
+    num_steps, num_start = script.num_steps(), start.tokens.shape[1]
     uniform = blanks.uniform(num_steps).to(device)  # B N
 
     last = script.last.to(device)[groups]
@@ -115,7 +116,12 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
     logits = net.extend(cache, start, torch.arange(num_start, device=device) == last[:, None])
     lines = _Lines.of(start.to(device), last, num_steps=num_steps, num_beams=sampler.beams)
     for step in range(num_steps):
-        history = lines.history[:, : num_start + step] if sampler.looks_back else None
+        history = None
+        if sampler.looks_back:
+            history = lines.history[:, : num_start + step]
+            history = history.where((history != NOTHING) & said[history], NOTHING)
+        if cursor.any_length:
+            logits = _with_one_end(logits, script.ends)
         shaped = sampler.shape(logits, banned=banned, history=history)
         if sampler.beams == 1:
             token = sampler.choose(shaped, uniform[:, step])
@@ -130,8 +136,12 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         lines.token[:, step] = turn.token.where(turn.writes, NOTHING)
         lines.place[:, step] = turn.place.where(turn.writes, NOTHING)
         lines.history[:, num_start + step] = turn.token
-        if blanks.watch is not None and sampler.beams == 1:
-            blanks.watch(_moment(turn, logits))
+        if sampler.beams == 1 and (blanks.watch is not None or blanks.enough is not None):
+            moment = _moment(turn, logits)
+            if blanks.watch is not None:
+                blanks.watch(moment)
+            if blanks.enough is not None and blanks.enough(moment):
+                break
         if step + 1 == num_steps or cursor.over():
             break
         logits = net.extend(cache, lines.read(turn))
@@ -140,6 +150,20 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         merit = (lines.score / length**sampler.length_penalty).view(-1, sampler.beams)
         lines.select(merit.argmax(1) + torch.arange(len(merit), device=device) * sampler.beams)
     return Written(token=lines.token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
+
+
+def _with_one_end(logits: Float[Tensor, "B V"], ends: tuple[int, ...]) -> Float[Tensor, "B V"]:
+    """All ends in the first of them, as they all say the same: a beam for each would be one text's.
+
+    Probabilities add up to what they did.
+    """
+    if len(ends) == 1:
+        return logits
+    each = list(ends)
+    joined = logits[:, each].logsumexp(1)
+    logits = logits.index_fill(1, torch.tensor(each, device=logits.device), -torch.inf)
+    logits[:, each[0]] = joined
+    return logits
 
 
 def _moment(turn: Turn, logits: Float[Tensor, "B V"]) -> Moment:

@@ -25,6 +25,7 @@ class Script:
         place: of each entry of `then`, the place in the text of what is written there.
         position: of each entry of `then`, where it stands.
         ends: ids that end what FREE stands for.
+        limit: of each row, tokens of what is FREE at most.
     """
 
     start: View
@@ -33,10 +34,16 @@ class Script:
     place: Int[Tensor, "B S"]
     position: Int[Tensor, "B S"]
     ends: tuple[int, ...]
+    limit: Int[Tensor, " B"]
 
     @staticmethod
     def of(
-        view: View, place: Int[Tensor, "B S"], blanks: Blanks, *, ends: tuple[int, ...] = ()
+        view: View,
+        place: Int[Tensor, "B S"],
+        blanks: Blanks,
+        *,
+        ends: tuple[int, ...] = (),
+        more: Int[Tensor, " B"] | int = 0,
     ) -> "Script":
         """The script that fills the holes of a text.
 
@@ -46,6 +53,7 @@ class Script:
                 that token stands in the next column.
             blanks: the holes.
             ends: ids that end a hole of any length.
+            more: tokens of each row that such a hole may have beyond the limit of `blanks`.
         """
         row = torch.arange(len(place))[:, None]
         writes = (place != NOWHERE) & blanks.holes[row, place.clamp(min=0)]
@@ -76,11 +84,12 @@ class Script:
             place=torch.cat([place.gather(1, index), stop], dim=1),
             position=torch.cat([stands.gather(1, index), stop], dim=1),
             ends=ends,
+            limit=torch.full_like(first, blanks.limit) + more,
         )
 
-    def num_steps(self, limit: int) -> int:
-        """Passes at most, if what is FREE has at most `limit` tokens."""
-        each = (self.then >= WRITE).long() + (self.then == FREE).long() * limit
+    def num_steps(self) -> int:
+        """Passes at most."""
+        each = (self.then >= WRITE).long() + (self.then == FREE).long() * self.limit[:, None]
         return int(each.sum(1).max())
 
 
@@ -97,16 +106,14 @@ class Turn:
 class Cursor:
     """Where each row stands in its script."""
 
-    def __init__(
-        self, script: Script, groups: Int[Tensor, " B"], is_end: Bool[Tensor, " V"], limit: int
-    ):
-        device = groups.device
-        self.then, self.place, self.position = (
-            each.to(device)[groups] for each in (script.then, script.place, script.position)
+    def __init__(self, script: Script, groups: Int[Tensor, " B"], is_end: Bool[Tensor, " V"]):
+        self.then, self.place, self.position, self.limit = (
+            each.to(groups.device)[groups]
+            for each in (script.then, script.place, script.position, script.limit)
         )
-        self.is_end, self.limit, self.step = is_end, limit, 0
+        self.is_end, self.step = is_end, 0
         self.any_length = bool((script.then == FREE).any())
-        self.rows = torch.arange(len(groups), device=device)
+        self.rows = torch.arange(len(groups), device=groups.device)
         self.pointer = torch.zeros_like(self.rows)
         self.count = torch.zeros_like(self.rows)  # tokens written of what is FREE here
 

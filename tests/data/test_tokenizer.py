@@ -5,7 +5,7 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lmcompare.data import Encoded, Tokenizer, TokenizerConfig
 from lmcompare.data.encoding import PIECE, encode_documents
@@ -112,6 +112,17 @@ def test_pieces_of_a_character_count_for_the_first(trained: dict[str, Tokenizer]
     assert each.bytes.tolist() == [1, 4, 0, 0, 0]
     assert trained["bytes"].pieces(each.ids) == ["a", "\\xf0", "\\x9f", "\\x98", "\\x80"]
     assert each.starts_word.tolist() == [True, True, False, False, False]
+
+
+def test_bytes_of_a_vocabulary_that_falls_back_on_them_are_spelled_as_bytes() -> None:
+    words = ["<pad>", "</s>", "<unk>", "a", *(f"<0x{byte:02X}>" for byte in range(256))]
+    library = tokenizers.Tokenizer(
+        models.BPE({word: place for place, word in enumerate(words)}, [], byte_fallback=True)
+    )
+    library.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = Tokenizer(library)
+    (each,) = tokenizer.encode(["ab\N{GRINNING FACE}"])
+    assert tokenizer.pieces(each.ids) == ["a", "b", "\\xf0", "\\x9f", "\\x98", "\\x80"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

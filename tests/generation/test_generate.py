@@ -10,7 +10,7 @@ import torch
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
 from lmcompare.generation.generate import Page, Sample, generate
-from lmcompare.generation.prompts import Asked
+from lmcompare.generation.prompts import Request
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix, Ul2
 from lmcompare.objectives.blanks import Moment
 from lmcompare.sampling import Sampler
@@ -88,7 +88,11 @@ def test_a_text_ends_before_what_it_is_stopped_at(
     subject = subject_of(Clm(), tokenizer, script=script)
     sampler = Sampler(greedy=True)
     settings = {"sampler": sampler, "max_new_tokens": len(script)}
-    (sample,) = write(subject, "the.", stop=stop, **settings)
+    generated = generate(subject, Request(prompts=("the.",), stop=stop, **settings))
+    (sample,) = generated.samples
+    texts = [tokenizer.decode(script[: num + 1]) for num in range(len(script))]
+    over = [any(each in text for each in stop) for text in texts]
+    assert generated.cost.passes == (over.index(True) + 1 if any(over) else len(script))
     assert sample.written == (expected,)
     assert sample.text == "the." + expected
     prompt = tokenizer.encode(["the."])[0].ids.tolist()
@@ -159,7 +163,7 @@ def test_what_those_who_watch_are_told_adds_up_to_the_sample(
         pages.append((page, []))
         return pages[-1][1].append
 
-    asked = Asked(
+    asked = Request(
         prompts=prompts,
         num=2,
         hole_tokens=hole_tokens,
@@ -189,7 +193,7 @@ def test_what_those_who_watch_are_told_adds_up_to_the_sample(
 
 
 def test_what_it_took_is_counted(tokenizer: Tokenizer) -> None:
-    asked = Asked(prompts=("the", "the"), max_new_tokens=7, num=2, rows=3)
+    asked = Request(prompts=("the", "the"), max_new_tokens=7, num=2, rows=3)
     written = generate(subject_of(Clm(), tokenizer), asked)
     assert written.cost.passes == 14, "two batches of seven tokens"
     assert written.cost.flops > 0

@@ -9,7 +9,7 @@ import pytest
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.generate import generate
-from lmcompare.generation.prompts import Asked, rows_of
+from lmcompare.generation.prompts import Request, rows_of
 from lmcompare.heldout import Subject
 from lmcompare.objectives import T5, Clm, Fim, Mdlm, Mlm, Objective
 from lmcompare.sampling import Sampler
@@ -18,7 +18,7 @@ from tests.untrained import LENGTH, subject_of, tokenizer, write
 
 def pieces_of(subject: Subject, prompt: str) -> list[str | int]:
     """The text between the holes of a prompt, and how many tokens each of them has."""
-    asked = Asked(prompts=(prompt,), hole_tokens=3, max_new_tokens=3)
+    asked = Request(prompts=(prompt,), hole_tokens=3, max_new_tokens=3)
     (row,) = rows_of(subject, asked, pytest.fail)
     assert row.tokens[0] == subject.tokenizer.vocab.bos
     marked = [*zip(row.tokens[1:], row.holes[1:], strict=True)]
@@ -34,6 +34,7 @@ def test_prompts_are_cut_at_their_holes(tokenizer: Tokenizer) -> None:
     for prompt, expected in {
         "the ___ saw": ["the", 3, " saw"],
         "the___ saw": ["the", 3, " saw"],
+        "the ______ saw": ["the", 3, " saw"],
         "the  ___saw": ["the ", 3, "saw"],
         "the\t___": ["the", 3],
         "the\n___": ["the\n", 3],
@@ -52,7 +53,7 @@ def test_a_long_prompt_is_cut_on_its_left_and_one_is_told(tokenizer: Tokenizer) 
     prompt = "the old cat saw a dog under the tree and ran to the old dog"
     ids = tokenizer.encode([prompt])[0].ids.tolist()
     assert len(ids) > LENGTH
-    asked = Asked(prompts=("the", prompt), max_new_tokens=7)
+    asked = Request(prompts=("the", prompt), max_new_tokens=7)
     samples = generate(subject, asked, warn=told.append).samples
     spare = len(ids) - (LENGTH - 1 - 7)
     assert told == [

@@ -22,7 +22,7 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.drafts import Draft, Recorder, Span, Speller, join, text_ends
 from lmcompare.generation.generate import Generated, Page, generate
-from lmcompare.generation.prompts import Asked
+from lmcompare.generation.prompts import Request
 from lmcompare.generation.traces import Heading, Piece, Start, Step, Trace
 from lmcompare.heldout import Subject
 from lmcompare.objectives.blanks import Moment
@@ -266,7 +266,7 @@ def subjects(
     return {name: heldout.load(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
 
 
-def traced(subject: Subject, asked: Asked) -> tuple[Generated, Trace]:
+def traced(subject: Subject, asked: Request) -> tuple[Generated, Trace]:
     recorder = Recorder(subject.tokenizer)
     generated = generate(subject, asked, watch=recorder, warn=pytest.fail)
     heading = Heading(
@@ -281,9 +281,9 @@ def traced(subject: Subject, asked: Asked) -> tuple[Generated, Trace]:
     return generated, Trace(heading, recorder.samples(generated.samples))
 
 
-HOLED = Asked(prompts=("the ___ saw", "___ café ___"), num=2, hole_tokens=3)
-FREE = Asked(prompts=("the ___ saw", "___ café"), num=3, max_new_tokens=11)
-TAIL = Asked(prompts=("the c", "", "café"), num=2, max_new_tokens=13)
+HOLED = Request(prompts=("the ___ saw", "___ café ___"), num=2, hole_tokens=3)
+FREE = Request(prompts=("the ___ saw", "___ café"), num=3, max_new_tokens=11)
+TAIL = Request(prompts=("the c", "", "café"), num=2, max_new_tokens=13)
 CASES = [
     *(
         ("mdlm", method, asked)
@@ -296,13 +296,13 @@ CASES = [
     *((name, None, HOLED) for name in ("t5", "glm", "bart")),
     *((name, None, TAIL) for name in ("clm", "plm", "bart", "fim")),
     *((name, None, replace(TAIL, any_length=True)) for name in ("t5", "glm", "bart")),
-    ("bart", None, Asked(prompts=("a ___ b ___ c",), num=5, max_new_tokens=7)),
+    ("bart", None, Request(prompts=("a ___ b ___ c",), num=5, max_new_tokens=7)),
 ]
 
 
 @pytest.mark.parametrize(("name", "method", "asked"), CASES)
 def test_the_last_of_a_trace_is_the_text(
-    name: str, method: str | None, asked: Asked, subjects: dict[str, Subject], tmp_path: Path
+    name: str, method: str | None, asked: Request, subjects: dict[str, Subject], tmp_path: Path
 ) -> None:
     """Of every way to write, through the file."""
     generated, trace = traced(subjects[name], replace(asked, method=method))
@@ -327,7 +327,7 @@ def test_the_last_of_a_trace_is_the_text(
 def test_a_trace_does_not_depend_on_what_is_written_beside(
     name: str, subjects: dict[str, Subject]
 ) -> None:
-    asked = Asked(
+    asked = Request(
         prompts=("the ___ saw", "a ___ café ___ dog"), num=3, hole_tokens=5, sampler=Sampler()
     )
     _, alone = traced(subjects[name], replace(asked, rows=1))
@@ -343,7 +343,7 @@ def test_a_trace_does_not_depend_on_what_is_written_beside(
 
 def test_the_sure_ones_come_first(subjects: dict[str, Subject]) -> None:
     """A step holds what the model said of what was written: here, the likeliest token."""
-    asked = Asked(prompts=("the cat",), sampler=Sampler(greedy=True), max_new_tokens=7)
+    asked = Request(prompts=("the cat",), sampler=Sampler(greedy=True), max_new_tokens=7)
     generated, trace = traced(subjects["clm"], asked)
     ((start, steps),) = trace.samples
     assert [step.places for step in steps] == [(place,) for place in range(8, 15)]
@@ -356,7 +356,7 @@ def test_the_sure_ones_come_first(subjects: dict[str, Subject]) -> None:
 @pytest.fixture
 def lines(subjects: dict[str, Subject], tmp_path: Path) -> list[str]:
     """Of a good trace of two samples."""
-    asked = Asked(prompts=("the ___ saw",), num=2, hole_tokens=3)
+    asked = Request(prompts=("the ___ saw",), num=2, hole_tokens=3)
     traced(subjects["mdlm"], asked)[1].write(tmp_path / "good.jsonl")
     return (tmp_path / "good.jsonl").read_text().splitlines()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Objective, Prefix
+from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Objective, Prefix, Ul2
 from lmcompare.objectives.blanks import Blanks, Moment
 from lmcompare.sampling import Sampler
 from tests.conftest import plain_text
@@ -74,12 +74,16 @@ def test_beams_are_searched_by_the_definition(
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0, -1.0])
-@pytest.mark.parametrize(("objective", "num_holes"), [(Glm(), 2), (Glm(), 1), (Fim(), 1)], ids=str)
+@pytest.mark.parametrize(
+    ("objective", "num_holes"),
+    [(Glm(), 2), (Glm(), 1), (Fim(), 1), (T5(), 2), (T5(architecture="decoder"), 2), (Ul2(), 2)],
+    ids=str,
+)
 def test_of_holes_of_any_length_the_best_by_length_is_found(
     objective: Objective, num_holes: int, penalty: float
 ) -> None:
-    """With a beam for every text, ends included; an empty text counts as one token."""
-    net, (tokens, places) = restless_net(WORDS), holed(num_holes)
+    """With a beam for every text, however many tokens end it; an empty one counts as one token."""
+    net, (tokens, places) = restless_net(WORDS, encodes=objective.encodes), holed(num_holes)
     sampler = Sampler(beams=13**num_holes, length_penalty=penalty)
     written = draw(objective, net, WORDS, tokens, places, rows=1, limit=2, sampler=sampler)
     law = free_law(objective, net, num_holes, limit=2)

@@ -174,6 +174,18 @@ class Fond(Backbone):
         return logits
 
 
+def test_what_is_no_text_may_come_again(net: Backbone, vocab: Vocab) -> None:
+    """As the end of one hole must not keep another one from ending."""
+    text = clean(vocab, 2)
+    holes = torch.zeros_like(text.visible)
+    holes[:, [5, 9, 14]] = True
+    for setting in ({"no_repeat_ngram": 1}, {"repetition_penalty": 1e9}):
+        sampler = Sampler(greedy=True, **setting)
+        blanks = blanks_of(text, holes, sampler=sampler, any_length=True)
+        written = Glm().fill(Fond(net, vocab.eos), blanks, vocab)
+        assert (written.token == NOTHING).all()
+
+
 def test_padding_does_not_part_what_was_read(net: Backbone, vocab: Vocab) -> None:
     """GLM reads a start token after the context; with padding between, in rows that are shorter."""
     text, token = clean(vocab, 2), int(vocab.regular[3])
