@@ -76,7 +76,7 @@ def measure_likelihood(
     }
     before = {
         known.scoring: known
-        for known in ([] if asked.again else run.likelihoods())
+        for known in ([] if asked.again else run.results.likelihoods())
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = heldout.unigram_nats(run, tokenizer)
@@ -119,7 +119,7 @@ def measure_likelihood(
             standard_error=variance**0.5 if how.sampled else None,
             unigram_nats=float(anchor),
         )
-        run.write_result(result, items)
+        run.results.write(result, items)
         results.append(result)
     return results
 

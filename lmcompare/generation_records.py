@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from lmcompare.records import LN2, ResultRecord
+from lmcompare.records import LN2, TextRecord
 from lmcompare.sampling import Sampler
 
 VERBATIM = 8  # tokens in a row that stand in the training text too
@@ -74,7 +74,7 @@ class WritingCost(BaseModel):
     threads: int
 
 
-class GenerationRecord(ResultRecord):
+class GenerationRecord(TextRecord):
     """`eval/generation-*.json`: texts written behind prompts, or why there are none.
 
     What the prompts went on with in truth, the reference, is the `num_bytes` and `num_tokens` of

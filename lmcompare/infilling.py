@@ -76,7 +76,7 @@ def measure_infilling(
     facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
     before = {
         known.hidden: known
-        for known in ([] if asked.again else run.infillings())
+        for known in ([] if asked.again else run.results.infillings())
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = torch.from_numpy(heldout.unigram_nats(run, subject.tokenizer))
@@ -120,7 +120,7 @@ def measure_infilling(
                 InfillingItem(text=number, num_bytes=each[0], num_tokens=each[1], nats=each[2])
                 for number, each in enumerate(zip(*columns, strict=True))
             ]
-        run.write_result(result, items)
+        run.results.write(result, items)
         results.append(result)
     return results
 

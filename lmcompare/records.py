@@ -150,25 +150,30 @@ class DoneRecord(Record):
 
 
 class ResultRecord(Record, ABC):
-    """`eval/*.json`: what a run's model made of a held-out text."""
+    """`eval/*.json`: what a run's model made of something that it was not trained on."""
 
     remedy: ClassVar[str] = "measure it again with `lmcompare eval --force`"
 
     task: str
     arm: str
     seed: int
-    source: str  # a split of the run's own corpus, or another text
+    source: str  # a split of the run's own corpus, another text, or the files of a benchmark
     text: str  # hash of what was asked
     step: int
-    num_bytes: int  # of what was asked
-    num_tokens: int
-    unigram_nats: float  # under the frequencies of the training split
-    standard_error: float | None = None  # of `nats` where they are sampled: Monte Carlo's alone
 
     @property
     @abstractmethod
     def stem(self) -> str:
         """The name of its files: another result of the same name takes its place."""
+
+
+class TextRecord(ResultRecord, ABC):
+    """What it made of a held-out text."""
+
+    num_bytes: int  # of what was asked
+    num_tokens: int
+    unigram_nats: float  # under the frequencies of the training split
+    standard_error: float | None = None  # of `nats` where they are sampled: Monte Carlo's alone
 
     @property
     def error_bits_per_byte(self) -> float | None:
@@ -182,7 +187,7 @@ class ResultRecord(Record, ABC):
         return self.unigram_nats / self.num_bytes / LN2
 
 
-class LikelihoodRecord(ResultRecord):
+class LikelihoodRecord(TextRecord):
     """`eval/likelihood-*.json`: how probable a run's model finds a text, and in which sense."""
 
     task: Literal["likelihood"] = "likelihood"
@@ -220,7 +225,7 @@ class LikelihoodItem(BaseModel):
     nats: float
 
 
-class InfillingRecord(ResultRecord):
+class InfillingRecord(TextRecord):
     """`eval/infilling-*.json`: what a model makes of hidden tokens, or why it makes nothing."""
 
     task: Literal["infilling"] = "infilling"

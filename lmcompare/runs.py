@@ -16,20 +16,13 @@ import safetensors.numpy
 from filelock import FileLock, Timeout
 from jaxtyping import Int
 from numpy import ndarray
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lmcompare import checkpoints, files
 from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
-from lmcompare.generation_records import GenerationItem, GenerationRecord
-from lmcompare.records import (
-    DoneRecord,
-    InfillingRecord,
-    LikelihoodRecord,
-    MetricsLine,
-    ResultRecord,
-    RunRecord,
-)
+from lmcompare.records import DoneRecord, MetricsLine, RunRecord
+from lmcompare.results import Results
 
 State = Literal["finished", "running", "stopped", "empty"]
 
@@ -76,6 +69,11 @@ class Run:
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoint"
+
+    @property
+    def results(self) -> Results:
+        """What was measured of its models."""
+        return Results(self.path / "eval")
 
     @property
     def tensorboard(self) -> Path:
@@ -180,49 +178,6 @@ class Run:
         finally:
             self._holder_file.unlink(missing_ok=True)
             lock.release()
-
-    def write_result(self, record: ResultRecord, items: Iterable[BaseModel]) -> Path:
-        """Keep a result and its items; one that asked the same of the same text is replaced."""
-        place = self._result_file(record)
-        lines = "".join(item.model_dump_json() + "\n" for item in items)
-        files.write_text(place.with_suffix(".jsonl"), lines)
-        record.write(place)
-        return place
-
-    def _result_file(self, record: ResultRecord) -> Path:
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in record.stem)
-        return self.path / "eval" / f"{name}.json"
-
-    def likelihoods(self) -> list[LikelihoodRecord]:
-        """The likelihoods measured so far."""
-        return [
-            LikelihoodRecord.read(path) for path in sorted(self.path.glob("eval/likelihood-*.json"))
-        ]
-
-    def infillings(self) -> list[InfillingRecord]:
-        """What hidden tokens it was asked about so far."""
-        return [
-            InfillingRecord.read(path) for path in sorted(self.path.glob("eval/infilling-*.json"))
-        ]
-
-    def generations(self) -> list[GenerationRecord]:
-        """What it wrote so far."""
-        return [
-            GenerationRecord.read(path) for path in sorted(self.path.glob("eval/generation-*.json"))
-        ]
-
-    def generation_items(self, record: GenerationRecord) -> list[GenerationItem]:
-        """The texts behind one of them.
-
-        Raises:
-            UserError: they are missing or broken.
-        """
-        place = self._result_file(record).with_suffix(".jsonl")
-        try:
-            lines = place.read_text(encoding="utf-8").splitlines()
-            return [GenerationItem.model_validate_json(line) for line in lines]
-        except (OSError, ValueError):
-            raise UserError(f"{place} is missing or damaged: {GenerationRecord.remedy}") from None
 
     def write_token_counts(self, counts: Int[ndarray, " V"]) -> None:
         """Keep how often each id stands in the training text."""

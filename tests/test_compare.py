@@ -138,7 +138,7 @@ def evaluate(run: Run, bits_per_byte: float, **changes: Any) -> None:
         "nats": bits_per_byte * NUM_BYTES * LN2,
         "unigram_nats": 2.5 * NUM_BYTES * LN2,
     }
-    run.write_result(LikelihoodRecord(**(given | changes)), [])
+    run.results.write(LikelihoodRecord(**(given | changes)), [])
 
 
 NO = "it gives no likelihood of a continuation"
@@ -176,7 +176,7 @@ def ask(
         for key, value in changes.items():
             given |= {} if bits is None and key in answer else {key: value}
         kept.append(InfillingRecord(**given))
-        run.write_result(kept[-1], [])
+        run.results.write(kept[-1], [])
     return kept
 
 
@@ -253,7 +253,7 @@ def wrote(
     else:
         given |= {"reason": reason, "method": None}
     kept = GenerationRecord(**(given | changes))
-    run.write_result(kept, [])
+    run.results.write(kept, [])
     return kept
 
 

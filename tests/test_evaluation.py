@@ -152,7 +152,7 @@ def test_the_sum_of_the_documents_is_the_record(
         assert record.num_tokens == sum(num_bytes), "of bytes"
         assert record.bits_per_byte == pytest.approx(record.bits_per_token)
         assert 0 < record.nats < math.inf
-        assert record in run.likelihoods()
+        assert record in run.results.likelihoods()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

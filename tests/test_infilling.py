@@ -198,7 +198,7 @@ def test_every_objective_answers_what_it_can(
         assert sum(item.num_bytes for item in found) == record.num_bytes
         assert sum(item.num_tokens for item in found) == record.num_tokens
         assert [item.text for item in found] == list(range(5))
-        assert record in run.infillings()
+        assert record in run.results.infillings()
     assert ask(run, cache, "15%")[0].reason is None
 
 
@@ -358,7 +358,7 @@ def test_results_lie_beside_the_run(trained: dict[str, Run], cache: Path) -> Non
     assert InfillingRecord.read(place) == record
     place.write_text("{")
     with pytest.raises(UserError, match=r"measure it again with `lmcompare eval --force`"):
-        run.infillings()
+        run.results.infillings()
     assert ask(run, cache, "second half", length=13, again=True) == [record]
 
 

@@ -248,16 +248,16 @@ def test_results_of_one_text_scoring_and_window_replace_one_another(tmp_path: Pa
         nats=2.0,
         unigram_nats=3.0,
     )
-    place = run.write_result(record, [])
+    place = run.results.write(record, [])
     assert place.parent == tmp_path / "eval"
-    assert run.write_result(record.model_copy(update={"step": 5}), []) == place
-    assert [each.step for each in run.likelihoods()] == [5]
+    assert run.results.write(record.model_copy(update={"step": 5}), []) == place
+    assert [each.step for each in run.results.likelihoods()] == [5]
     for other in ({"window": 32}, {"stride": 4}, {"scoring": "x"}, {"text": "z"}, {"source": "y"}):
-        run.write_result(record.model_copy(update=other), [])
-    assert len(run.likelihoods()) == 6
+        run.results.write(record.model_copy(update=other), [])
+    assert len(run.results.likelihoods()) == 6
     place.write_text("{")
     with pytest.raises(UserError, match=r"measure it again with `lmcompare eval --force`"):
-        run.likelihoods()
+        run.results.likelihoods()
 
 
 def test_bits_are_counted_by_byte_and_by_token() -> None:

@@ -14,6 +14,7 @@ from lmcompare_cli.generate import generate
 from lmcompare_cli.objectives import objectives
 from lmcompare_cli.runs import runs
 from lmcompare_cli.show import show
+from lmcompare_cli.tasks import tasks
 from lmcompare_cli.train import train
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command("eval")(evaluate)
 app.command()(generate)
 app.command()(compare)
 app.command()(objectives)
+app.command()(tasks)
 app.command()(show)
 app.command()(check)
 app.command()(runs)

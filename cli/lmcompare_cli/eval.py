@@ -1,7 +1,6 @@
 """`lmcompare eval`."""
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from lmcompare.generation_records import GenerationRecord
     from lmcompare.records import InfillingRecord, LikelihoodRecord
     from lmcompare.runs import Run
+    from lmcompare.task_records import TaskRecord
 
 TASKS = ("likelihood", "infilling", "generation")
 
@@ -29,7 +29,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="likelihood: of whole texts. infilling: of hidden tokens, the same for every run. "
-            "generation: what is written behind prompts. all. Repeat, or part with commas.",
+            "generation: what is written behind prompts. all: of these three. Any of `lmcompare "
+            "tasks` or a group of them; tasks.toml: of your own. Repeat, or part with commas.",
             show_default="likelihood",
         ),
     ] = None,
@@ -98,18 +99,40 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    benchmarks: Annotated[
+        Path,
+        typer.Option(
+            help="Benchmarks: the folder that holds the files that `lmcompare tasks` lists.",
+            metavar="FOLDER",
+        ),
+    ] = Path("benchmarks"),
+    examples: Annotated[
+        int | None,
+        typer.Option(
+            help="Benchmarks: examples of each, the same for every run.",
+            min=2,
+            show_default="all",
+        ),
+    ] = None,
+    untrained: Annotated[
+        bool,
+        typer.Option(
+            "--untrained/--no-untrained", help="Benchmarks: ask each model as it started, too."
+        ),
+    ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Score again what was scored before.")
     ] = False,
     format: options.Format = "table",
 ) -> None:
-    """Measure how probable each model finds held-out text, and how well it writes.
+    """Measure how probable each model finds held-out text, how well it writes, and benchmarks.
 
     The likelihood of whole texts is exact, a bound, or a pseudo-likelihood, which is no likelihood
     at all: unlike kinds cannot be compared with each other. Hidden tokens, given what stands around
     them, are a question that every objective is asked in the same way. So is writing: behind the
-    same prompts, to the same length, beside what really stood there.
+    same prompts, to the same length, beside what really stood there. Benchmarks ask for what can be
+    right or wrong, of each model as it is and as it started. A task that fails takes no other down.
     """
     from rich.progress import Progress
 
@@ -121,9 +144,13 @@ def evaluate(
     from lmcompare.heldout import Asked
     from lmcompare.infilling import measure_infilling
     from lmcompare.runs import find_runs
+    from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
+    from lmcompare_cli.suites import Suites
 
-    chosen = _chosen(tasks or ["likelihood"])
+    names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
+    chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
+    suites = Suites.of([each for each in names if each not in (*TASKS, "all")], benchmarks)
     _require_generation(
         chosen, judge=judge, method=method, temperature=temperature, steps=steps, top_p=top_p
     )
@@ -159,6 +186,7 @@ def evaluate(
     likelihoods: list[tuple[Run, LikelihoodRecord]] = []
     infillings: list[tuple[Run, InfillingRecord]] = []
     generations: list[tuple[Run, GenerationRecord]] = []
+    answered: list[tuple[Run, TaskRecord]] = []
     cache = cache_folder()
     with Progress(console=talk, transient=True, disable=not talk.is_terminal) as bar:
         for run in runs:
@@ -174,21 +202,23 @@ def evaluate(
                     run, asked, assignment, cache=cache, judge=judging, report=report, warn=_warn
                 )
                 generations += [(run, record) for record in written]
+            answered += suites.ask(
+                run,
+                BenchmarkAsked(limit=examples, untrained=untrained, device=device, again=force),
+                report=report,
+            )
     if format == "json":
-        rows = starmap(results.as_json, [*likelihoods, *infillings, *generations])
+        rows = starmap(results.as_json, [*likelihoods, *infillings, *generations, *answered])
         output.print(json.dumps([*rows], indent=2), soft_wrap=True)
-        return
-    results.print_results(likelihoods=likelihoods, infillings=infillings, generations=generations)
-
-
-def _chosen(given: Sequence[str]) -> set[str]:
-    from lmcompare.errors import UserError
-
-    tasks = [task.strip() for each in given for task in each.split(",")]
-    for task in tasks:
-        if task not in (*TASKS, "all"):
-            raise UserError(f"there is no task '{task}': known: {', '.join(TASKS)}, all")
-    return set(TASKS) if "all" in tasks else set(tasks)
+    else:
+        results.print_results(
+            likelihoods=likelihoods,
+            infillings=infillings,
+            generations=generations,
+            answered=answered,
+        )
+    if suites.failed:
+        raise typer.Exit(1)
 
 
 def _require_generation(chosen: set[str], **given: object) -> None:

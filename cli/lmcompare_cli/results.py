@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lmcompare.generation_records import GenerationRecord, TextFigures, WritingCost
     from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
     from lmcompare.runs import Run
+    from lmcompare.task_records import TaskRecord
 
 MISSING = "—"
 DERIVED = (
@@ -30,8 +31,9 @@ def print_results(
     likelihoods: "Sequence[tuple[Run, LikelihoodRecord]]",
     infillings: "Sequence[tuple[Run, InfillingRecord]]",
     generations: "Sequence[tuple[Run, GenerationRecord]]",
+    answered: "Sequence[tuple[Run, TaskRecord]]",
 ) -> None:
-    """A table for each task that gave a result."""
+    """A table for each task that gave a result, and one for all benchmarks."""
     tables: list[Callable[[], None]] = []
     if likelihoods:
         tables.append(partial(_print_likelihoods, likelihoods))
@@ -39,6 +41,8 @@ def print_results(
         tables.append(partial(_print_infillings, infillings))
     if generations:
         tables.append(partial(_print_generations, generations))
+    if answered:
+        tables.append(partial(_print_answers, answered))
     for number, table in enumerate(tables):
         if number:
             output.print()
@@ -86,6 +90,49 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
         output.print(reason, soft_wrap=not output.is_terminal)
     if any(record.left_only for _, record in results):
         talk.print("Rows that are given the left side only do not compare with the others.")
+
+
+def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
+    """Each model beside the same one as it started; the reasons for dashes below."""
+    from lmcompare_cli.tables import print_table
+
+    started = {
+        (run.path, record.task, record.way, record.text): record.value
+        for run, record in results
+        if record.is_untrained
+    }
+    trained = [(run, record) for run, record in results if not record.is_untrained]
+    print_table(
+        words=("task", "run", "way", "metric"),
+        numbers=("value", "std. error", "untrained", "chance", "examples"),
+        rows=(
+            [
+                record.task,
+                run.path.name,
+                record.way,
+                record.metric,
+                _shown(record.value, ".1%"),
+                _shown(record.standard_error, ".1%"),
+                _shown(started.get((run.path, record.task, record.way, record.text)), ".1%"),
+                _shown(record.chance, ".1%"),
+                f"{record.num_items:,}",
+            ]
+            for run, record in sorted(trained, key=lambda each: each[1].task)
+        ),
+    )
+    for note in dict.fromkeys(_notes_on_answers(trained)):
+        output.print(printable(note, output), soft_wrap=not output.is_terminal)
+
+
+def _notes_on_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> Iterator[str]:
+    """How each objective was asked, why dashes stand where they do, and what was mended."""
+    for run, record in results:
+        about = f"{record.task}, {run.path.name}"
+        if record.protocol:
+            yield f"{about}: {record.protocol}"
+        if record.reason:
+            yield f"{MISSING} {about}: {record.reason}"
+        yield from (f"{about}: {num:,} {what}" for what, num in record.counts.items() if num)
 
 
 def _given(record: "InfillingRecord") -> str:

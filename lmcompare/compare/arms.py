@@ -99,9 +99,9 @@ def _read(run: Run) -> Result | None:
             loss=done.loss,
             validation=done.validation,
             peak_memory=done.peak_memory,
-            likelihoods=run.likelihoods(),
-            infillings=run.infillings(),
-            generations=run.generations(),
+            likelihoods=run.results.likelihoods(),
+            infillings=run.results.infillings(),
+            generations=run.results.generations(),
         )
     line = run.last_metrics()
     if line is None:
@@ -117,9 +117,9 @@ def _read(run: Run) -> Result | None:
         loss=line.loss,
         validation=validated[-1] if validated else None,
         peak_memory=None,
-        likelihoods=run.likelihoods(),
-        infillings=run.infillings(),
-        generations=run.generations(),
+        likelihoods=run.results.likelihoods(),
+        infillings=run.results.infillings(),
+        generations=run.results.generations(),
     )
 
 

@@ -8,7 +8,7 @@ from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.generated import cost_metrics, text_metrics
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
-from lmcompare.records import LN2, ResultRecord
+from lmcompare.records import LN2, TextRecord
 
 COLUMNS = [
     "study",
@@ -86,7 +86,7 @@ def _costs(result: Result) -> dict[str, float | None]:
     }
 
 
-def _measured(record: ResultRecord) -> Iterator[dict[str, object]]:
+def _measured(record: TextRecord) -> Iterator[dict[str, object]]:
     """The rows of a result; none where there is no answer."""
     about = record.model_dump(
         include={

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from lmcompare.compare import seeds
 from lmcompare.compare.arms import Arm, Result, flat, shown
 from lmcompare.model import ModelConfig
-from lmcompare.records import ControlSheet, ResultRecord
+from lmcompare.records import ControlSheet, TextRecord
 
 HIDDEN_TOKENS, PROMPTS = "hidden tokens", "prompts"  # the facts that no ranking hangs on
 DEPTH = "depth"
@@ -151,7 +151,7 @@ def _prompts(result: Result) -> str | None:
     return _texts(result.generations)
 
 
-def _texts(measured: Iterable[ResultRecord]) -> str | None:
+def _texts(measured: Iterable[TextRecord]) -> str | None:
     texts = {f"{each.source} {each.text[:8]}" for each in measured}
     return " and ".join(sorted(texts)) or None
 

@@ -64,8 +64,8 @@ def export_hf(
     card = model_card(
         record,
         checkpoint=checkpoint.record,
-        likelihoods=run.likelihoods(),
-        infillings=run.infillings(),
+        likelihoods=run.results.likelihoods(),
+        infillings=run.results.infillings(),
         native=native,
         tokenizer=tokenizer,
         name=folder.name,

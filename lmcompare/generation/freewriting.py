@@ -76,7 +76,7 @@ def measure_generation(
     }
     before = {
         (known.method, known.sampler): known
-        for known in ([] if asked.again else run.generations())
+        for known in ([] if asked.again else run.results.generations())
         if known.model_dump(include=set(facts)) == facts
     }
     desk = _Desk(
@@ -148,7 +148,7 @@ class _Desk:
         """Why nothing was written."""
         record = self._blank(facts, **how).model_copy(update={"reason": str(reason)})
         if keep:
-            self.subject.run.write_result(record, [])
+            self.subject.run.results.write(record, [])
         return record
 
     def record(
@@ -163,7 +163,7 @@ class _Desk:
         """Write, unless it is known what was written, and keep all that can be said of it."""
         how = {"method": method, "sampler": sampler}
         if known is not None and known.written is not None:
-            items = self.subject.run.generation_items(known)
+            items = self.subject.run.results.generation_items(known)
             tokens, cost = [[*item.tokens] for item in items], known.cost
         else:
             vocab, num_new = self.subject.tokenizer.vocab, self.assignment.new_tokens
@@ -200,7 +200,7 @@ class _Desk:
                 zip(texts, self._truth, tokens, each, self._reference[1], strict=True)
             )
         ]
-        self.subject.run.write_result(record, items)
+        self.subject.run.results.write(record, items)
         return record
 
     def _blank(self, facts: dict[str, Any], **how: Any) -> GenerationRecord:

@@ -46,12 +46,14 @@ class Scoring:
         given: what a token's score can make use of: only what stands before it, or both sides.
         answers: the questions that it answers.
         sampled: it is an estimate; another `replicate` is another estimate.
+        weighs_all: it takes a pass for each token of the vocabulary.
     """
 
     likelihood: Likelihood
     given: Literal["left", "both"]
     answers: tuple[Question, ...]
     sampled: bool = False
+    weighs_all: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ class Prefix(Objective):
     def scorings(self) -> Mapping[str, Scoring]:
         return {
             "prefix": Scoring("exact", given="left", answers=EVERY),
-            "renormalised": Scoring("exact", given="both", answers=("holes",)),
+            "renormalised": Scoring("exact", given="both", answers=("holes",), weighs_all=True),
         }
 
     @property

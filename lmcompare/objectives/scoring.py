@@ -17,7 +17,7 @@ TOKENS_AT_ONCE = 16_384  # of one forward pass; bounds memory, changes no result
 
 LEFT_TO_RIGHT: Mapping[str, Scoring] = {
     "causal": Scoring("exact", given="left", answers=EVERY),
-    "renormalised": Scoring("exact", given="both", answers=("holes",)),
+    "renormalised": Scoring("exact", given="both", answers=("holes",), weighs_all=True),
 }
 MASKED: Mapping[str, Scoring] = {
     "pll": Scoring("pseudo", given="both", answers=("text",)),

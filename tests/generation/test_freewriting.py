@@ -85,7 +85,7 @@ def write(
 
 
 def items(run: Run, record: GenerationRecord) -> list[GenerationItem]:
-    return run.generation_items(record)
+    return run.results.generation_items(record)
 
 
 def judged_by(run: Run, *, uniform: bool = False) -> Judge:
@@ -190,7 +190,7 @@ def test_every_objective_writes_as_much(
     assert {len(item.tokens) for item in found} == {NEW}
     vocab = Tokenizer.load(run.tokenizer_file).vocab
     assert not vocab.is_special(torch.tensor([item.tokens for item in found])).any()
-    assert record in run.generations()
+    assert record in run.results.generations()
     assert [item.text for item in found] == list(range(NUM))
     assert record.written is not None
     assert record.written.num_bytes == sum(len(item.written.encode()) for item in found)
@@ -620,12 +620,12 @@ def test_what_cannot_write_says_why(
     monkeypatch.setattr(Clm, "write", refuse)
     (record,) = write(trained["clm"], cache, temperatures=(0.3,))
     assert (record.reason, record.method) == ("not today", "left-to-right")
-    assert record in trained["clm"].generations()
+    assert record in trained["clm"].results.generations()
     assert items(trained["clm"], record) == []
     monkeypatch.setattr(Clm, "fillings", property(lambda _: {}))
     (record,) = write(trained["clm"], cache)
     assert record.reason == "clm does not write"
-    assert record in trained["clm"].generations()
+    assert record in trained["clm"].results.generations()
     (trained["clm"].path / "eval" / f"{record.stem}.json").unlink()
 
 
@@ -640,8 +640,8 @@ def test_results_have_names_of_their_own(trained: dict[str, Run], cache: Path) -
         num_texts=2,
     )
     assert len({record.stem for record in found}) == 8
-    assert [record for record in run.generations() if record in found] != []
-    assert all(record in run.generations() for record in found)
+    assert [record for record in run.results.generations() if record in found] != []
+    assert all(record in run.results.generations() for record in found)
     assert [record.settings for record in found][:2] == [
         "temperature 0.5, steps 2",
         "temperature 0.5, steps 3",
@@ -705,8 +705,8 @@ def test_another_judge_judges_the_same_texts(
     assert other_judge.written is not None
     assert other_judge.written.judge_bytes == sum(verdict.num_bytes for verdict in verdicts)
     assert other_judge.written.judge_bytes < other_judge.written.num_bytes, "unknown to it"
-    assert run.generations().count(other_judge) == 1
-    assert judged not in run.generations()
+    assert run.results.generations().count(other_judge) == 1
+    assert judged not in run.results.generations()
 
 
 def test_likeness_is_added_once_it_can_be(
@@ -750,7 +750,7 @@ def test_damaged_items_are_said(trained: dict[str, Run], cache: Path) -> None:
     assert write(run, cache, again=True, **how)[0].written == record.written
     place.with_suffix(".json").write_text("{}")
     with pytest.raises(UserError, match=r"lmcompare eval --force"):
-        run.generations()
+        run.results.generations()
     write(run, cache, again=True, **how)
 
 

@@ -1,0 +1,209 @@
+"""A run's model at a task: asked example by example, kept, and gone on with where it was cut off.
+
+Beside each trained model stands the same one as it started: what it knows is what the benchmark
+gives away.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmcompare import heldout, rng
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.heldout import Subject
+from lmcompare.model import Backbone
+from lmcompare.runs import Run
+from lmcompare.task_records import UNTRAINED, TaskItem, TaskRecord
+from lmcompare.tasks.task import Answers, Examples, Task
+
+KEPT_AT_ONCE = 256  # items that are written together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a task is asked.
+
+    Attributes:
+        limit: examples at most, the same for every run; None for all.
+        untrained: ask the model as it started, too.
+        device: where.
+        again: also what was asked before.
+    """
+
+    limit: int | None = None
+    untrained: bool = True
+    device: str = "auto"
+    again: bool = False
+
+
+def measure_task(
+    run: Run,
+    task: Task[Any],
+    examples: Examples[Any],
+    asked: Asked,
+    *,
+    report: Callable[[str, float], None] = lambda what, share: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[TaskRecord]:
+    """Ask a run's last model, and the same as it started, and keep what they answer.
+
+    What was asked before is not asked again, and what was cut off is gone on with.
+
+    Args:
+        run: with at least one checkpoint.
+        task: what to ask.
+        examples: as `task.read` gives them.
+        asked: how.
+        report: told the task and the share that is done, 0 to 1.
+        warn: told of a damaged checkpoint that was passed over.
+
+    Raises:
+        UserError: no checkpoint, no such device.
+    """
+    examples = _limited(examples, asked.limit)
+    subject = heldout.load(run, device=asked.device, warn=warn)
+    subjects = [subject, *([_untrained(subject)] if asked.untrained else [])]
+    known = [] if asked.again else run.results.tasks()
+    records = []
+    for way in task.ways:
+        for each in subjects:
+            blank = _blank(each, task, examples, way)
+            facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
+            before = [one for one in known if one.model_dump(include={*facts}) == facts]
+            what = " ".join([task.name, way, *(["untrained"] if blank.is_untrained else [])])
+            if before:
+                records += before[:1]
+            else:
+                tell = partial(report, what)
+                records.append(_record(each, task, examples, blank, asked, tell))
+    return records
+
+
+def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
+    """So many of the examples, from all over."""
+    if limit is None or limit >= len(examples.asked):
+        return examples
+    draw = torch.rand(len(examples.asked), generator=rng.generator("examples"))
+    chosen = sorted(draw.argsort(stable=True)[:limit].tolist())
+    return replace(examples, asked=[examples.asked[number] for number in chosen])
+
+
+def _untrained(subject: Subject) -> Subject:
+    config = subject.record.config
+    net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
+    return replace(subject, net=net.to(subject.net.device).eval(), step=UNTRAINED)
+
+
+def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
+    content = repr((examples.asked, sorted(examples.learned.items())))
+    return TaskRecord(
+        task=task.name,
+        arm=subject.record.arm,
+        seed=subject.record.config.seed,
+        source=task.source,
+        text=blake2b(content.encode(), digest_size=16).hexdigest(),
+        step=subject.step,
+        kind=task.kind,
+        group=task.group,
+        version=task.version,
+        way=way,
+        metric=task.metric,
+        chance=task.chance(examples),
+        num_items=len(examples.asked),
+        counts=examples.counts,
+    )
+
+
+def _record(
+    subject: Subject,
+    task: Task[Any],
+    examples: Examples[Any],
+    blank: TaskRecord,
+    asked: Asked,
+    report: Callable[[float], None],
+) -> TaskRecord:
+    run = subject.run
+    if asked.again:
+        run.results.forget_items(blank)
+    items = run.results.kept_items(blank)
+    try:
+        answers = task.answers(
+            subject,
+            examples,
+            way=blank.way,
+            done=frozenset(item.item for item in items),
+            report=report,
+        )
+        items += _kept(run, blank, answers)
+    except Unsupported as reason:
+        record, items = blank.model_copy(update={"reason": str(reason)}), []
+    else:
+        items.sort(key=lambda item: item.item)
+        if [item.item for item in items] != [example.number for example in examples.asked]:
+            raise UserError(
+                f"the answers of {run.path} to {task.name} that were kept are not to its "
+                f"{len(examples.asked)} examples: ask again with `lmcompare eval --force`"
+            )
+        how = subject.objective.scorings.get(answers.scoring or "")
+        record = blank.model_copy(
+            update={
+                "protocol": answers.protocol,
+                "scoring": answers.scoring,
+                "likelihood": None if how is None else how.likelihood,
+                "settings": dict(answers.settings),
+                "counts": {**examples.counts, **answers.counts},
+                "figures": dict(task.figures(items)),
+                "parts": _parts(items),
+                "value": ratio(items),
+                "standard_error": _standard_error(items),
+            }
+        )
+    run.results.write(record, items)
+    run.results.forget_items(blank)
+    return record
+
+
+def _kept(run: Run, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
+    items: list[TaskItem] = []
+    waiting: list[TaskItem] = []
+    for item in answers.items:
+        waiting.append(item)
+        if len(waiting) == KEPT_AT_ONCE:
+            run.results.keep_items(blank, waiting)
+            items, waiting = items + waiting, []
+    run.results.keep_items(blank, waiting)
+    return items + waiting
+
+
+def ratio(items: Sequence[TaskItem]) -> float:
+    """What was gained of what was possible; 0 where nothing was."""
+    possible = sum(item.possible for item in items)
+    return sum(item.gained for item in items) / possible if possible else 0.0
+
+
+def _parts(items: Sequence[TaskItem]) -> dict[str, dict[str, tuple[float, int]]]:
+    found: dict[str, dict[str, list[TaskItem]]] = {}
+    for item in items:
+        for level, part in item.parts.items():
+            found.setdefault(level, {}).setdefault(part, []).append(item)
+    return {
+        level: {part: (ratio(own), len(own)) for part, own in sorted(parts.items())}
+        for level, parts in found.items()
+    }
+
+
+def _standard_error(items: Sequence[TaskItem]) -> float | None:
+    """Of the ratio, examples being drawn independently (the delta method)."""
+    if len(items) < 2:
+        return None
+    gained = np.array([item.gained for item in items])
+    possible = np.array([item.possible for item in items])
+    if not possible.sum():
+        return None
+    left = gained - ratio(items) * possible
+    return float(np.sqrt((left**2).sum() * len(items) / (len(items) - 1)) / possible.sum())

@@ -1,0 +1,108 @@
+"""What a task is: examples read from files, and what a model is asked about each.
+
+A task never asks which objective it has before it: it calls what every objective has, and where
+that is `Unsupported` the result is a dash with the reason.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lmcompare.heldout import Subject
+from lmcompare.task_records import Group, TaskItem
+
+Example = TypeVar("Example")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples(Generic[Example]):
+    """What a task asks about.
+
+    Attributes:
+        asked: examples whose answers count, each with its number.
+        learned: those that a model may learn from, by the name of their split.
+        counts: what was mended, cut or left out while they were read, by what it was.
+    """
+
+    asked: Sequence[Example]
+    learned: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """A model's answers.
+
+    Attributes:
+        protocol: in words, what the model was asked to do.
+        items: one for each example, in any order; made as they are asked for.
+        scoring: how likelihoods were taken, where they were.
+        settings: that were chosen on validation examples.
+        counts: what was cut or left out, by what it was; complete once all items are made.
+    """
+
+    protocol: str
+    items: Iterator[TaskItem]
+    scoring: str | None = None
+    settings: Mapping[str, str | float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Task(BaseModel, ABC, Generic[Example]):
+    """A benchmark: a kind of question, and where its examples lie."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str
+    group: Group
+    version: int = Field(1, ge=1, description="results of unlike versions do not compare")
+    paper: str = Field("", description="where it comes from")
+    metric: ClassVar[str] = "accuracy"
+    about: ClassVar[str]  # the kind, in words
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """In which it can be asked; each gives a result."""
+        return ("asked",)
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Its files, in words."""
+
+    @abstractmethod
+    def read(self, folder: Path) -> Examples[Example]:
+        """The examples.
+
+        Raises:
+            UserError: a file is missing or broken, in one line.
+        """
+
+    @abstractmethod
+    def chance(self, examples: Examples[Example]) -> float | None:
+        """The metric of who knows nothing; None where that cannot be said."""
+
+    @abstractmethod
+    def answers(
+        self,
+        subject: Subject,
+        examples: Examples[Example],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        """Ask a model about all examples that are not `done`.
+
+        Raises:
+            Unsupported: its objective cannot be asked this, with the reason.
+        """
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        """Further metrics of all examples together, by name."""
+        return {}
