@@ -6,6 +6,7 @@ import typer
 
 from lmcompare.errors import UserError
 from lmcompare_cli.check import check
+from lmcompare_cli.cloze import cloze
 from lmcompare_cli.compare import compare
 from lmcompare_cli.console import talk
 from lmcompare_cli.eval import evaluate
@@ -31,6 +32,7 @@ app.command()(generate)
 app.command()(compare)
 app.command()(objectives)
 app.command()(tasks)
+app.command()(cloze)
 app.command()(show)
 app.command()(check)
 app.command()(runs)

@@ -19,10 +19,11 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from lmcompare import heldout
+from lmcompare.asking import Part
 from lmcompare.data import Encoded, Split, prepare
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.generation.assignment import Assignment, require_of
-from lmcompare.generation.judging import Continued, Judge
+from lmcompare.generation.judging import Judge
 from lmcompare.generation.pace import write_and_measure
 from lmcompare.generation.prompts import Request, to_go_on
 from lmcompare.generation.textfigures import figures
@@ -181,7 +182,7 @@ class _Desk:
         decode = self.subject.tokenizer.decode
         texts = [
             # cut as the truth is, so that half a character of a prompt belongs to what follows
-            _continued(truth.prompt, decode([*piece.ids[: self._border].tolist(), *written]))
+            _continued(truth.before, decode([*piece.ids[: self._border].tolist(), *written]))
             for truth, piece, written in zip(self._truth, self.pieces, tokens, strict=True)
         ]
         figures, each = self._figures(texts, [np.array(written) for written in tokens])
@@ -189,7 +190,7 @@ class _Desk:
         items = [
             GenerationItem(
                 text=number,
-                prompt=text.prompt,
+                prompt=text.before,
                 written=text.text,
                 reference=truth.text,
                 tokens=tuple(written),
@@ -224,7 +225,7 @@ class _Desk:
         return self.assignment.prompt_tokens
 
     @cached_property
-    def _truth(self) -> list[Continued]:
+    def _truth(self) -> list[Part]:
         """What the pieces are."""
         decode = self.subject.tokenizer.decode
         return [
@@ -237,7 +238,7 @@ class _Desk:
         return self._figures(self._truth, [piece.ids[self._border :] for piece in self.pieces])
 
     def _figures(
-        self, texts: Sequence[Continued], tokens: Sequence[Int[ndarray, " N"]]
+        self, texts: Sequence[Part], tokens: Sequence[Int[ndarray, " N"]]
     ) -> tuple[TextFigures, list[TextFigures]]:
         """Of all texts together, and of each."""
         split = self._training_text
@@ -268,11 +269,11 @@ class _Desk:
         return split
 
 
-def _continued(prompt: str, whole: str) -> Continued:
+def _continued(prompt: str, whole: str) -> Part:
     """A text cut where a prompt ends, as far as it begins with it."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False))
     border = sum(1 for _ in same)
-    return Continued(prompt=whole[:border], text=whole[border:])
+    return Part(before=whole[:border], text=whole[border:])
 
 
 def _stream(split: Split) -> Iterator[Int[ndarray, " N"]]:

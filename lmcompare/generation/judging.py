@@ -8,40 +8,13 @@ probable too. How many the judge needs for the text that really stood there says
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from jaxtyping import Bool
-from numpy import ndarray
-
 from lmcompare import heldout
-from lmcompare.data import Encoded
+from lmcompare.asking import Part, Verdict, ask
 from lmcompare.errors import UserError
 from lmcompare.generation_records import JudgeRecord
 from lmcompare.heldout import Subject
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
-from lmcompare.windows import stack, windows
-
-ROWS_AT_ONCE = 16  # of one batch; bounds memory, changes no result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Continued:
-    """A text, and what follows it."""
-
-    prompt: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Minus the log-probability of what follows a prompt, and of how many bytes it is.
-
-    A token that stands on both sides of the border is no part of it.
-    """
-
-    nats: float
-    num_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,51 +78,9 @@ class Judge:
                 "seen what stands behind the prompts is not known"
             )
 
-    def score(self, texts: Sequence[Continued]) -> list[Verdict]:
-        """How probable it finds what follows each prompt, given the prompt.
-
-        What it cannot score, such as unknown tokens, is left out, bytes and all. Texts longer than
-        the rows that it was trained on are scored in windows that overlap by half.
-        """
-        tokenizer = self.subject.tokenizer
-        documents = tokenizer.encode([each.prompt + each.text for each in texts])
-        wanted = [
-            _behind(len(each.prompt.encode()), document) & heldout.is_text(document, tokenizer)
-            for each, document in zip(texts, documents, strict=True)
-        ]
-        length = self.subject.record.config.batch.length - 1
-        parts = [
-            part
-            for number, document in enumerate(documents)
-            if wanted[number].any()
-            for part in windows(
-                number, len(document), length=length, stride=max(1, length // 2), both_sides=False
-            )
-            if wanted[number][part.first : part.last].any()
-        ]
-        parts.sort(key=lambda part: part.stop - part.start)
-        nats = [0.0] * len(texts)
-        for start in range(0, len(parts), ROWS_AT_ONCE):
-            batch = parts[start : start + ROWS_AT_ONCE]
-            rows, asked = stack(batch, documents, tokenizer.vocab)
-            for row, part in enumerate(batch):
-                asked[row, 1 : 1 + part.stop - part.start] &= torch.from_numpy(
-                    wanted[part.document][part.start : part.stop]
-                )
-            log_prob, _ = self.subject.log_prob(rows, asked, self.scoring)
-            for row, part in enumerate(batch):
-                nats[part.document] -= float(log_prob[row].sum())
-        return [
-            Verdict(nats=each, num_bytes=int(document.bytes[which].sum()))
-            for each, document, which in zip(nats, documents, wanted, strict=True)
-        ]
-
-
-def _behind(border: int, document: Encoded) -> Bool[ndarray, " N"]:
-    """Which tokens begin at so many bytes or after them; without bytes: as the one before."""
-    starts = document.bytes.cumsum() - document.bytes
-    first = np.flatnonzero((starts >= border) & (document.bytes > 0))
-    return np.arange(len(document)) >= (first[0] if len(first) else len(document))
+    def score(self, texts: Sequence[Part]) -> list[Verdict]:
+        """How probable it finds what follows each prompt, given the prompt."""
+        return ask(self.subject, texts, self.scoring)
 
 
 def _names(arms: Sequence[str]) -> str:

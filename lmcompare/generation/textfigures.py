@@ -8,8 +8,8 @@ from itertools import repeat
 from jaxtyping import Bool
 from numpy import ndarray
 
+from lmcompare.asking import Verdict
 from lmcompare.generation import textstats
-from lmcompare.generation.judging import Verdict
 from lmcompare.generation_records import TextFigures
 from lmcompare.records import LN2
 

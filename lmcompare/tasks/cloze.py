@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -17,20 +18,22 @@ import torch
 from pydantic import Field
 
 from lmcompare import rng
+from lmcompare.asking import Part, ask, way_to_ask
 from lmcompare.errors import UserError
 from lmcompare.generation.prompts import Request, batches, blanks_of, to_go_on
 from lmcompare.heldout import Subject
 from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts
-from lmcompare.tasks.asking import Part, ask, way_to_ask
 from lmcompare.tasks.task import Answers, Examples, Task
 
 AT_ONCE = 256  # texts that are kept together
 ROWS_AT_ONCE = 32
 
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+")
+_ABBREVIATIONS = {"Capt", "Col", "Dr", "Gen", "Mr", "Mrs", "Ms", "Prof", "Rev", "St", "etc"}
+_NO_END = "".join(rf"(?<!\b{each}\.)" for each in sorted(_ABBREVIATIONS))
+_SENTENCE_END = re.compile(rf"(?<=[.!?]){_NO_END}\s+(?=[A-Z\"'])")
+_LAST_WORD = re.compile(r" ([^\W\d_]{2,})[.!?][\"')]*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,42 +167,38 @@ def _written(subject: Subject, parts: Sequence[Part]) -> list[str]:
 def passages_of(texts: Iterable[str], *, num: int, words: int) -> Iterator[str]:
     """Pieces of texts that end with a sentence's last word, without the stop behind it.
 
-    Of each text one at most, in their order, so that no book has all.
+    They do not overlap. Of each text there is one, then a second one of each, and so on, in random
+    order within a text.
 
     Args:
         texts: documents.
         num: pieces at most.
         words: of a piece at least; it begins where a sentence does.
     """
-    given = 0
-    for number, text in enumerate(texts):
-        if given == num:
-            return
-        sentences = _SENTENCE_END.split(" ".join(text.split()))
-        starts = range(len(sentences))
-        draw = torch.rand(len(starts), generator=rng.generator("passages", number))
-        for start in draw.argsort(stable=True).tolist():
-            piece = _piece(sentences[start:], words)
-            if piece is not None:
-                given += 1
-                yield piece
-                break
+    found = [_pieces(text, words, number) for number, text in enumerate(texts)]
+    turns = (piece for turn in zip_longest(*found) for piece in turn if piece is not None)
+    yield from islice(turns, num)
 
 
-def _piece(sentences: Sequence[str], words: int) -> str | None:
-    """The first sentences that have so many words together, up to the last word."""
-    text = ""
-    for sentence in sentences:
-        text = f"{text} {sentence}".strip()
-        found = [*_WORD.finditer(text)]
-        if len(found) < words:
-            continue
-        last = found[-1]
-        ends_well = re.fullmatch(r"[.!?][\"')]*", text[last.end() :])
-        if not ends_well or text[last.start() - 1] != " " or len(last[0]) < 2:
-            return None  # behind a dash, or a letter
-        return text[: last.end()]
-    return None
+def _pieces(text: str, words: int, number: int) -> list[str]:
+    sentences = _SENTENCE_END.split(" ".join(text.split()))
+    pieces, start = [], 0
+    while start < len(sentences):
+        stop, length = start, 0
+        while stop < len(sentences) and length < words:
+            length += len(sentences[stop].split())
+            stop += 1
+        if length >= words and (piece := _to_the_last_word(" ".join(sentences[start:stop]))):
+            pieces.append(piece)
+        start = stop
+    draw = torch.rand(len(pieces), generator=rng.generator("passages", number))
+    return [pieces[place] for place in draw.argsort(stable=True).tolist()]
+
+
+def _to_the_last_word(text: str) -> str | None:
+    """What comes before the stop; None where no word stands there, with a space before it."""
+    ended = _LAST_WORD.search(text)
+    return None if ended is None or ended[1] in _ABBREVIATIONS else text[: ended.end(1)]
 
 
 def as_jsonl(passages: Iterable[str]) -> str:

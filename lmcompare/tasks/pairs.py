@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from lmcompare.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.errors import UserError
 from lmcompare.heldout import Subject
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts
-from lmcompare.tasks.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.tasks.task import Answers, Examples, Task
 
 AT_ONCE = 1_000  # pairs that are sorted by length together, and kept together

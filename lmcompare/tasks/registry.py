@@ -90,7 +90,9 @@ def _named(name: str) -> list[AnyTask]:
         return [task for task in known().values() if task.group == name]
     if name in known():
         return [known()[name]]
-    raise UserError(f"there is no task '{name}': {did_you_mean(name, [*known(), *GROUPS, *WITHOUT_FILES])}")
+    raise UserError(
+        f"there is no task '{name}': {did_you_mean(name, [*known(), *GROUPS, *WITHOUT_FILES])}"
+    )
 
 
 def _task(name: str, table: Mapping[str, Any], where: str) -> AnyTask:

@@ -15,13 +15,14 @@ import pytest
 import torch
 
 from lmcompare import heldout
+from lmcompare.asking import Part
 from lmcompare.config import parse_data
 from lmcompare.data import Tokenizer, prepare
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.generation import freewriting, pace
 from lmcompare.generation.assignment import Assignment, require
 from lmcompare.generation.freewriting import measure_generation
-from lmcompare.generation.judging import Continued, Judge
+from lmcompare.generation.judging import Judge
 from lmcompare.generation_records import GenerationItem, GenerationRecord, WritingCost
 from lmcompare.heldout import Asked
 from lmcompare.model import Backbone
@@ -320,17 +321,17 @@ def test_a_uniform_judge_needs_as_much_for_all(
 def test_the_verdict_is_the_probability_of_what_follows(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"])
     subject, vocab = judge.subject, judge.subject.tokenizer.vocab
-    texts = [Continued(prompt="the c", text="at sat"), Continued(prompt="a", text="b")]
+    texts = [Part(before="the c", text="at sat"), Part(before="a", text="b")]
     found = judge.score(texts)
     for text, verdict in zip(texts, found, strict=True):
-        ids = subject.tokenizer.encode([text.prompt + text.text])[0].ids.tolist()
+        ids = subject.tokenizer.encode([text.before + text.text])[0].ids.tolist()
         tokens = torch.tensor([[vocab.bos, *ids]])
         whole = heldout.Text(
             tokens=tokens,
             visible=torch.ones_like(tokens, dtype=torch.bool),
             word=torch.zeros_like(tokens),
         )
-        asked = torch.arange(tokens.shape[1])[None] > len(text.prompt)
+        asked = torch.arange(tokens.shape[1])[None] > len(text.before)
         scores = subject.objective.score(subject.net, whole, vocab, asked, scoring="causal")
         assert verdict.nats == pytest.approx(-float(scores.sum()), rel=1e-5)
         assert verdict.num_bytes == len(text.text)
@@ -351,7 +352,7 @@ def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, R
         (8, 0, 0),
         (11, 0, 0),
     ):
-        (verdict,) = judge.score([Continued(prompt=whole[:border], text=whole[border:])])
+        (verdict,) = judge.score([Part(before=whole[:border], text=whole[border:])])
         assert verdict.num_bytes == num_bytes
         assert verdict.nats == pytest.approx(tokens * size, rel=1e-5)
 
@@ -359,9 +360,7 @@ def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, R
 def test_all_of_a_character_stands_on_one_side(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"], uniform=True)
     size = math.log(judge.subject.tokenizer.vocab.size)
-    before, behind = judge.score(
-        [Continued(prompt="cafe é", text="x"), Continued(prompt="x", text="é")]
-    )
+    before, behind = judge.score([Part(before="cafe é", text="x"), Part(before="x", text="é")])
     assert (before.num_bytes, behind.num_bytes) == (1, 2)
     assert before.nats == pytest.approx(size, rel=1e-5)
     assert behind.nats == pytest.approx(2 * size, rel=1e-5)
@@ -373,7 +372,7 @@ def test_texts_longer_than_the_judge_reads_are_asked_for_once(trained: dict[str,
     prompt, text = "the cat", " saw a dog" * 17
     num = len(tokenizer.encode([prompt + text])[0]) - len(tokenizer.encode([prompt])[0])
     assert num > 2 * judge.subject.record.config.batch.length
-    (verdict,) = judge.score([Continued(prompt=prompt, text=text)])
+    (verdict,) = judge.score([Part(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(num * math.log(tokenizer.vocab.size), rel=1e-5)
     assert verdict.num_bytes == len(text)
 
@@ -396,14 +395,14 @@ def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
         )
         asked = torch.arange(len(ids) + 1)[None] > first - start
         nats -= float(subject.objective.score(subject.net, whole, vocab, asked).sum())
-    (verdict,) = judge.score([Continued(prompt=prompt, text=text)])
+    (verdict,) = judge.score([Part(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(nats, rel=1e-5)
 
 
 def test_a_judge_reads_what_stood_before(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"])
     one, two = judge.score(
-        [Continued(prompt="the old", text=" tree"), Continued(prompt="zzz qqq", text=" tree")]
+        [Part(before="the old", text=" tree"), Part(before="zzz qqq", text=" tree")]
     )
     assert one.nats != two.nats
 
@@ -412,9 +411,9 @@ def test_how_texts_are_batched_changes_no_verdict(
     trained: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = judged_by(trained["words"])
-    texts = [Continued(prompt="the cat", text=" saw a dog" * num) for num in (1, 13, 2, 7, 1)]
+    texts = [Part(before="the cat", text=" saw a dog" * num) for num in (1, 13, 2, 7, 1)]
     together = judge.score(texts)
-    monkeypatch.setattr("lmcompare.generation.judging.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("lmcompare.asking.TOKENS_AT_ONCE", 40)
     for one, two in zip(together, judge.score(texts), strict=True):
         assert one.nats == pytest.approx(two.nats, rel=1e-5)
     assert together[0].nats == pytest.approx(together[4].nats, rel=1e-5)
@@ -424,11 +423,11 @@ def test_unknown_tokens_are_not_judged(train: Trainer, tmp_path: Path) -> None:
     known = tmp_path / "words.txt"
     known.write_text(sentences(900).replace("café", "cafe"))
     judge = judged_by(train(tiny(known, "clm", "tokenizer.kind=characters", "budget=1 steps")))
-    (verdict,) = judge.score([Continued(prompt="the ", text="жcatж")])
-    (plain,) = judge.score([Continued(prompt="the ", text="жcat")])
+    (verdict,) = judge.score([Part(before="the ", text="жcatж")])
+    (plain,) = judge.score([Part(before="the ", text="жcat")])
     assert verdict.num_bytes == 3
     assert verdict.nats == pytest.approx(plain.nats, rel=1e-5)
-    assert judge.score([Continued(prompt="the", text="")])[0].num_bytes == 0
+    assert judge.score([Part(before="the", text="")])[0].num_bytes == 0
 
 
 def test_who_may_judge(trained: dict[str, Run], train: Trainer, corpus: Path) -> None:
@@ -700,7 +699,7 @@ def test_another_judge_judges_the_same_texts(
     (other_judge,) = write(run, cache, judge=words, **how)
     assert other_judge.judge == words.about
     verdicts = words.score(
-        [Continued(prompt=item.prompt, text=item.written) for item in items(run, other_judge)]
+        [Part(before=item.prompt, text=item.written) for item in items(run, other_judge)]
     )
     assert other_judge.written is not None
     assert other_judge.written.judge_bytes == sum(verdict.num_bytes for verdict in verdicts)
