@@ -88,11 +88,13 @@ def theirs(name: str, size: str, rows: int, setting: str) -> tuple[Step, int]:
     vocab = vocabulary()
     layers, width, heads, ffn = SIZES[size]
     config_class = getattr(transformers, name.split("For")[0] + "Config")
-    net = getattr(transformers, name)(
-        config_class(**peer_shape(name, layers=layers, width=width, heads=heads, ffn=ffn))
-    )
+    shape = peer_shape(name, layers=layers, width=width, heads=heads, ffn=ffn)
     if name == PEERS["clm"]:
-        weights = native_weights(backbone("clm", size).state_dict())
+        our_own = backbone("clm", size)
+        shape["rms_norm_eps"] = our_own.config.norm_epsilon
+    net = getattr(transformers, name)(config_class(**shape))
+    if name == PEERS["clm"]:
+        weights = native_weights(our_own.state_dict())
         missing = net.load_state_dict(weights, strict=False)
         assert missing.missing_keys == ["lm_head.weight"]
         assert not missing.unexpected_keys
