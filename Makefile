@@ -36,9 +36,10 @@ check: $(VENV)/dev  ## format, lint, types, layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: $(VENV)/bench  ## training speed beside transformers, in one process
+bench: $(VENV)/bench  ## speed of training, writing and scoring beside what others use
 	$(BIN)/python benchmarks/train_speed.py
 	$(BIN)/python benchmarks/decode_speed.py
+	$(BIN)/python benchmarks/scoring_speed.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,0 +1,147 @@
+"""Speed of scoring sentences beside minicons, on the same weights.
+
+    make bench                       (at its end; minicons is installed with the extra `bench`)
+
+A causal and a masked model are made, exported, and asked for the log-probability of the same
+sentences: minicons in the fastest of several sizes of its batches, its sentences sorted by length
+too. They take turns; a ratio is the median over the rounds. The scores must agree.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from turns import Contestant, Step, fastest, serve, take_turns
+
+NUM = {"clm": 2_000, "mlm": 200}  # sentences
+TO_REACH = {"clm": 2.0, "mlm": 3.0}
+AGREE = 1e-4  # of a log-probability
+SIZES = ("16", "64", "256")  # of a peer's batches
+
+
+def prepare(folder: Path, model: str) -> None:
+    """A run of each objective, hardly trained, its export, and the sentences."""
+    from lmcompare.config import parse_data
+    from lmcompare.data import open_corpus
+    from lmcompare.tasks.cloze import passages_of
+
+    for objective in NUM:
+        run = [
+            *(sys.executable, "-m", "lmcompare_cli.app", "train", "-o", objective, "-m", model),
+            *("-b", "1 steps", "--out", str(folder), "--study", "speed"),
+        ]
+        path = subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
+        (folder / objective).symlink_to(Path(path).resolve())
+        export = [sys.executable, "-m", "lmcompare_cli.app", "export", path, "--to", "hf"]
+        subprocess.run([*export, str(folder / f"{objective}-hf")], check=True, capture_output=True)
+    data = parse_data({})
+    corpus = open_corpus(*data.names, data=data, cache=folder / "cache")
+    sentences = [*passages_of(corpus.texts(), num=max(NUM.values()), words=8)]
+    (folder / "sentences.json").write_text(json.dumps(sentences), encoding="utf-8")
+
+
+def sentences(folder: Path, objective: str) -> list[str]:
+    found = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
+    short = [each for each in found if len(each.split()) <= 20]  # as those of the suites are
+    return sorted(short[: NUM[objective]], key=len)
+
+
+def ours(folder: Path, objective: str) -> tuple[Step, int]:
+    from lmcompare import heldout
+    from lmcompare.asking import Part, ask, way_to_ask
+    from lmcompare.runs import Run
+
+    subject = heldout.load(Run(folder / objective), device="cpu", warn=print)
+    parts = [Part(text=each) for each in sentences(folder, objective)]
+    scoring = way_to_ask(subject, parts)
+
+    def step() -> dict[str, Any]:
+        return {"scores": [-each.nats for each in ask(subject, parts, scoring)]}
+
+    return step, sum(p.numel() for p in subject.net.parameters())
+
+
+def theirs(folder: Path, objective: str, size: int) -> tuple[Step, int]:
+    from minicons import scorer
+
+    kind = {"clm": scorer.IncrementalLMScorer, "mlm": scorer.MaskedLMScorer}[objective]
+    model = kind(str(folder / f"{objective}-hf"), "cpu")
+    texts = sentences(folder, objective)
+    if objective == "mlm":
+        # which the start token is to us; it is no part of a sentence
+        model.cls_token_id = model.tokenizer.bos_token_id
+
+    def encoded(some: list[str]) -> Any:
+        if objective == "clm":
+            return some
+        # by itself it calls what transformers has no longer
+        return model.tokenizer(some, padding=True, return_tensors="pt")
+
+    def step() -> dict[str, Any]:
+        scores: list[float] = []
+        for start in range(0, len(texts), size):
+            some = texts[start : start + size]
+            scores += model.sequence_score(encoded(some), reduction=lambda each: each.sum(0).item())
+        return {"scores": scores}
+
+    return step, sum(p.numel() for p in model.model.parameters())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trial-rounds", type=int, default=2)
+    parser.add_argument("--models", nargs="+", default=["nano", "micro"])
+    parser.add_argument("--only", nargs="+", choices=NUM, default=list(NUM), metavar="OURS")
+    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        name, folder = arguments.work[0].split("@", maxsplit=1)
+        whose, objective = name.split("/")
+        place, size = Path(folder), arguments.work[1]
+        serve(
+            lambda: (
+                ours(place, objective) if whose == "ours" else theirs(place, objective, int(size))
+            )
+        )
+        return
+    print(
+        f"{'ours':5} {'size':6} {'sentences':>9} {'a second':>9} {'MB':>6}   {'peer, batch':>15} "
+        f"{'a second':>9} {'MB':>6} {'ratio':>6} {'to reach':>9}  apart"
+    )
+    for model in arguments.models:
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(Path(folder), model)
+            for objective in arguments.only:
+                race(Path(folder), model, objective, arguments)
+
+
+def race(folder: Path, model: str, objective: str, arguments: argparse.Namespace) -> None:
+    num = len(sentences(folder, objective))
+    mine = Contestant(__file__, f"ours/{objective}@{folder}", "-")
+    other = fastest(
+        (Contestant(__file__, f"minicons/{objective}@{folder}", size) for size in SIZES),
+        rounds=arguments.trial_rounds,
+        work=num,
+        unit="sentences",
+    )
+    take_turns([mine, other], arguments.rounds)
+    found, expected = mine.steps[0]["scores"], other.steps[0]["scores"]
+    apart = max(abs(one - two) / abs(two) for one, two in zip(found, expected, strict=True))
+    print(
+        f"{objective:5} {model:6} {num:9,} {num / mine.typical:9,.0f} {mine.megabytes:6,.0f}   "
+        f"{other.setting:>15} {num / other.typical:9,.0f} {other.megabytes:6,.0f} "
+        f"{mine.faster_than(other):5.2f}x {TO_REACH[objective]:8.1f}x  "
+        f"{apart:.1e}{'' if apart < AGREE else ' NOT EQUAL'}",
+        flush=True,
+    )
+    for each in (mine, other):
+        each.close()
+
+
+if __name__ == "__main__":
+    main()
