@@ -1,10 +1,14 @@
 """What was measured of a run's models: a record a result, beside it a line an item."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from pydantic import BaseModel
 
 from lmcompare import files
@@ -77,6 +81,28 @@ class Results:
             UserError: they are missing or broken.
         """
         return self._items(record, TaskItem)
+
+    def task_scores(self, record: TaskRecord) -> Float[ndarray, "2 N"]:
+        """What was gained of each example behind one of them, and what was possible.
+
+        A suite may have a hundred thousand, so no line is looked at beyond that.
+
+        Raises:
+            UserError: they are missing or broken, or not as many as the record says.
+        """
+        place = self._file(record).with_suffix(".jsonl")
+        try:
+            with place.open(encoding="utf-8") as lines:
+                read = [(each["gained"], each["possible"]) for each in map(json.loads, lines)]
+            scores = np.array(read, dtype=np.float64).reshape(-1, 2).T
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{place} is missing or damaged: {record.remedy}") from None
+        if scores.shape[1] != record.num_items:
+            raise UserError(
+                f"{place} has {scores.shape[1]:,} answers to the {record.num_items:,} examples of "
+                f"{record.task}: {record.remedy}"
+            )
+        return scores
 
     def keep_items(self, record: TaskRecord, items: Iterable[TaskItem]) -> None:
         """Append answers to those of a result that is not complete.

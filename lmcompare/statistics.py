@@ -1,7 +1,7 @@
-"""Means with their uncertainty."""
+"""Means with their uncertainty, and what is left of many comparisons made at once."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +46,20 @@ def mean_interval(values: Iterable[float], *, level: float = LEVEL) -> Estimate:
     error = float(given.std(ddof=1)) / math.sqrt(len(given))
     half = float(special.stdtrit(len(given) - 1, (1 + level) / 2)) * error
     return Estimate(mean=mean, low=mean - half, high=mean + half, num=len(given))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrected for that many comparisons at once (Holm 1979, Scand. J. Statistics 6).
+
+    If none of them is a true difference, the chance that any of what comes back is below 0.05 is
+    at most 0.05, whatever they have to do with each other.
+
+    Args:
+        p_values: of each comparison, in any order.
+    """
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, number in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
+        corrected[number] = largest
+    return corrected

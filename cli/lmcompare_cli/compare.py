@@ -1,5 +1,6 @@
 """`lmcompare compare`: finished runs side by side, with what was and was not held equal."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from lmcompare.errors import UserError
 from lmcompare_cli.console import output, printable, talk
 
 if TYPE_CHECKING:
-    from lmcompare.compare import Comparison, GenerationTable, HiddenTable
+    from lmcompare.compare import BenchmarkTable, Comparison, GenerationTable, HiddenTable
 
 NARROWEST_ARM = 12  # columns that a label keeps, whatever the terminal
 
@@ -51,6 +52,14 @@ def compare(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Show unfinished runs too, marked and not ranked.")
     ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM",
+            help="Benchmarks: the arm that the others stand beside.",
+            show_default="the first",
+        ),
+    ] = None,
     no_write: Annotated[bool, typer.Option("--no-write", help="Print only.")] = False,
 ) -> None:
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
@@ -70,7 +79,7 @@ def compare(
     from lmcompare.runs import find_runs
 
     runs = find_runs(places or [Path("experiments")], warn=talk.print)
-    comparison = compare_runs(runs, unfinished=unfinished)
+    comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
     if layout is Format.table:
         _print(comparison, output)
     else:
@@ -92,7 +101,7 @@ def compare(
 
 
 def _print(comparison: "Comparison", console: Console) -> None:
-    from lmcompare.compare import cells, footnotes
+    from lmcompare.compare import benchmarks, cells, footnotes
 
     rows = [
         [[printable(cell, console) for cell in cells(row)] for row in section.rows]
@@ -117,6 +126,12 @@ def _print(comparison: "Comparison", console: Console) -> None:
         _print_hidden(table, console)
     for written in comparison.generated:
         _print_generated(written, console)
+    for measured in comparison.benchmarks:
+        _print_benchmarks(measured, console)
+    if comparison.benchmarks:
+        for mark in benchmarks.MARKS:
+            _say(console, (f"- {mark}", "dim"))
+        console.print()
     for note in [*footnotes(comparison.sections), *comparison.notes]:
         _say(console, (f"- {note}", "dim"))
 
@@ -154,6 +169,42 @@ def _print_generated(table: "GenerationTable", console: Console) -> None:
     for note in (*MARKS, *table.notes):
         _say(console, (f"- {note}", "dim"))
     console.print()
+
+
+def _print_benchmarks(table: "BenchmarkTable", console: Console) -> None:
+    from lmcompare.compare.benchmarks import HEADINGS
+
+    _say(console, (table.title, "bold"))
+    for block in table.blocks:
+        _say(console, (block.subtitle, "italic"))
+        _print_grid([*HEADINGS], block.cells, console)
+        if block.part_cells:
+            for heads, cells in _side_by_side(block.part_headings, block.part_cells, console):
+                console.print()
+                _print_grid(heads, cells, console)
+        for note in block.notes:
+            _say(console, (f"- {note}", "dim"))
+        console.print()
+    for note in table.notes:
+        _say(console, (f"- {note}", "dim"))
+    console.print()
+
+
+def _side_by_side(
+    heads: list[str], cells: list[list[str]], console: Console
+) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """A table in as many pieces as the terminal needs, each with the first column."""
+    widths = [
+        1 + max(map(len, (head, *column))) for head, *column in zip(heads, *cells, strict=True)
+    ]
+    room = console.width if console.is_terminal else sum(widths)
+    start = 1
+    while start < len(heads):
+        stop = start + 1
+        while stop < len(heads) and widths[0] + sum(widths[start : stop + 1]) <= room:
+            stop += 1
+        yield [heads[0], *heads[start:stop]], [[row[0], *row[start:stop]] for row in cells]
+        start = stop
 
 
 def _print_grid(heads: list[str], cells: list[list[str]], console: Console) -> None:

@@ -1,5 +1,6 @@
 """From finished runs to one tidy frame, and from it to a table that ranks what can be ranked."""
 
+from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison, collect, compare
 from lmcompare.compare.frontier import frontier
 from lmcompare.compare.generated import GenerationTable
@@ -11,6 +12,7 @@ from lmcompare.compare.writing import FORMATS, write_tables
 __all__ = [
     "COLUMNS",
     "FORMATS",
+    "BenchmarkTable",
     "Comparison",
     "Fact",
     "GenerationTable",

@@ -9,6 +9,7 @@ from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
+from lmcompare.task_records import TaskRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Result:
     likelihoods: Sequence[LikelihoodRecord]
     infillings: Sequence[InfillingRecord]
     generations: Sequence[GenerationRecord]
+    tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
 
     @property
     def seed(self) -> int:
@@ -102,6 +104,7 @@ def _read(run: Run) -> Result | None:
             likelihoods=run.results.likelihoods(),
             infillings=run.results.infillings(),
             generations=run.results.generations(),
+            tasks=run.results.tasks(),
         )
     line = run.last_metrics()
     if line is None:
@@ -120,6 +123,7 @@ def _read(run: Run) -> Result | None:
         likelihoods=run.results.likelihoods(),
         infillings=run.results.infillings(),
         generations=run.results.generations(),
+        tasks=run.results.tasks(),
     )
 
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lmcompare.compare import answers, gates
 from lmcompare.compare.arms import Arm, group_arms, read_results
+from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.frame import tidy
 from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
 from lmcompare.compare.table import Section, sections, short
+from lmcompare.compare.verdicts import benchmark_tables
 from lmcompare.runs import Run
 
 # what an objective changes by its nature, at one budget and backbone
@@ -30,6 +33,7 @@ class Comparison:
     sections: Sequence[Section]  # the table: rows within a section may be ranked
     hidden: Sequence[HiddenTable]  # the second table, if anything was asked: nothing is ranked
     generated: Sequence[GenerationTable]  # the third, of what was written: as the second
+    benchmarks: Sequence[BenchmarkTable]  # one for each kind: verdicts beside a reference
     facts: Sequence[Fact]  # what was held equal, and what not
     consequences: Sequence[Fact]
     notes: Sequence[str]
@@ -63,15 +67,20 @@ def collect(runs: Iterable[Run], *, unfinished: bool = False) -> pd.DataFrame:
     return compare(runs, unfinished=unfinished).frame
 
 
-def compare(runs: Iterable[Run], *, unfinished: bool = False) -> Comparison:
+def compare(
+    runs: Iterable[Run], *, unfinished: bool = False, reference: str | None = None
+) -> Comparison:
     """Put finished runs side by side.
 
     Args:
         runs: of any studies; those that differ in their seed only are averaged.
         unfinished: take in unfinished runs as they stand; they are marked, and never ranked.
+        reference: the label of the arm that the others stand beside in benchmarks; by default the
+            first one.
 
     Raises:
-        UserError: no run is finished, or one is broken or of another schema.
+        UserError: no run is finished, or one is broken or of another schema, or no arm is called
+            as the reference.
     """
     notes: list[str] = []
     arms = group_arms(
@@ -91,6 +100,10 @@ def compare(runs: Iterable[Run], *, unfinished: bool = False) -> Comparison:
     consequences = _consequences(arms, frame)
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: layers, those of an encoder + those of its decoder")
+    notes += gates.notes_on_likelihoods(arms)
+    benchmarks = benchmark_tables(arms, reference=reference)
+    if reference is not None and not benchmarks:
+        notes.append(f"no benchmark was asked, so nothing stands beside {reference}")
     generated = generation_tables(arms)
     notes += _notes_on_writing(generated)
     return Comparison(
@@ -98,6 +111,7 @@ def compare(runs: Iterable[Run], *, unfinished: bool = False) -> Comparison:
         sections=table,
         hidden=hidden_tables(arms),
         generated=generated,
+        benchmarks=benchmarks,
         facts=facts,
         consequences=consequences,
         notes=notes,
@@ -141,6 +155,11 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
                     f"evaluated at step {stale[0]:,} of {result.spent.steps:,} and left out: "
                     f"lmcompare eval{option} {result.run.path}"
                 )
+        for benchmark in answers.stale(result):
+            yield (
+                f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
+                f"lmcompare eval --tasks {benchmark.task} {result.run.path}"
+            )
     changed = [each for each in results if (each.record.git_commit or "").endswith("+")]
     if changed:
         yield (
@@ -160,7 +179,8 @@ def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
 
 def _notes_on_sampling(frame: pd.DataFrame) -> Iterator[str]:
     """Which likelihoods were sampled too few times."""
-    sampled = frame[frame["standard_error"].notna() & frame["scoring"].notna()]
+    of_text = frame["scoring"].notna() & frame["way"].isna()  # and no benchmark
+    sampled = frame[frame["standard_error"].notna() & of_text]
     share = sampled["standard_error"] / sampled["value"]
     largest: dict[str, float] = {}
     for label, scoring, hidden, error in zip(

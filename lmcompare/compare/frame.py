@@ -9,6 +9,7 @@ from lmcompare.compare.generated import cost_metrics, text_metrics
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import LN2, TextRecord
+from lmcompare.task_records import TaskRecord
 
 COLUMNS = [
     "study",
@@ -33,10 +34,13 @@ COLUMNS = [
     "decoding_steps",
     "top_p",
     "judge",
+    "way",  # to ask a benchmark; empty of all else
     "value",
     "unit",
-    "standard_error",  # of a likelihood by its sampling alone; of what is written over texts
-    "n",  # of the bytes or tokens behind a likelihood, or of the texts that were written
+    # of a likelihood by its sampling alone; of what is written over texts, of benchmarks over
+    # examples
+    "standard_error",
+    "n",  # of the bytes or tokens behind a likelihood, of texts that were written, or of examples
 ]
 
 
@@ -68,6 +72,8 @@ def _rows(arm: Arm) -> Iterator[dict[str, object]]:
             yield from (about | row for row in _measured(measured))
         for written in result.generations:
             yield from (about | row for row in _written(written))
+        for answered in result.tasks:
+            yield from (about | row for row in _answered(answered))
 
 
 def _costs(result: Result) -> dict[str, float | None]:
@@ -144,3 +150,20 @@ def _written(record: GenerationRecord) -> Iterator[dict[str, object]]:
     for metric, value in cost_metrics(record.cost).items():
         if value is not None:
             yield about | {"metric": metric, "value": float(value), "unit": METRICS[metric]}
+
+
+def _answered(record: TaskRecord) -> Iterator[dict[str, object]]:
+    """The rows of a benchmark; those of the model as it started say so, as all else is the same."""
+    if record.value is None:
+        return
+    about = record.model_dump(
+        include={"step", "scoring", "likelihood", "source", "text", "way"}
+    ) | {"unit": "share", "n": record.num_items}
+    kind = "untrained " if record.is_untrained else ""
+    yield about | {
+        "metric": f"{kind}{record.task} {record.metric}",
+        "value": record.value,
+        "standard_error": record.standard_error,
+    }
+    if record.chance is not None and not record.is_untrained:
+        yield about | {"metric": f"{record.task} chance", "value": record.chance}

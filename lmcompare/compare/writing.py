@@ -10,7 +10,8 @@ from typing import Any
 from tabulate import tabulate
 
 from lmcompare import files
-from lmcompare.compare import generated, hidden
+from lmcompare.compare import benchmarks, generated, hidden
+from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison
 from lmcompare.compare.frontier import can_draw, frontier
 from lmcompare.compare.generated import GenerationTable
@@ -59,6 +60,7 @@ def to_json(comparison: Comparison) -> str:
         "sections": [_section(section) for section in comparison.sections],
         "hidden": [asdict(table) for table in comparison.hidden],
         "generated": [_generated(table) for table in comparison.generated],
+        "benchmarks": [_benchmarks(table) for table in comparison.benchmarks],
         "notes": list(comparison.notes),
         "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
     }
@@ -73,6 +75,14 @@ def _section(section: Section) -> dict[str, Any]:
 def _generated(table: GenerationTable) -> dict[str, Any]:
     judge = None if table.judge is None else table.judge.model_dump()
     return asdict(table) | {"judge": judge}
+
+
+def _benchmarks(table: BenchmarkTable) -> dict[str, Any]:
+    document = asdict(table)
+    for block, shown in zip(document["blocks"], table.blocks, strict=True):
+        for row, each in zip(block["rows"], shown.rows, strict=True):
+            row["verdict"] = each.verdict
+    return document
 
 
 def _finite(value: Any) -> Any:
@@ -101,6 +111,9 @@ def to_markdown(comparison: Comparison) -> str:
         parts += _further_markdown(hidden.TITLE, hidden.HEADINGS, hidden.MARKS, table)
     for written in comparison.generated:
         parts += _further_markdown(generated.TITLE, generated.HEADINGS, generated.MARKS, written)
+    for measured in comparison.benchmarks:
+        parts += _benchmarks_markdown(measured)
+    parts += map(_plain, benchmarks.MARKS if comparison.benchmarks else ())
     notes = [f"- {_plain(note)}" for note in [*footnotes(comparison.sections), *comparison.notes]]
     return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
@@ -108,15 +121,28 @@ def to_markdown(comparison: Comparison) -> str:
 def _further_markdown(
     title: str, head: Sequence[str], marks: Sequence[str], table: HiddenTable | GenerationTable
 ) -> list[str]:
-    shown = tabulate(
-        [[_plain(cell.strip()) for cell in row] for row in table.cells],
-        headers=head,
+    notes = [_plain(note) for note in (*marks, *table.notes)]
+    return [f"### {title}", _plain(table.subtitle), _markdown(head, table.cells), *notes]
+
+
+def _benchmarks_markdown(table: BenchmarkTable) -> list[str]:
+    parts = [f"### {table.title}"]
+    for block in table.blocks:
+        parts += [_plain(block.subtitle), _markdown(benchmarks.HEADINGS, block.cells)]
+        if block.part_cells:
+            parts.append(_markdown(block.part_headings, block.part_cells))
+        parts += map(_plain, block.notes)
+    return [*parts, *map(_plain, table.notes)]
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return tabulate(
+        [[_plain(cell.strip()) for cell in row] for row in rows],
+        headers=[_plain(each) for each in head],
         tablefmt="pipe",
         colalign=["left"] * len(head),
         disable_numparse=True,
     )
-    notes = [_plain(note) for note in (*marks, *table.notes)]
-    return [f"### {title}", _plain(table.subtitle), shown, *notes]
 
 
 def _plain(text: str) -> str:
@@ -162,6 +188,8 @@ def to_tex(comparison: Comparison) -> str:
                     generated.TITLE, generated.HEADINGS, generated.MARKS, written
                 )
             ),
+            *(line for measured in comparison.benchmarks for line in _benchmarks_tex(measured)),
+            *_paragraphs(benchmarks.MARKS if comparison.benchmarks else ()),
             r"\par\medskip",
             *_paragraphs([*footnotes(comparison.sections), *comparison.notes]),
             r"\end{table}",
@@ -181,6 +209,23 @@ def _further_tex(
         r"\par\medskip",
         *_paragraphs([*marks, *table.notes]),
     ]
+
+
+def _benchmarks_tex(table: BenchmarkTable) -> list[str]:
+    lines = [r"\par\medskip", rf"\textit{{{escape_tex(table.title)}}}\par"]
+    for block in table.blocks:
+        *rows, chance = map(_tex_row, block.cells)
+        head = benchmarks.HEADINGS
+        lines += [
+            rf"\textit{{{escape_tex(block.subtitle)}}}\par",
+            *_tabular("l" * len(head), head, [r"\midrule", *rows, r"\midrule", chance]),
+            r"\par",
+        ]
+        if block.part_cells:
+            parts = [r"\midrule", *map(_tex_row, block.part_cells)]
+            lines += _tabular("l" * len(block.part_headings), block.part_headings, parts)
+        lines += [r"\par\medskip", *_paragraphs(block.notes)]
+    return [*lines, *_paragraphs(table.notes)]
 
 
 def _tabular(columns: str, head: Sequence[str], lines: Sequence[str]) -> list[str]:

@@ -1,0 +1,158 @@
+"""Which answers to a benchmark compare: those to the same examples, of models at their ends."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, get_args
+
+import numpy as np
+
+from lmcompare.compare.arms import Arm, Result
+from lmcompare.pairing import Scores
+from lmcompare.task_records import Group, TaskRecord
+
+_GROUPS: tuple[Group, ...] = ("grammar", "understanding", "extraction", "likelihood")
+assert {*_GROUPS} == {*get_args(Group)}
+
+
+class AboutTask(NamedTuple):
+    """A benchmark and a way to ask it."""
+
+    group: Group
+    task: str
+    way: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What the models of an arm answered to the same examples.
+
+    Attributes:
+        records: of the trained models, at least one; where some have a value, of these alone.
+        trained: what these gained; None if none has a value.
+        untrained: the same of these models as they started; None unless all were asked.
+        reason: why there is no value.
+    """
+
+    records: Sequence[TaskRecord]
+    trained: Scores | None
+    untrained: Scores | None
+    reason: str | None
+
+
+_Examples = tuple[int, str]  # version and text: answers compare where both are the same
+
+
+def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
+    """The answers of each arm, by label, to those examples of a task that most runs were asked.
+
+    Raises:
+        UserError: answers are missing or broken.
+    """
+    tasks = {_about(record) for arm in arms for result in arm.results for record in fresh(result)}
+    found: dict[AboutTask, dict[str, Found]] = {}
+    for about in sorted(tasks, key=lambda each: (_GROUPS.index(each.group), each)):
+        examples = _shared(arms, about)
+        of_arms = {arm.label: _of_arm(arm, about, examples) for arm in arms}
+        found[about] = {label: each for label, each in of_arms.items() if each is not None}
+    return found
+
+
+def fresh(result: Result) -> list[TaskRecord]:
+    """The results of a trained model at its end; of an unfinished one its latest."""
+    latest: dict[tuple[AboutTask, _Examples], TaskRecord] = {}
+    for record in sorted(result.tasks, key=lambda each: each.step):
+        if not record.is_untrained and not result.is_stale(record):
+            latest[_about(record), _examples(record)] = record
+    return [*latest.values()]
+
+
+def stale(result: Result) -> list[TaskRecord]:
+    """Results of a model before its end, to what it was not asked again since then."""
+    again = {_about(record) for record in fresh(result)}
+    return [
+        record
+        for record in result.tasks
+        if not record.is_untrained and result.is_stale(record) and _about(record) not in again
+    ]
+
+
+def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found]) -> Iterator[str]:
+    """Who was asked something else, or nothing."""
+    shared = next(_examples(record) for each in found.values() for record in each.records)
+    others: dict[str, list[str]] = {}
+    silent: list[str] = []
+    for arm in arms:
+        for result in arm.results:
+            records = [record for record in fresh(result) if _about(record) == about]
+            for record in records:
+                if _examples(record) != shared:
+                    what = f"{record.num_items:,} examples {record.text[:8]}"
+                    version = f" of version {record.version}" if record.version != shared[0] else ""
+                    labels = others.setdefault(what + version, [])
+                    labels += [arm.label] if arm.label not in labels else []
+            if not any(_examples(record) == shared for record in records):
+                silent.append(str(result.run.path))
+    for what, labels in others.items():
+        yield f"left out, as they do not compare with these: {what} ({', '.join(labels)})"
+    if silent:
+        yield f"not asked: lmcompare eval --tasks {about.task} {' '.join(silent)}"
+
+
+def _about(record: TaskRecord) -> AboutTask:
+    return AboutTask(record.group, record.task, record.way)
+
+
+def _examples(record: TaskRecord) -> _Examples:
+    return record.version, record.text
+
+
+def _shared(arms: Sequence[Arm], about: AboutTask) -> _Examples:
+    """What most runs were asked; of two such sets the newer version, and the larger one."""
+    num_runs: dict[_Examples, int] = {}
+    sizes: dict[_Examples, int] = {}
+    for arm in arms:
+        for result in arm.results:
+            for record in fresh(result):
+                if _about(record) == about:
+                    num_runs[_examples(record)] = 1 + num_runs.get(_examples(record), 0)
+                    sizes[_examples(record)] = record.num_items
+    return max(num_runs, key=lambda each: (num_runs[each], each[0], sizes[each], each[1]))
+
+
+def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
+    valued: list[tuple[Result, TaskRecord]] = []
+    silent: list[TaskRecord] = []
+    for result in arm.results:
+        for record in fresh(result):
+            if (_about(record), _examples(record)) == (about, examples):
+                if record.value is None:
+                    silent.append(record)
+                else:
+                    valued.append((result, record))
+    if not valued and not silent:
+        return None
+    started = [
+        (result, record)
+        for result, _ in valued
+        for record in result.tasks
+        if record.is_untrained
+        and (_about(record), _examples(record)) == (about, examples)
+        and record.value is not None
+    ]
+    return Found(
+        records=[record for _, record in valued] or silent,
+        trained=_scores(valued),
+        untrained=_scores(started) if len(started) == len(valued) else None,
+        reason=next((record.reason for record in silent), None),
+    )
+
+
+def _scores(found: Sequence[tuple[Result, TaskRecord]]) -> Scores | None:
+    if not found:
+        return None
+    scores = np.stack([result.run.results.task_scores(record) for result, record in found], axis=1)
+    return Scores(
+        gained=scores[0],
+        possible=scores[1],
+        seeds=tuple(result.seed for result, _ in found),
+    )

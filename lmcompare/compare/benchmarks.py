@@ -1,0 +1,146 @@
+"""The fourth table: what arms reach in benchmarks, each beside one arm that is the reference.
+
+Nothing is called the best. An arm wins, loses or ties with the reference, in a test on the same
+examples that is corrected for all comparisons of its table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lmcompare.compare import gates
+from lmcompare.compare.table import MISSING
+from lmcompare.objectives import Likelihood
+from lmcompare.pairing import Interval
+from lmcompare.task_records import Group
+
+HEADINGS = (
+    *("arm", "value", "beside reference", "verdict, p", "untrained", "!", "asked", "seeds"),
+)
+CHANCE, REFERENCE = "chance", "reference"
+MARKS = (
+    "In percent, with 95% intervals over examples and seeds. untrained: the same model as it "
+    "started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
+    "wins, loses: p < 0.05 in a paired test and an interval without 0; ties: anything else, and "
+    "no proof that both are alike.",
+)
+_SIGNS: Mapping[Likelihood, str] = {"exact": "", "bound": "≤", "pseudo": "~"}
+
+Verdict = Literal["wins", "loses", "ties"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRow:
+    """An arm; what is not known of it, or does not apply, is None."""
+
+    label: str
+    finished: bool
+    seeds: Sequence[int]  # those averaged
+    num_runs: int  # of the arm
+    value: Interval | None = None
+    untrained: Interval | None = None
+    scoring: str | None = None
+    likelihood: Likelihood | None = None
+    protocol: str | None = None
+    difference: Interval | None = None  # from the reference
+    test: str | None = None
+    p: float | None = None
+    corrected_p: float | None = None
+    gates: Mapping[str, str]  # by sign: the particulars
+    parts: Mapping[str, float]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it does beside the reference."""
+        if self.corrected_p is None or self.difference is None:
+            return None
+        if self.corrected_p >= gates.SIGNIFICANT or not self.difference.excludes(0):
+            return "ties"
+        return "wins" if self.difference.value > 0 else "loses"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """The answers to the same examples, asked for in one way."""
+
+    task: str
+    way: str
+    version: int
+    text: str  # hash of the examples
+    metric: str
+    chance: float | None
+    num_items: int
+    reference: str | None  # its label; None where there is nothing to compare
+    rows: Sequence[BenchmarkRow]
+    level: str | None  # of the parts, if there are any
+    parts: Mapping[str, int]  # examples of each
+    notes: Sequence[str]
+
+    @property
+    def subtitle(self) -> str:
+        """What was asked."""
+        way = "" if self.way == "asked" else f" {self.way}"
+        version = "" if self.version == 1 else f" version {self.version}"
+        return (
+            f"{self.task}{way}{version}: {self.metric}, {self.num_items:,} examples {self.text[:8]}"
+        )
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The rows under `HEADINGS`, chance last."""
+        shown = [self._cells(row) for row in self.rows]
+        chance = MISSING if self.chance is None else f"{100 * self.chance:.1f}"
+        return [*shown, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
+
+    def _cells(self, row: BenchmarkRow) -> list[str]:
+        beside = "" if row.difference is None else _interval(row.difference, "+.1f")
+        verdict = ""
+        if row.verdict is not None and row.corrected_p is not None:
+            verdict = f"{row.verdict} {gates.in_words(row.corrected_p)}"
+        few = len(row.seeds) < row.num_runs
+        return [
+            row.label,
+            MISSING if row.value is None else _interval(row.value),
+            REFERENCE if row.label == self.reference else beside,
+            verdict,
+            "" if row.untrained is None else f"{100 * row.untrained.value:.1f}",
+            "".join(row.gates),
+            f"{_SIGNS[row.likelihood] if row.likelihood else ''}{row.scoring or ''}",
+            f"{len(row.seeds)} of {row.num_runs}" if few else str(row.num_runs),
+        ]
+
+    @property
+    def part_headings(self) -> list[str]:
+        """Of the second, smaller table: arms stand side by side."""
+        return [self.level or "", *(row.label for row in self._with_parts), "examples"]
+
+    @property
+    def part_cells(self) -> list[list[str]]:
+        """Values only; no row where there are no parts."""
+        return [
+            [part, *(f"{100 * row.parts[part]:.1f}" for row in self._with_parts), f"{num:,}"]
+            for part, num in self.parts.items()
+        ]
+
+    @property
+    def _with_parts(self) -> list[BenchmarkRow]:
+        return [row for row in self.rows if row.parts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTable:
+    """The benchmarks of one kind; p is corrected for all comparisons in it."""
+
+    group: Group
+    blocks: Sequence[Block]
+    notes: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What they measure."""
+        return f"Benchmarks of {self.group}"
+
+
+def _interval(interval: Interval, pattern: str = ".1f") -> str:
+    value = format(100 * interval.value, pattern)
+    return f"{value} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,0 +1,115 @@
+"""Gates: what makes a result unusable, or fit to be read with care only, and why.
+
+Whether scores change with the size of a batch cannot be told from what a run leaves behind, and is
+a test of the scorings instead.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lmcompare.compare.arms import Arm, Result
+from lmcompare.pairing import Resampled, paired_test
+from lmcompare.records import LikelihoodRecord
+
+# The sign that stands in an arm's row, and what it means; the particulars stand behind it.
+SIGNS: Mapping[str, str] = {
+    "a": "off chance as it started, so the examples give something away, as by their lengths: read "
+    "its value beside the untrained one",
+    "b": "no better than as it started (by the paired test, at 0.05), and so it tells nothing of "
+    "training",
+    "c": "a likelihood no better than the unigram anchor's, and so the run has learned nothing "
+    "that shows",
+}
+FAR = 3.0  # standard errors between an untrained model and chance
+SIGNIFICANT = 0.05
+# How many times the anchor of the run's own validation text that of another may be. Of a run on
+# Python's documentation it is 0.9 to 1.0 times on its own splits, 1.3 on Python's code, 1.4 to 1.6
+# on novels, the web, Wikipedia and Shakespeare, and 2.2 on German.
+OTHER_DOMAIN = 1.2
+
+_OWN = ("train", "validation", "test")
+
+
+def gives_away(untrained: Resampled, chance: float | None) -> str | None:
+    """Where a model stands that knows nothing, if it is off chance."""
+    if chance is None:
+        return None
+    interval = untrained.interval
+    if not interval.excludes(chance) or (
+        abs(interval.value - chance) <= FAR * untrained.standard_error
+    ):
+        return None
+    return f"{interval.value:.1%}"
+
+
+def learned_nothing(trained: Resampled, untrained: Resampled) -> str | None:
+    """How a trained model does beside itself as it started, if it does no better."""
+    difference = trained.value - untrained.value
+    p = paired_test(trained.scores, untrained.scores).p
+    if difference > 0 and p < SIGNIFICANT:
+        return None
+    return f"{100 * difference:+.1f} points, p {in_words(p)}"
+
+
+def in_words(p: float) -> str:
+    """A probability with three decimals, which is never none."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def below_anchor(arm: Arm) -> str | None:
+    """Of which texts its likelihood is no better than by the frequencies of tokens alone, if any.
+
+    A pseudo-likelihood is no likelihood and is not asked. Of several ways to score one text the
+    best counts, as a bound may be a loose one.
+    """
+    found: dict[str, list[int]] = {}
+    for result in arm.results:
+        best: dict[object, LikelihoodRecord] = {}
+        for record in result.likelihoods:
+            if record.likelihood == "pseudo" or result.is_stale(record):
+                continue
+            about = (record.source, record.text, record.window, record.stride)
+            if about not in best or record.nats < best[about].nats:
+                best[about] = record
+        for record in best.values():
+            if record.nats >= record.unigram_nats:
+                bits = f"{record.bits_per_byte:.3f}, anchor {record.unigram_bits_per_byte:.3f}"
+                found.setdefault(f"{record.source} {bits} bits/byte", []).append(result.seed)
+    if not found:
+        return None
+    return "; ".join(
+        f"seed {' '.join(map(str, dict.fromkeys(seeds)))}: {what}" for what, seeds in found.items()
+    )
+
+
+def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:
+    """What is to be said below the table of likelihoods."""
+    for arm in arms:
+        below = below_anchor(arm)
+        if below is not None:
+            yield f"{arm.label}: {SIGNS['c']} ({below})"
+    domains: dict[str, list[str]] = {}
+    for arm in arms:
+        for result in arm.results:
+            for text, times in _other_domains(result).items():
+                labels = domains.setdefault(f"{text} ({times:.2f} times", [])
+                labels += [arm.label] if arm.label not in labels else []
+    for text, labels in domains.items():
+        yield (
+            f"of another domain than the training text, by the unigram anchor: {text} that of the "
+            f"validation text: {', '.join(labels)})"
+        )
+
+
+def _other_domains(result: Result) -> dict[str, float]:
+    """Texts with an anchor far above that of the validation text, and how many times it is."""
+    own = [each for each in result.likelihoods if each.source == "validation"]
+    if not own:
+        return {}
+    longest = max(own, key=lambda each: each.num_bytes)
+    found: dict[str, float] = {}
+    for each in result.likelihoods:
+        if each.source not in _OWN:
+            times = each.unigram_bits_per_byte / longest.unigram_bits_per_byte
+            if times > OTHER_DOMAIN:
+                found[f"{each.source} {each.text[:8]}"] = times
+    return found

@@ -1,0 +1,205 @@
+"""Which arm does better in a benchmark than the reference, as far as its examples can tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from lmcompare.compare import gates
+from lmcompare.compare.answers import AboutTask, Found, answered, leftovers
+from lmcompare.compare.arms import Arm
+from lmcompare.compare.benchmarks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.compare.table import MISSING
+from lmcompare.errors import UserError, did_you_mean
+from lmcompare.pairing import FEWEST_SEEDS, Resampled, paired_test, resample
+from lmcompare.statistics import holm
+from lmcompare.task_records import Group, TaskRecord
+
+_UNLIKE = "its seeds were asked in unlike ways: ask again with `lmcompare eval --force`"
+
+_MOST_PARTS = 15  # more are a list for other eyes: they are in the results' files
+
+
+def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[BenchmarkTable]:
+    """A table for each group of tasks, a block for each task and way to ask it.
+
+    Args:
+        arms: in their order.
+        reference: the label of one; by default the first finished one with a value.
+
+    Raises:
+        UserError: no arm has that label, or answers are missing or broken.
+    """
+    labels = [arm.label for arm in arms]
+    if reference is not None and reference not in labels:
+        raise UserError(
+            f"the reference '{reference}' is none of the arms: {did_you_mean(reference, labels)}"
+        )
+    tables: list[BenchmarkTable] = []
+    found = answered(arms)
+    for group in dict.fromkeys(about.group for about in found):
+        blocks = [
+            _block(arms, about, of_task, reference)
+            for about, of_task in found.items()
+            if about.group == group
+        ]
+        tables.append(_corrected(group, blocks))
+    return tables
+
+
+def _corrected(group: Group, blocks: Sequence[Block]) -> BenchmarkTable:
+    p_values = [row.p for block in blocks for row in block.rows if row.p is not None]
+    corrected = iter(holm(p_values))
+    blocks = [
+        replace(
+            block,
+            rows=[
+                row if row.p is None else replace(row, corrected_p=next(corrected))
+                for row in block.rows
+            ],
+        )
+        for block in blocks
+    ]
+    notes = []
+    if p_values:
+        num = f"{len(p_values)} comparisons" if len(p_values) > 1 else "one comparison"
+        notes.append(f"p: of {num} in this table, by Holm's correction.")
+    rows = [row for block in blocks for row in block.rows if row.value is not None]
+    few = dict.fromkeys(row.label for row in rows if len(row.seeds) < FEWEST_SEEDS)
+    if few:
+        notes.append(
+            f"fewer than {FEWEST_SEEDS} seeds, so intervals are over examples alone, and a verdict "
+            f"is about these models, not about objectives: {', '.join(few)}"
+        )
+    return BenchmarkTable(group=group, blocks=blocks, notes=notes)
+
+
+def _block(
+    arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found], reference: str | None
+) -> Block:
+    any_record = next(record for each in found.values() for record in each.records)
+    able = {label: each for label, each in found.items() if each.trained and not _unlike(each)}
+    models = {(label, "trained"): each.trained for label, each in able.items()}
+    models |= {(label, "untrained"): each.untrained for label, each in able.items()}
+    scores = {key: each for key, each in models.items() if each is not None}
+    resampled = dict(zip(scores, resample([*scores.values()]), strict=True)) if scores else {}
+    candidates = [arm.label for arm in arms if arm.finished and arm.label in able]
+    if reference is None and len(candidates) > 1:
+        chosen: str | None = candidates[0]
+    else:
+        chosen = reference if reference in candidates else None
+    rows = []
+    for arm in arms:
+        if arm.label in found:
+            trained = resampled.get((arm.label, "trained"))
+            row = _row(arm, found[arm.label], trained, resampled.get((arm.label, "untrained")))
+            if chosen is not None and arm.label != chosen and arm.finished and trained is not None:
+                row = _beside(row, trained, resampled[chosen, "trained"])
+            rows.append(row)
+    notes: list[str] = []
+    if reference is not None and chosen is None:
+        notes.append(f"{reference} has no value here, so nothing is compared with it")
+    level, parts = _parts(any_record if not able else next(iter(able.values())).records[0])
+    return Block(
+        task=about.task,
+        way=about.way,
+        version=any_record.version,
+        text=any_record.text,
+        metric=any_record.metric,
+        chance=any_record.chance,
+        num_items=any_record.num_items,
+        reference=chosen,
+        rows=rows,
+        level=level,
+        parts=parts,
+        notes=[
+            *notes,
+            *_reasons(found),
+            *_gates(rows),
+            *_protocols(rows),
+            *leftovers(arms, about, found),
+        ],
+    )
+
+
+def _row(
+    arm: Arm, found: Found, trained: Resampled | None, untrained: Resampled | None
+) -> BenchmarkRow:
+    row = BenchmarkRow(
+        label=arm.label,
+        finished=arm.finished,
+        seeds=() if trained is None else trained.scores.seeds,
+        num_runs=len(arm.results),
+        gates={},
+        parts={},
+    )
+    if trained is None:
+        return row
+    record = found.records[0]
+    signs = {
+        "a": None if untrained is None else gates.gives_away(untrained, record.chance),
+        "b": None if untrained is None else gates.learned_nothing(trained, untrained),
+        "c": gates.below_anchor(arm),
+    }
+    level, parts = _parts(record)
+    return replace(
+        row,
+        value=trained.interval,
+        untrained=None if untrained is None else untrained.interval,
+        scoring=record.scoring,
+        likelihood=record.likelihood,
+        protocol=record.protocol,
+        gates={sign: why for sign, why in signs.items() if why is not None},
+        parts={
+            part: sum(each.parts[level][part][0] for each in found.records) / len(found.records)
+            for part in parts
+            if level is not None
+        },
+    )
+
+
+def _beside(row: BenchmarkRow, ours: Resampled, theirs: Resampled) -> BenchmarkRow:
+    found = paired_test(ours.scores, theirs.scores)
+    return replace(row, difference=ours.minus(theirs), test=found.test, p=found.p)
+
+
+def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
+    """The coarsest level that has several parts, and their examples; none if it has many."""
+    levels = {
+        level: parts for level, parts in record.parts.items() if 1 < len(parts) <= _MOST_PARTS
+    }
+    if not levels:
+        return None, {}
+    level = min(levels, key=lambda each: len(levels[each]))
+    return level, {part: num for part, (_, num) in levels[level].items()}
+
+
+def _unlike(found: Found) -> bool:
+    return len({(each.scoring, each.protocol) for each in found.records}) > 1
+
+
+def _reasons(found: Mapping[str, Found]) -> list[str]:
+    """Why dashes stand where they do."""
+    silent: dict[str, list[str]] = {}
+    for label, each in found.items():
+        if not each.trained:
+            silent.setdefault(each.reason or "not asked", []).append(label)
+        elif _unlike(each):
+            silent.setdefault(_UNLIKE, []).append(label)
+    return [f"{MISSING} {', '.join(labels)}: {reason}" for reason, labels in silent.items()]
+
+
+def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
+    notes = []
+    for sign, meaning in gates.SIGNS.items():
+        marked = [f"{row.label} {row.gates[sign]}" for row in rows if sign in row.gates]
+        if marked:
+            notes.append(f"{sign} {meaning} ({'; '.join(marked)})")
+    return notes
+
+
+def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
+    """How it was asked, where no scoring says it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.protocol is not None and row.scoring is None:
+            found.setdefault(row.protocol, []).append(row.label)
+    return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]

@@ -1,0 +1,602 @@
+"""Benchmarks with known answers: what is compared, what is said of it, and what is marked."""
+
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from scipy import stats
+from typer.testing import CliRunner
+
+from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare
+from lmcompare.compare.benchmarks import HEADINGS, MARKS, BenchmarkRow, Block
+from lmcompare.errors import UserError
+from lmcompare.runs import Run
+from lmcompare.task_records import TaskItem, TaskRecord
+from tests.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
+
+NUM = 41  # examples
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return tmp_path / "first"
+
+
+def right(num: int, *, of: int = NUM) -> list[float]:
+    """The first so many examples are right."""
+    return [1.0] * num + [0.0] * (of - num)
+
+
+def ask(
+    run: Run,
+    gained: Sequence[float] | None,
+    *,
+    untrained: Sequence[float] | None = None,
+    possible: Sequence[float] | float = 1.0,
+    parts: Sequence[Mapping[str, str]] | None = None,
+    **changes: Any,
+) -> TaskRecord:
+    """Keep answers to a benchmark, and those of the model as it started if there are any."""
+    record, last = run.record(), run.last_metrics()
+    assert last is not None
+    num = len(gained or [0.0] * NUM)
+    shares = [float(possible)] * num if isinstance(possible, float | int) else [*possible]
+
+    def keep(gained: Sequence[float] | None, **more: Any) -> TaskRecord:
+        items = [
+            TaskItem(item=3 * i, gained=each, possible=share, parts=parts[i] if parts else {})
+            for i, (each, share) in enumerate(zip(gained or [], shares, strict=False))
+        ]
+        levels: dict[str, dict[str, list[float]]] = {}
+        for item in items:
+            for level, part in item.parts.items():
+                levels.setdefault(level, {}).setdefault(part, []).append(item.gained)
+        known = {
+            "task": "zorro",
+            "arm": record.arm,
+            "seed": record.config.seed,
+            "source": "zorro/*.txt",
+            "text": "cafe" * 8,
+            "step": last.step,
+            "kind": "pairs",
+            "group": "grammar",
+            "version": 1,
+            "way": "asked",
+            "metric": "accuracy",
+            "chance": 0.5,
+            "num_items": num,
+        }
+        answer = {
+            "protocol": "causal of whole sentences, summed",
+            "scoring": "causal",
+            "likelihood": "exact",
+            "value": sum(gained or []) / sum(shares),
+            "standard_error": 0.0625,
+            "parts": {
+                level: {part: (sum(own) / len(own), len(own)) for part, own in each.items()}
+                for level, each in levels.items()
+            },
+        }
+        known |= answer if gained else {}
+        kept = TaskRecord(**(known | changes | more))
+        run.results.write(kept, items)
+        return kept
+
+    if untrained is not None:
+        keep(untrained, step=0)
+    return keep(gained)
+
+
+def models(study: Path, name: str, *answers: Sequence[float], **changes: Any) -> list[Run]:
+    """An arm whose seeds answered so; as they started they were at chance."""
+    runs = []
+    for seed, gained in enumerate(answers):
+        runs.append(write_run(study, name, seed, settings={"objective": "clm"}))
+        ask(runs[-1], gained, **changes)
+    return runs
+
+
+def only(comparison: Comparison) -> BenchmarkTable:
+    [table] = comparison.benchmarks
+    return table
+
+
+def block(comparison: Comparison) -> Block:
+    [found] = only(comparison).blocks
+    return found
+
+
+def rows(comparison: Comparison) -> dict[str, BenchmarkRow]:
+    return {row.label: row for row in block(comparison).rows}
+
+
+# the table
+
+
+def test_each_arm_stands_beside_the_reference(study):
+    runs = (
+        models(study, "a", right(20)) + models(study, "b", right(38)) + models(study, "c", right(9))
+    )
+    comparison = compare(runs)
+    found = rows(comparison)
+    assert block(comparison).reference == "a"
+    assert found["a"].difference is None
+    assert found["b"].difference.value == pytest.approx(18 / NUM)
+    assert found["c"].difference.value == pytest.approx(-11 / NUM)
+    assert found["b"].p == pytest.approx(stats.binomtest(18, 18).pvalue)
+    assert found["b"].corrected_p == pytest.approx(2 * found["b"].p)
+    assert found["c"].corrected_p == pytest.approx(found["c"].p)
+    assert [found[each].verdict for each in "abc"] == [None, "wins", "loses"]
+    assert [found[each].test for each in "abc"] == [None, "McNemar", "McNemar"]
+    assert only(comparison).notes[0] == "p: of 2 comparisons in this table, by Holm's correction."
+
+
+def test_the_cells_say_what_is_known(study):
+    runs = models(study, "a", right(20), untrained=[1.0, 0.0] * 20 + [0.5])
+    runs += models(study, "b", right(38), scoring="pll", likelihood="pseudo")
+    runs += models(study, "c", right(0), scoring="bound", likelihood="bound")
+    runs += models(study, "d", None, reason="it cannot")
+    found = block(compare(runs))
+    assert found.subtitle == "zorro: accuracy, 41 examples cafecafe"
+    cells = dict(zip("abcd_", found.cells, strict=True))
+    assert all(len(row) == len(HEADINGS) for row in found.cells)
+    assert re.fullmatch(r"48\.8 \[\d\d\.\d, \d\d\.\d\]", cells["a"][1])
+    assert cells["a"][2:] == ["reference", "", "50.0", "b", "causal", "1"]
+    assert re.fullmatch(r"\+43\.9 \[\d\d\.\d, \d\d\.\d\]", cells["b"][2])
+    assert cells["b"][3:] == ["wins <0.001", "", "", "~pll", "1"]
+    assert cells["c"][1] == "0.0 [0.0, 0.0]"
+    assert cells["c"][6] == "≤bound"
+    assert cells["d"][1:] == ["—", "", "", "", "", "", "0 of 1"]
+    assert cells["_"] == ["chance", "50.0", *[""] * 6]
+    assert "— d: it cannot" in found.notes
+
+
+def test_nothing_is_the_best(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(41))
+    text = FORMATS["md"](compare(runs))
+    assert "best" not in text[text.index("Benchmarks of") : text.index("±: half")]
+
+
+def test_values_are_of_sums_and_seeds_are_averaged(study):
+    possible = [1.0, 2.0, 3.0, 5.0]
+    runs = models(study, "a", [1, 2, 3, 5], [0, 2, 3, 0.5], possible=possible, metric="micro-F1")
+    row = rows(compare(runs))["a"]
+    assert row.value.value == pytest.approx((1 + 0.5) / 2)
+    assert (row.seeds, row.num_runs) == ((0, 1), 2)
+
+
+def test_seeds_that_differ_take_a_verdict_back(study):
+    """By its examples alone the second arm is better, but one of its seeds is not."""
+    flat = right(201, of=401)
+    runs = models(study, "a", flat, flat, flat)
+    runs += models(study, "b", right(211, of=401), right(371, of=401), right(201, of=401))
+    row = rows(compare(runs))["b"]
+    assert row.corrected_p < 0.001
+    assert not row.difference.excludes(0)
+    assert row.verdict == "ties"
+
+
+def test_few_seeds_speak_of_models_only(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(20), right(21), right(20))
+    [note] = [note for note in only(compare(runs)).notes if note.startswith("fewer than 3 seeds")]
+    assert note.endswith("a verdict is about these models, not about objectives: a")
+    enough = models(study, "c", right(20), right(21), right(20))
+    assert not any(note.startswith("fewer") for note in only(compare(enough)).notes)
+
+
+def test_comparisons_are_corrected_over_all_tasks_of_a_group(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(26))
+    alone = rows(compare(runs))["b"]
+    assert alone.corrected_p == alone.p < 0.05
+    assert alone.verdict == "wins"
+    for task, group in (("blimp", "grammar"), ("clams", "grammar"), ("comve", "understanding")):
+        for run in runs:
+            ask(run, right(20), task=task, group=group)
+    grammar, understanding = compare(runs).benchmarks
+    assert (grammar.group, understanding.group) == ("grammar", "understanding")
+    assert [each.task for each in grammar.blocks] == ["blimp", "clams", "zorro"]
+    again = grammar.blocks[-1].rows[1]
+    assert again.corrected_p == pytest.approx(3 * alone.p)
+    assert again.corrected_p > 0.05
+    assert again.verdict == "ties"
+    assert understanding.notes[0] == "p: of one comparison in this table, by Holm's correction."
+
+
+def test_ways_are_asked_apart(study):
+    runs = models(study, "a", right(20))
+    ask(runs[0], right(30), way="0-shot")
+    blocks = only(compare(runs)).blocks
+    assert [each.way for each in blocks] == ["0-shot", "asked"]
+    assert blocks[0].subtitle.startswith("zorro 0-shot: ")
+
+
+def test_a_protocol_is_told_where_no_scoring_says_it(study):
+    runs = models(study, "a", right(20), scoring=None, likelihood=None, protocol="a probe")
+    found = block(compare(runs))
+    assert "asked: a probe (a)" in found.notes
+    assert found.cells[0][6] == ""
+
+
+def test_the_parts_of_the_coarsest_level_are_a_small_table(study):
+    parts = [{"fine": f"f{i % 7}", "coarse": "odd_one" if i % 2 else "even"} for i in range(NUM)]
+    runs = models(study, "a", right(20), right(22), parts=parts) + models(study, "b", right(41))
+    found = block(compare(runs))
+    assert found.part_headings == ["coarse", "a", "examples"]
+    assert found.part_cells == [
+        ["even", f"{100 * (10 + 11) / 2 / 21:.1f}", "21"],
+        ["odd_one", f"{100 * (10 + 11) / 2 / 20:.1f}", "20"],
+    ]
+
+
+def test_many_parts_are_not_shown(study):
+    parts = [{"paradigm": f"p{i % 17}"} for i in range(NUM)]
+    assert block(compare(models(study, "a", right(20), parts=parts))).part_cells == []
+
+
+# the reference
+
+
+def test_any_arm_may_be_the_reference(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(38))
+    comparison = compare(runs, reference="b")
+    assert block(comparison).reference == "b"
+    assert rows(comparison)["a"].verdict == "loses"
+
+
+def test_an_unknown_reference_is_one_line(study):
+    runs = models(study, "causal", right(20))
+    with pytest.raises(
+        UserError, match=r"^the reference 'causl' is none of the arms: did you mean"
+    ):
+        compare(runs, reference="causl")
+
+
+def test_a_reference_without_a_value_is_said(study):
+    runs = models(study, "a", right(20)) + models(study, "b", None, reason="it cannot")
+    comparison = compare(runs, reference="b")
+    assert "b has no value here, so nothing is compared with it" in block(comparison).notes
+    assert rows(comparison)["a"].difference is None
+
+
+def test_a_reference_without_benchmarks_is_said(study):
+    comparison = compare(arm(study, "clm", [1.0]), reference="clm")
+    assert comparison.benchmarks == []
+    assert "no benchmark was asked, so nothing stands beside clm" in comparison.notes
+
+
+def test_one_arm_is_no_reference(study):
+    comparison = compare(models(study, "a", right(20)))
+    assert block(comparison).reference is None
+    assert block(comparison).cells[0][2] == ""
+
+
+def test_an_unfinished_arm_has_no_verdict(study):
+    runs = models(study, "b", right(20)) + models(study, "c", right(41))
+    runs.append(write_run(study, "a", 0, settings={"objective": "clm"}, finished=False, steps=17))
+    ask(runs[-1], right(41))
+    ask(runs[-1], right(20), step=11)
+    comparison = compare(runs, unfinished=True)
+    assert block(comparison).reference == "b"
+    row = rows(comparison)["a [unfinished]"]
+    assert row.value.value == 1.0, "the latest"
+    assert row.difference is None
+    assert rows(comparison)["c"].verdict == "wins"
+
+
+# what does not compare
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"text": "beef" * 8}, "41 examples beefbeef"),
+        ({"version": 2}, "41 examples cafecafe of version 2"),
+    ],
+)
+def test_other_examples_and_versions_get_a_note(study, change, words):
+    runs = models(study, "a", right(20)) + models(study, "b", right(30))
+    other = models(study, "c", right(41), **change)
+    found = block(compare(runs + other))
+    assert [row.label for row in found.rows] == ["a", "b"]
+    assert f"left out, as they do not compare with these: {words} (c)" in found.notes
+    assert f"not asked: lmcompare eval --tasks zorro {other[0].path}" in found.notes
+
+
+def test_what_most_runs_were_asked_counts_before_what_is_larger(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(30))
+    ask(runs[0], right(40, of=43), text="0123" * 8)
+    assert block(compare(runs)).num_items == NUM
+
+
+def test_of_two_sets_that_all_were_asked_the_larger_counts(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(30))
+    for run in runs:
+        ask(run, right(40, of=43), text="0123" * 8)
+    found = block(compare(runs))
+    assert found.num_items == 43
+    assert "left out, as they do not compare with these: 41 examples cafecafe (a, b)" in found.notes
+    assert not any(note.startswith("not asked") for note in found.notes)
+
+
+def test_a_result_of_another_step_is_stale(study):
+    runs = models(study, "a", right(20), untrained=right(20))
+    ask(runs[0], right(41), step=50)
+    assert rows(compare(runs))["a"].value.value == 20 / NUM
+    assert not any("left out" in note for note in compare(runs).notes)
+    old = models(study, "b", right(41), step=50, untrained=right(20))
+    comparison = compare(runs + old)
+    again = f"lmcompare eval --tasks zorro {old[0].path}"
+    assert f"asked at step 50 of 100 and left out: {again}" in comparison.notes
+    assert f"not asked: {again}" in block(comparison).notes
+    assert list(rows(comparison)) == ["a"]
+
+
+def test_seeds_that_were_not_asked_are_counted_out(study):
+    runs = models(study, "a", right(20), right(21))
+    runs.append(write_run(study, "a", 2, settings={"objective": "clm"}))
+    found = block(compare(runs))
+    assert found.cells[0][-1] == "2 of 3"
+    assert f"not asked: lmcompare eval --tasks zorro {runs[-1].path}" in found.notes
+
+
+def test_seeds_that_were_asked_in_unlike_ways_have_no_mean(study):
+    runs = models(study, "a", right(20)) + models(study, "b", right(20), right(21))
+    ask(runs[-1], right(21), scoring="orders")
+    found = block(compare(runs))
+    assert found.cells[1][1] == "—"
+    assert any(note.startswith("— b: its seeds were asked in unlike ways") for note in found.notes)
+
+
+def test_answers_that_are_missing_are_one_line(study):
+    [run] = models(study, "a", right(20))
+    [lines] = run.path.glob("eval/task-*.jsonl")
+    lines.write_text("".join(lines.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match=r"has 40 answers to the 41 examples of zorro: measure it"):
+        compare([run])
+    lines.unlink()
+    with pytest.raises(UserError, match="missing or damaged"):
+        compare([run])
+
+
+# gates
+
+EVEN = [float(i % 2) for i in range(1, NUM)] + [0.5]  # at chance
+
+
+def gates(comparison: Comparison) -> dict[str, set[str]]:
+    return {label: {*row.gates} for label, row in rows(comparison).items()}
+
+
+def test_a_sound_result_passes_all_gates(study):
+    runs = models(study, "a", right(38), untrained=EVEN)
+    evaluate(runs[0], 2.0)
+    assert gates(compare(runs)) == {"a": set()}
+
+
+@pytest.mark.parametrize(("num", "marked"), [(32, True), (28, False), (9, True), (13, False)])
+def test_an_untrained_model_off_chance_is_marked(study, num, marked):
+    """Of 41 at a chance of a half: 3 standard errors are about 9 examples."""
+    comparison = compare(models(study, "a", right(41), untrained=right(num)))
+    assert ("a" in gates(comparison)["a"]) is marked
+    notes = [note for note in block(comparison).notes if note.startswith("a off chance")]
+    assert len(notes) == marked
+    assert all(f"(a {num / NUM:.1%})" in note for note in notes)
+
+
+def test_where_chance_is_unknown_nobody_is_off_it(study):
+    runs = models(study, "a", right(41), untrained=right(35), chance=None)
+    comparison = compare(runs)
+    assert gates(comparison) == {"a": {*()}}
+    assert block(comparison).cells[-1][1] == "—"
+
+
+def test_a_model_without_any_gain_at_a_chance_of_nothing_is_at_chance(study):
+    runs = models(study, "a", right(17), untrained=right(0), chance=0.0)
+    assert gates(compare(runs)) == {"a": set()}
+
+
+@pytest.mark.parametrize(("num", "marked"), [(20, True), (10, True), (25, True), (31, False)])
+def test_a_model_that_is_no_better_than_as_it_started_is_marked(study, num, marked):
+    runs = models(study, "a", right(num), untrained=right(20))
+    comparison = compare(runs)
+    assert gates(comparison) == {"a": {"b"} if marked else set()}
+    p = stats.binomtest(max(0, num - 20), abs(num - 20)).pvalue if num != 20 else 1.0
+    notes = [note for note in block(comparison).notes if note.startswith("b no better")]
+    assert len(notes) == marked
+    assert all(f"(a {100 * (num - 20) / NUM:+.1f} points, p {p:.3f})" in note for note in notes)
+
+
+def test_a_gate_needs_the_untrained_model_of_every_seed(study):
+    runs = models(study, "a", right(20), right(20))
+    ask(runs[0], right(20), untrained=right(41))
+    comparison = compare(runs)
+    assert rows(comparison)["a"].untrained is None
+    assert gates(comparison) == {"a": set()}
+
+
+@pytest.mark.parametrize(
+    ("bits", "changes", "marked"),
+    [
+        (2.51, {}, True),
+        (2.49, {}, False),
+        (2.51, {"likelihood": "pseudo"}, False),
+        (2.51, {"likelihood": "bound"}, True),
+        (2.51, {"step": 50}, False),
+    ],
+)
+def test_a_likelihood_no_better_than_the_anchor_is_marked(study, bits, changes, marked):
+    runs = models(study, "a", right(38), untrained=EVEN)
+    evaluate(runs[0], bits, **changes)
+    comparison = compare(runs)
+    assert gates(comparison) == {"a": {"c"} if marked else set()}
+    what = "(a seed 0: validation 2.510, anchor 2.500 bits/byte)"
+    assert any(what in note for note in block(comparison).notes) is marked
+    said = [note for note in comparison.notes if note.startswith("a: a likelihood no better")]
+    assert len(said) == marked, "and below the table of likelihoods too"
+
+
+def test_the_best_scoring_of_a_text_is_held_against_the_anchor(study):
+    """A bound may be a loose one."""
+    run = write_run(study, "mdlm", 0)
+    evaluate(run, 2.75, scoring="bound")
+    assert any("no better than the unigram" in note for note in compare([run]).notes)
+    evaluate(run, 2.25, scoring="left-to-right")
+    assert not any("no better than the unigram" in note for note in compare([run]).notes)
+
+
+@pytest.mark.parametrize(
+    ("times", "source", "said"), [(1.3, "w", 1), (1.1, "w", 0), (1.3, "test", 0)]
+)
+def test_text_of_another_domain_is_said(study, times, source, said):
+    run = write_run(study, "clm", 0)
+    unigram = 2.5 * NUM_BYTES * LN2
+    evaluate(run, 1.0, source=source, text="dada" * 4, unigram_nats=times * unigram)
+    assert not any("domain" in note for note in compare([run]).notes), "nothing to hold it against"
+    evaluate(run, 1.0)
+    notes = [note for note in compare([run]).notes if "domain" in note]
+    assert len(notes) == said
+    expected = f"{source} dadadada (1.30 times that of the validation text: clm)"
+    assert all(note.endswith(expected) for note in notes)
+
+
+# the frame and the files
+
+
+@pytest.fixture
+def full(study) -> Comparison:
+    parts = [{"phenomenon": "a_b" if i % 2 else "c|d"} for i in range(NUM)]
+    runs = models(study, "a_1", right(20), untrained=right(30), parts=parts)
+    runs += models(
+        study, "b", right(38), untrained=EVEN, parts=parts, scoring="pll", likelihood="pseudo"
+    )
+    return compare(runs)
+
+
+def test_the_frame_holds_values_and_their_errors(full):
+    frame = full.frame
+    own = frame[(frame["way"] == "asked") & (frame["label"] == "a_1")].set_index("metric")
+    assert own["value"].to_dict() == pytest.approx(
+        {"zorro accuracy": 20 / NUM, "untrained zorro accuracy": 30 / NUM, "zorro chance": 0.5}
+    )
+    row = own.loc["zorro accuracy"]
+    assert (row["unit"], row["standard_error"], row["n"], row["step"]) == (
+        "share",
+        0.0625,
+        NUM,
+        100,
+    )
+    assert own.loc["untrained zorro accuracy", "step"] == 0
+    assert not any("sampled" in note for note in full.notes), "no sampling, but examples"
+    assert not frame.duplicated(["run", "metric"]).any()
+
+
+def test_markdown_holds_the_benchmarks(full):
+    text = FORMATS["md"](full)
+    assert "### Benchmarks of grammar" in text
+    [row] = [line for line in text.splitlines() if line.startswith("| b ") and "wins" in line]
+    assert "\\~pll" in row or "~pll" in row
+    assert [line for line in text.splitlines() if line.startswith("| c\\|d")]
+    assert text.count(MARKS[1].replace("<", "\\<")) == 1
+
+
+def test_tex_holds_the_benchmarks(full):
+    text = FORMATS["tex"](full)
+    assert text.isascii()
+    assert r"\textit{Benchmarks of grammar}" in text
+    assert "chance & 50.0 & " in text
+    assert r"a\_b & " in text
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_json_holds_the_benchmarks(full):
+    [table] = json.loads(FORMATS["json"](full))["benchmarks"]
+    one, two = table["blocks"][0]["rows"]
+    assert (one["verdict"], two["verdict"]) == (None, "wins")
+    assert two["difference"]["value"] == pytest.approx(18 / NUM)
+    assert one["gates"].keys() == {"a", "b"}
+
+
+def test_nothing_is_said_where_no_benchmark_was_asked(study):
+    comparison = compare(arm(study, "clm", [1.0]))
+    for layout in ("md", "tex"):
+        assert "Benchmark" not in FORMATS[layout](comparison)
+        assert "untrained" not in FORMATS[layout](comparison)
+
+
+# the command line
+
+
+def invoke(*arguments: object) -> Any:
+    import typer
+
+    from lmcompare_cli.compare import compare as command
+
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_the_benchmarks_fit_a_terminal_of_100_columns(study, monkeypatch):
+    parts = [{"phenomenon": "agreement_determiner_noun" if i % 2 else "b"} for i in range(NUM)]
+    for number in range(13):
+        models(
+            study,
+            f"an-arm-of-{number:02}",
+            *(right(20 - number + 5 * each) for each in range(3)),
+            untrained=right(41),
+            parts=parts,
+            scoring="left-to-right",
+            likelihood="bound",
+        )
+    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
+    assert invoke(study, "--no-write", "--reference", "an-arm-of-12").exit_code == 0
+    lines = terminal.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = [" ".join(line.split()) for line in lines]
+    [row] = [line for line in shown if line.startswith("an-arm-of-00 ") and "[" in line]
+    assert re.fullmatch(
+        r"an-arm-of-00 61\.0 \[.*\] \+29\.3 \[.*\] wins 0\.0\d\d 100\.0 ab ≤left-to-right 3", row
+    )
+    heads = [line for line in shown if line.startswith("phenomenon")]
+    assert len(heads) > 1
+    assert [f"an-arm-of-{number:02}" in " ".join(heads) for number in range(13)] == [True] * 13
+    assert sum(line.startswith("agreement_determiner_noun") for line in shown) == len(heads)
+
+
+def test_ascii_is_enough_for_benchmarks(study):
+    models(study, "a", right(20), untrained=right(41), likelihood="bound", scoring="bound")
+    command = "import typer, lmcompare_cli.compare as c; typer.run(c.compare)"
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(study), "--no-write"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
+    assert b"<=bound" in done.stdout
+    assert b"?" not in done.stdout
+
+
+def test_an_unknown_reference_is_an_error_of_the_command(study):
+    models(study, "a", right(20))
+    error = invoke(study, "--no-write", "--reference", "z").exception
+    assert isinstance(error, UserError)
+    assert "\n" not in str(error)
+
+
+def test_figures_are_the_same_each_time(study):
+    runs = models(study, "a", *(right(20 + n) for n in range(3)))
+    runs += models(study, "b", *(right(25 + n) for n in range(3)))
+    one, two = (FORMATS["json"](compare(runs)) for _ in range(2))
+    assert one == two
+    assert not math.isnan(rows(compare(runs))["b"].p)
