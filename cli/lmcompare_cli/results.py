@@ -104,7 +104,7 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
     trained = [(run, record) for run, record in results if not record.is_untrained]
     print_table(
         words=("task", "run", "way", "metric"),
-        numbers=("value", "std. error", "untrained", "chance", "examples"),
+        numbers=("value", "std. error", "untrained", "chance", "examples", "also"),
         rows=(
             [
                 record.task,
@@ -116,6 +116,7 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
                 _shown(started.get((run.path, record.task, record.way, record.text)), ".1%"),
                 _shown(record.chance, ".1%"),
                 f"{record.num_items:,}",
+                ", ".join(f"{name} {value:.3g}" for name, value in record.figures.items()),
             ]
             for run, record in sorted(trained, key=lambda each: each[1].task)
         ),
@@ -125,14 +126,18 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
 
 
 def _notes_on_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> Iterator[str]:
-    """How each objective was asked, why dashes stand where they do, and what was mended."""
+    """How each run was asked, why dashes stand where they do, and what was mended, all by task."""
+    found: dict[str, dict[str, None]] = {}
     for run, record in results:
-        about = f"{record.task}, {run.path.name}"
-        if record.protocol:
-            yield f"{about}: {record.protocol}"
-        if record.reason:
-            yield f"{MISSING} {about}: {record.reason}"
-        yield from (f"{about}: {num:,} {what}" for what, num in record.counts.items() if num)
+        notes = [
+            *([record.protocol] if record.protocol else []),
+            *([f"{MISSING} {record.reason}"] if record.reason else []),
+            *(f"{num:,} {what}" for what, num in record.counts.items() if num),
+        ]
+        for note in notes:
+            found.setdefault(f"{record.task}: {note}", {})[run.path.name] = None
+    for note, runs in found.items():
+        yield f"{note} ({', '.join(runs)})"
 
 
 def _given(record: "InfillingRecord") -> str:

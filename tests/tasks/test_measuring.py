@@ -248,12 +248,12 @@ def test_the_command_line(command: Command, train: Trainer, corpus: Path, suites
     lines = out.splitlines()
     assert lines[0].split() == [
         *("task", "run", "way", "metric", "value", "std.", "error", "untrained", "chance"),
-        "examples",
+        *("examples", "also"),
     ]
     assert [line.split()[0] for line in lines[1:5]] == ["last", "last", "order", "order"]
     (record, _) = [each for each in runs[0].results.tasks() if each.task == "order"]
     assert f"{record.value:.1%}" in lines[3]
-    assert any("pll of whole sentences, summed" in line for line in lines)
+    assert any("order: pll of whole sentences, summed (mlm-s0" in line for line in lines)
     rows = json.loads(command("eval", *[r.path for r in runs], "--tasks", tasks, "-f", "json").out)
     assert len(rows) == 8
     assert {row["task"] for row in rows} == {"order", "last"}
