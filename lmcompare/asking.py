@@ -158,7 +158,7 @@ def _score(
     subject: Subject,
     batch: list[Window],
     documents: list[Encoded],
-    wanted: list[Bool[ndarray, " N"]],
+    wanted: list[Bool[ndarray, " _"]],
     scoring: str,
 ) -> list[tuple[int, float]]:
     text, asked = stack(batch, documents, subject.tokenizer.vocab)

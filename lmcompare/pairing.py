@@ -112,7 +112,7 @@ class Resampled:
         return Interval(value=self.value - other.value, low=low, high=high)
 
     @cached_property
-    def _values(self) -> Float[ndarray, " R*W"]:
+    def _values(self) -> Float[ndarray, " _"]:
         """The value of each resample under each weighting."""
         means = np.repeat(self.drawn.mean(1), WEIGHTINGS)
         if not self.scores.knows_seeds or not self.by_seed.var():

@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 WITH_SHAPES = (
     *("model", "objectives", "view", "vocab", "windows", "optim", "data"),
-    *("sampling", "generation"),
+    *("sampling", "generation", "asking", "tasks.agreement"),
 )
 install_import_hook([f"lmcompare.{part}" for part in WITH_SHAPES], "beartype.beartype")
 

@@ -13,10 +13,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.task_records import Group
 from lmcompare.tasks.choice import Choice
+from lmcompare.tasks.classification import Classification
 from lmcompare.tasks.cloze import Cloze
 from lmcompare.tasks.pairs import Pairs
+from lmcompare.tasks.span_answers import SpanAnswers
+from lmcompare.tasks.tagging import Tagging
 
-AnyTask = Annotated[Pairs | Cloze | Choice, Field(discriminator="kind")]
+AnyTask = Annotated[
+    Pairs | Cloze | Choice | Classification | Tagging | SpanAnswers, Field(discriminator="kind")
+]
 WITHOUT_FILES = ("likelihood", "infilling", "generation")  # what is asked of any text
 GROUPS: tuple[Group, ...] = get_args(Group)
 

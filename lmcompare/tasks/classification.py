@@ -1,0 +1,293 @@
+"""Classification: which of some labels a text, or a pair of texts, has; learned from examples.
+
+The texts of a pair are read in one row with an end token between them. Labels
+are given numbers in alphabetical order.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lmcompare.errors import UserError
+from lmcompare.heldout import Subject, cut
+from lmcompare.task_records import TaskItem
+from lmcompare.tasks import layouts, splitting
+from lmcompare.tasks.agreement import calibration_error, macro_f1, matthews
+from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, pooling, probe, room, tune
+
+WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """A text or a pair of them, and its label."""
+
+    number: int
+    texts: tuple[str, ...]
+    label: str
+
+
+class Classification(Task[Labelled]):
+    """Texts or pairs of texts, each with a label."""
+
+    kind: Literal["classification"] = "classification"
+    train: tuple[str, ...] = Field((), description="patterns, of .jsonl, .csv or .tsv")
+    validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
+    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
+    text: str = Field("text", description="of a table: the field of the text")
+    text2: str = Field("", description="of a table: the field of a second text, if there is one")
+    label: str = Field("label", description="of a table: the field of the label")
+    labels_in: Mapping[Literal["train", "validation", "test"], str] = Field(
+        {}, description="of tables with an id: files of lines `id,label`, instead of a field"
+    )
+    files_by_label: Mapping[str, str] = Field(
+        {}, description="instead of tables: files of a text a line, by their label"
+    )
+    test_every: int | None = Field(
+        None, ge=2, description="every n-th example is for the test, where there are no files of it"
+    )
+
+    about = "which label a text has, learned from examples"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Classification":
+        if bool(self.files_by_label) == bool(self.train):
+            raise ValueError("give either train, tables, or files_by_label")
+        if bool(self.test) == bool(self.test_every):
+            raise ValueError("give either test, tables, or test_every")
+        if self.files_by_label and (self.test or self.validation):
+            raise ValueError("files_by_label goes with test_every, without test and validation")
+        return self
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(WAYS)
+
+    @property
+    def source(self) -> str:
+        tables = [*self.train, *self.validation, *self.test]
+        patterns = [*tables, *self.labels_in.values(), *self.files_by_label.values()]
+        return ", ".join(dict.fromkeys(patterns))
+
+    def read(self, folder: Path) -> Examples[Labelled]:
+        if self.files_by_label:
+            train, test = self._by_label(folder)
+            validation: list[Labelled] = []
+        else:
+            train = self._tables("train", folder)
+            validation = self._tables("validation", folder)
+            if self.test_every:
+                train, test = splitting.every(train, self.test_every, of=_number)
+            else:
+                test = self._tables("test", folder)
+        labels = {example.label for example in train}
+        if len(labels) < 2:
+            found = f"the label {min(labels)} only" if labels else "no examples"
+            raise UserError(f"the task {self.name} has {found} to learn from in {self.source}")
+        for example in [*validation, *test]:
+            if example.label not in labels:
+                raise UserError(
+                    f"the task {self.name} asks for the label {example.label!r}, and no example "
+                    f"to learn from has it: mend {self.source}"
+                )
+        if not test:
+            raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
+        known = {example.texts for example in [*train, *validation]}
+        num_known = sum(example.texts in known for example in test)
+        asked = [_numbered(example, number) for number, example in enumerate(test)]
+        return Examples(
+            asked=asked,
+            learned=splitting.held_out(train, validation, of=_number),
+            counts={"test texts that are learned from, too": num_known} if num_known else {},
+        )
+
+    def chance(self, examples: Examples[Labelled]) -> float:
+        """The share of the label that is most frequent among those to learn from."""
+        frequent = Counter(example.label for example in examples.learned["train"])
+        label = max(sorted(frequent), key=frequent.__getitem__)
+        return sum(each.label == label for each in examples.asked) / len(examples.asked)
+
+    def answers(
+        self,
+        subject: Subject,
+        examples: Examples[Labelled],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        labels = _labels(examples)
+        train = splitting.drawn(
+            examples.learned["train"], WAYS[way], task=self.name, of=lambda each: each.label
+        )
+        counts: Counter[str] = Counter()
+        pooled = pooling(subject)
+        asked, taught, judged = (
+            self._rows(subject, some, labels, pooled == "mean", what, counts)
+            for some, what in (
+                (examples.asked, "texts"),
+                (train, "training texts"),
+                (examples.learned["validation"], "validation texts"),
+            )
+        )
+        lesson = Lesson(
+            name=self.name,
+            train=taught,
+            validation=judged,
+            num_outputs=len(labels),
+            pools=True,
+            loss=loss,
+            judge=partial(_accuracy, judged),
+        )
+        learned = (probe if way == "probe" else tune)(subject, lesson, report=report)
+        how = "linear probe trained" if way == "probe" else "fine-tuned"
+        states = "mean of the tokens" if pooled == "mean" else "last token"
+        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
+        return Answers(
+            protocol=f"{how} on {len(train)} examples, {states}",
+            items=_items(
+                [examples.asked[number] for number in left],
+                labels,
+                learned.outputs([asked[number] for number in left]),
+            ),
+            settings={**learned.settings, "validation examples": float(len(judged))},
+            counts=counts,
+        )
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        label, predicted, confidence = (
+            np.array([item.figures[name] for item in items])
+            for name in ("label", "predicted", "confidence")
+        )
+        return {
+            "macro-F1": macro_f1(label, predicted),
+            "Matthews": matthews(label, predicted),
+            "calibration error": calibration_error(confidence, label == predicted),
+        }
+
+    def _by_label(self, folder: Path) -> tuple[list[Labelled], list[Labelled]]:
+        train: list[Labelled] = []
+        test: list[Labelled] = []
+        for label, pattern in self.files_by_label.items():
+            for path in layouts.find(folder, [pattern], task=self.name):
+                own = [
+                    Labelled(number=number, texts=(line.strip(),), label=label)
+                    for number, (_, line) in enumerate(layouts.lines(path))
+                ]
+                rest, taken = splitting.every(own, self.test_every or 0, of=_number)
+                train, test = train + rest, test + taken
+        return [_numbered(each, number) for number, each in enumerate(train)], test
+
+    def _tables(
+        self, split: Literal["train", "validation", "test"], folder: Path
+    ) -> list[Labelled]:
+        patterns = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        labels = self._labels_of(split, folder)
+        found: list[Labelled] = []
+        for path in layouts.find(folder, patterns, task=self.name):
+            for where, record in layouts.table(path):
+                fields = [self.text, *([self.text2] if self.text2 else [])]
+                texts = tuple(layouts.text_of(record, each, where).strip() for each in fields)
+                label = self._label(record, labels, where)
+                found.append(Labelled(number=len(found), texts=texts, label=label))
+        return found
+
+    def _label(
+        self, record: Mapping[str, Any], labels: Mapping[str, str] | None, where: str
+    ) -> str:
+        if labels is None:
+            value = record.get(self.label)
+            # a class may be a number in .jsonl, which is text in the other tables
+            return str(value) if type(value) is int else layouts.text_of(record, self.label, where)
+        number = str(record.get("id"))
+        if number not in labels:
+            raise UserError(f"{where}: no file of labels_in has the id {number}")
+        return labels[number]
+
+    def _labels_of(
+        self, split: Literal["train", "validation", "test"], folder: Path
+    ) -> Mapping[str, str] | None:
+        if split not in self.labels_in:
+            return None
+        found = {}
+        for path in layouts.find(folder, [self.labels_in[split]], task=self.name):
+            for where, line in layouts.lines(path):
+                number, comma, label = line.partition(",")
+                if not comma or not label.strip():
+                    raise UserError(f"{where} is {line!r}, not an id and a label: mend it")
+                found[number] = label.strip()
+        return found
+
+    def _rows(
+        self,
+        subject: Subject,
+        examples: Sequence[Labelled],
+        labels: Sequence[str],
+        all_places: bool,
+        what: str,
+        counts: Counter[str],
+    ) -> list[Row]:
+        parts = iter(subject.tokenizer.encode([text for each in examples for text in each.texts]))
+        rows = []
+        for example in examples:
+            document = joined([next(parts) for _ in example.texts], subject)
+            if len(document) > room(subject):
+                document = cut(document, 0, room(subject))
+                counts[f"{what} cut at their end"] += 1
+            places = range(1, 1 + len(document)) if all_places else [len(document)]
+            rows.append(Row(document=document, places=places, target=[labels.index(example.label)]))
+        return rows
+
+
+def _number(example: Labelled) -> int:
+    return example.number
+
+
+def _numbered(example: Labelled, number: int) -> Labelled:
+    return Labelled(number=number, texts=example.texts, label=example.label)
+
+
+def _labels(examples: Examples[Labelled]) -> list[str]:
+    return sorted({each.label for some in examples.learned.values() for each in some})
+
+
+def loss(outputs: Outputs, rows: Sequence[Row]) -> Float[Tensor, ""]:
+    """The mean cross-entropy of the targets."""
+    given = torch.cat(outputs)
+    target = torch.tensor([each for row in rows for each in row.target], device=given.device)
+    return cross_entropy(given, target)
+
+
+def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
+    right = [int(each.argmax()) == row.target[0] for row, each in zip(rows, outputs, strict=True)]
+    return sum(right) / len(right)
+
+
+def _items(
+    examples: Sequence[Labelled], labels: Sequence[str], outputs: Outputs
+) -> Iterator[TaskItem]:
+    """Labels are given by their number in alphabetical order."""
+    for example, each in zip(examples, outputs, strict=True):
+        confidence, predicted = each[0].double().softmax(0).max(0)
+        label = labels.index(example.label)
+        yield TaskItem(
+            item=example.number,
+            gained=float(int(predicted) == label),
+            parts={"label": example.label},
+            figures={
+                "predicted": int(predicted),
+                "label": label,
+                "confidence": float(confidence),
+            },
+        )

@@ -1,0 +1,255 @@
+"""Tagging: which words of a sentence name entities, and of which type; learned from examples.
+
+The metric is the F1 of entities, of which both the words and the type must be right (Tjong Kim Sang
+& De Meulder 2003, https://aclanthology.org/W03-0419). A word is judged at its last piece, when a
+model that reads from left to right has seen all of it; each is tokenised by itself, with the space
+before it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from lmcompare.data import Encoded
+from lmcompare.errors import UserError
+from lmcompare.heldout import Subject, cut
+from lmcompare.task_records import TaskItem
+from lmcompare.tasks import layouts, splitting
+from lmcompare.tasks.classification import loss
+from lmcompare.tasks.conll import OUTSIDE, Span, entities, sentences
+from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, room, tune
+from lmcompare.view import IGNORE
+
+WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """Words and their tags."""
+
+    number: int
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Read(Row):
+    """A sentence as it is read, and which of its words have a place in it."""
+
+    words: Sequence[int]
+
+
+class Tagging(Task[Sentence]):
+    """Sentences whose words are tagged."""
+
+    kind: Literal["tagging"] = "tagging"
+    train: tuple[str, ...] = Field(min_length=1, description="patterns, of files in columns")
+    validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
+    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
+    test_every: int | None = Field(
+        None, ge=2, description="every n-th sentence is for the test, where it has no files"
+    )
+    word: int = Field(0, description="column of the words, from 0; from the end below 0")
+    tag: int = Field(-1, description="column of the tags")
+    metric = "F1"
+
+    about = "which words name entities, learned from examples"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Tagging":
+        if bool(self.test) == bool(self.test_every):
+            raise ValueError("give either test, files, or test_every")
+        return self
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(WAYS)
+
+    @property
+    def source(self) -> str:
+        return ", ".join(dict.fromkeys([*self.train, *self.validation, *self.test]))
+
+    def read(self, folder: Path) -> Examples[Sentence]:
+        train, validation, test = (
+            self._sentences(patterns, folder)
+            for patterns in (self.train, self.validation, self.test)
+        )
+        if self.test_every:
+            train, test = splitting.every(train, self.test_every, of=_number)
+        known = {kind for each in train for _, _, kind in entities(each.tags)[0]}
+        if not known:
+            raise UserError(f"the task {self.name} has no entity to learn from in {self.source}")
+        if not test:
+            raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
+        num_mended = 0
+        for sentence in [*validation, *test]:
+            found, mended = entities(sentence.tags)
+            num_mended += mended
+            for _, _, kind in sorted(found):
+                if kind not in known:
+                    raise UserError(
+                        f"the task {self.name} asks for the type {kind!r}, and no example to learn "
+                        f"from has it: mend {self.source}"
+                    )
+        num_mended += sum(entities(each.tags)[1] for each in train)
+        return Examples(
+            asked=[
+                Sentence(number=number, words=each.words, tags=each.tags)
+                for number, each in enumerate(test)
+            ],
+            learned=splitting.held_out(train, validation, of=_number),
+            counts={"entities that begin with an I- in the files": num_mended}
+            if num_mended
+            else {},
+        )
+
+    def chance(self, examples: Examples[Sentence]) -> float:
+        return 0.0
+
+    def answers(
+        self,
+        subject: Subject,
+        examples: Examples[Sentence],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        learned = examples.learned
+        tags = sorted({tag for some in learned.values() for each in some for tag in each.tags})
+        train = splitting.drawn(learned["train"], WAYS[way], task=self.name)
+        validation = learned["validation"]
+        counts: Counter[str] = Counter()
+        asked, taught, judged = (
+            _rows(subject, some, tags, what, counts)
+            for some, what in (
+                (examples.asked, "words"),
+                (train, "training words"),
+                (validation, "validation words"),
+            )
+        )
+        taught = [row for row in taught if row.places]
+        lesson = Lesson(
+            name=self.name,
+            train=taught,
+            validation=judged,
+            num_outputs=len(tags),
+            pools=False,
+            loss=loss,
+            judge=partial(_f1, validation, judged, tags),
+        )
+        tuned = tune(subject, lesson, report=report)
+        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
+        rows = [asked[number] for number in left]
+        return Answers(
+            protocol=f"fine-tuned on {len(train)} sentences, last piece of each word",
+            items=_items(
+                [examples.asked[number] for number in left], rows, tags, tuned.outputs(rows)
+            ),
+            settings={**tuned.settings, "validation examples": float(len(judged))},
+            counts=counts,
+        )
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        right, predicted, given = (
+            sum(item.figures[name] for item in items) for name in ("right", "predicted", "given")
+        )
+        return {
+            "precision": right / predicted if predicted else 0.0,
+            "recall": right / given if given else 0.0,
+        }
+
+    def _sentences(self, patterns: Sequence[str], folder: Path) -> list[Sentence]:
+        found: list[Sentence] = []
+        for path in layouts.find(folder, patterns, task=self.name):
+            for words, tags in sentences(path, word=self.word, tag=self.tag):
+                found.append(Sentence(number=len(found), words=words, tags=tags))
+        return found
+
+
+def _number(sentence: Sentence) -> int:
+    return sentence.number
+
+
+def _rows(
+    subject: Subject,
+    sentences: Sequence[Sentence],
+    tags: Sequence[str],
+    what: str,
+    counts: Counter[str],
+) -> list[_Read]:
+    """Sentences cut to the rows that were trained on; counts the words that this leaves out."""
+    number = {tag: place for place, tag in enumerate(tags)}
+    pieces = _pieces(subject, sentences)
+    rows = []
+    for sentence in sentences:
+        parts = [pieces[each] for each in _spaced(sentence.words)]
+        ends = np.cumsum([len(part) for part in parts])
+        kept = [word for word, end in enumerate(ends) if len(parts[word]) and end <= room(subject)]
+        lost = sum(bool(len(part)) for part in parts) - len(kept)
+        dropped = sum(not len(part) for part in parts)
+        counts += Counter({f"{what} behind the cut": lost, f"{what} without a token": dropped})
+        rows.append(
+            _Read(
+                document=cut(_one(parts, subject), 0, room(subject)),
+                places=[int(ends[word]) for word in kept],
+                target=[number.get(sentence.tags[word], IGNORE) for word in kept],
+                words=kept,
+            )
+        )
+    return rows
+
+
+def _one(parts: Sequence[Encoded], subject: Subject) -> Encoded:
+    return joined([Encoded.join(parts)], subject)
+
+
+def _spaced(words: Sequence[str]) -> list[str]:
+    return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+
+
+def _pieces(subject: Subject, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
+    """The tokens of each word, with and without the space before it, as they occur."""
+    words = list(dict.fromkeys(each for one in sentences for each in _spaced(one.words)))
+    return dict(zip(words, subject.tokenizer.encode(words), strict=True))
+
+
+def _said(
+    sentence: Sentence, row: _Read, tags: Sequence[str], output: Float[Tensor, "K O"]
+) -> set[Span]:
+    """The entities that are predicted."""
+    said = [OUTSIDE] * len(sentence.words)
+    for word, number in zip(row.words, output.argmax(1).tolist(), strict=True):
+        said[word] = tags[number]
+    return entities(said)[0]
+
+
+def _f1(
+    sentences: Sequence[Sentence], rows: Sequence[_Read], tags: Sequence[str], outputs: Outputs
+) -> float:
+    items = list(_items(sentences, rows, tags, outputs))
+    possible = sum(item.possible for item in items)
+    return sum(item.gained for item in items) / possible if possible else 0.0
+
+
+def _items(
+    sentences: Sequence[Sentence], rows: Sequence[_Read], tags: Sequence[str], outputs: Outputs
+) -> Iterator[TaskItem]:
+    for sentence, row, output in zip(sentences, rows, outputs, strict=True):
+        given, said = entities(sentence.tags)[0], _said(sentence, row, tags, output)
+        right = len(given & said)
+        yield TaskItem(
+            item=sentence.number,
+            gained=2 * right,
+            possible=len(given) + len(said),  # 2 right + too many + too few
+            figures={"right": right, "predicted": len(said), "given": len(given)},
+        )
