@@ -1,7 +1,7 @@
 """Checkpoints: whole or absent, checked when read, with the one before to fall back on."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,15 @@ def latest(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
             "--force"
         )
     return None
+
+
+def every(folder: Path, *, warn: Callable[[str], None]) -> Iterator[Checkpoint]:
+    """The good checkpoints that were kept, the oldest first."""
+    for place in reversed(_newest_first(folder)):
+        try:
+            yield check(place)
+        except UserError as error:
+            warn(f"{error}; it is left out")
 
 
 def check(place: Path) -> Checkpoint:

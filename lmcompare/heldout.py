@@ -5,7 +5,7 @@ alone, so all runs that read the same text are asked about the same documents.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from lmcompare import hardware, rng
+from lmcompare import checkpoints, hardware, rng
+from lmcompare.budget import Spent
+from lmcompare.checkpoints import Checkpoint
 from lmcompare.data import (
     DataConfig,
     Encoded,
@@ -82,7 +84,12 @@ class Subject:
     record: RunRecord
     tokenizer: Tokenizer
     net: Backbone
-    step: int
+    spent: Spent = field(default_factory=Spent)
+
+    @property
+    def step(self) -> int:
+        """Of training, after which it is as it is."""
+        return self.spent.steps
 
     @property
     def objective(self) -> Objective:
@@ -120,19 +127,32 @@ def load(run: Run, *, device: str, warn: Callable[[str], None]) -> Subject:
     Raises:
         UserError: no run, no checkpoint, no such device.
     """
-    record = run.record()
-    where = hardware.choose_device(device)
-    checkpoint = load_checkpoint(run, warn=warn)
-    tokenizer = Tokenizer.load(run.tokenizer_file)
+    hardware.choose_device(device)
+    return _subject(run, load_checkpoint(run, warn=warn), device)
+
+
+def load_every(run: Run, *, device: str, warn: Callable[[str], None]) -> Iterator[Subject]:
+    """The models of all checkpoints of a run that were kept, the oldest first.
+
+    Raises:
+        UserError: no run, no checkpoint, no such device.
+    """
+    hardware.choose_device(device)
+    load_checkpoint(run, warn=lambda _: None)
+    for checkpoint in checkpoints.every(run.checkpoints, warn=warn):
+        yield _subject(run, checkpoint, device)
+
+
+def _subject(run: Run, checkpoint: Checkpoint, device: str) -> Subject:
+    record, tokenizer = run.record(), Tokenizer.load(run.tokenizer_file)
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
-    net.to(where).eval()
     return Subject(
         run=run,
         record=record,
         tokenizer=tokenizer,
-        net=net,
-        step=checkpoint.record.spent.steps,
+        net=net.to(hardware.choose_device(device)).eval(),
+        spent=checkpoint.record.spent,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from lmcompare.budget import Spent
 from lmcompare.objectives import Likelihood
 from lmcompare.records import ResultRecord
 
@@ -24,6 +25,7 @@ class TaskRecord(ResultRecord):
     group: Group
     version: int  # of the task: results of unlike versions do not compare
     way: str  # how it was asked, where a task can be asked in several ways
+    spent: Spent = Spent()  # on the model's training
     metric: str
     chance: float | None  # what knowing nothing gives
     num_items: int

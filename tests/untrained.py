@@ -52,9 +52,7 @@ def subject_of(
         for parameter in net.parameters():
             parameter.mul_(8 if parameter.ndim > 1 else 1)
     record = RunRecord.model_construct(config=config)
-    return Subject(
-        run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval(), step=0
-    )
+    return Subject(run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval())
 
 
 def write(subject: Subject, *prompts: str, **settings) -> list[Sample]:

@@ -120,6 +120,14 @@ def evaluate(
             "--untrained/--no-untrained", help="Benchmarks: ask each model as it started, too."
         ),
     ] = True,
+    every_checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--every-checkpoint",
+            help="Benchmarks: ask the models of all checkpoints that were kept (in training, -s "
+            "runtime.keep=1000), not of the last alone.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Score again what was scored before.")
@@ -204,7 +212,13 @@ def evaluate(
                 generations += [(run, record) for record in written]
             answered += suites.ask(
                 run,
-                BenchmarkAsked(limit=examples, untrained=untrained, device=device, again=force),
+                BenchmarkAsked(
+                    limit=examples,
+                    untrained=untrained,
+                    every_checkpoint=every_checkpoint,
+                    device=device,
+                    again=force,
+                ),
                 report=report,
             )
     if format == "json":

@@ -102,14 +102,16 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
         if record.is_untrained
     }
     trained = [(run, record) for run, record in results if not record.is_untrained]
+    several = len(trained) > len({(run.path, each.task, each.way) for run, each in trained})
     print_table(
-        words=("task", "run", "way", "metric"),
+        words=("task", "run", "way", *(["step"] if several else []), "metric"),
         numbers=("value", "std. error", "untrained", "chance", "examples", "also"),
         rows=(
             [
                 record.task,
                 run.path.name,
                 record.way,
+                *([f"{record.step:,}"] if several else []),
                 record.metric,
                 _shown(record.value, ".1%"),
                 _shown(record.standard_error, ".1%"),
@@ -118,7 +120,10 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
                 f"{record.num_items:,}",
                 ", ".join(f"{name} {value:.3g}" for name, value in record.figures.items()),
             ]
-            for run, record in sorted(trained, key=lambda each: each[1].task)
+            for run, record in sorted(
+                trained,
+                key=lambda each: (each[1].task, each[0].path.name, each[1].way, each[1].step),
+            )
         ),
     )
     for note in dict.fromkeys(_notes_on_answers(trained)):

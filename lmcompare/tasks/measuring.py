@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from lmcompare import heldout, rng
+from lmcompare.budget import Spent
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.runs import Run
-from lmcompare.task_records import UNTRAINED, TaskItem, TaskRecord
+from lmcompare.task_records import TaskItem, TaskRecord
 from lmcompare.tasks.task import Answers, Examples, Task
 
 KEPT_AT_ONCE = 256  # items that are written together
@@ -31,12 +32,14 @@ class Asked:
     Attributes:
         limit: examples at most, the same for every run; None for all.
         untrained: ask the model as it started, too.
+        every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
         device: where.
         again: also what was asked before.
     """
 
     limit: int | None = None
     untrained: bool = True
+    every_checkpoint: bool = False
     device: str = "auto"
     again: bool = False
 
@@ -50,7 +53,7 @@ def measure_task(
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[TaskRecord]:
-    """Ask a run's last model, and the same as it started, and keep what they answer.
+    """Ask a run's models, and the same as they started, and keep what they answer.
 
     What was asked before is not asked again, and what was cut off is gone on with.
 
@@ -66,8 +69,12 @@ def measure_task(
         UserError: no checkpoint, no such device.
     """
     examples = _limited(examples, asked.limit)
-    subject = heldout.load(run, device=asked.device, warn=warn)
-    subjects = [subject, *([_untrained(subject)] if asked.untrained else [])]
+    if asked.every_checkpoint:
+        subjects = [*heldout.load_every(run, device=asked.device, warn=warn)][::-1]
+    else:
+        subjects = [heldout.load(run, device=asked.device, warn=warn)]
+    if asked.untrained:
+        subjects.append(_untrained(subjects[0]))
     known = [] if asked.again else run.results.tasks()
     records = []
     for way in task.ways:
@@ -75,7 +82,8 @@ def measure_task(
             blank = _blank(each, task, examples, way)
             facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
             before = [one for one in known if one.model_dump(include={*facts}) == facts]
-            what = " ".join([task.name, way, *(["untrained"] if blank.is_untrained else [])])
+            at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
+            what = f"{task.name} {way} {at}"
             if before:
                 records += before[:1]
             else:
@@ -96,7 +104,7 @@ def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
 def _untrained(subject: Subject) -> Subject:
     config = subject.record.config
     net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
-    return replace(subject, net=net.to(subject.net.device).eval(), step=UNTRAINED)
+    return replace(subject, net=net.to(subject.net.device).eval(), spent=Spent())
 
 
 def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
@@ -108,6 +116,7 @@ def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str)
         source=task.source,
         text=blake2b(content.encode(), digest_size=16).hexdigest(),
         step=subject.step,
+        spent=subject.spent,
         kind=task.kind,
         group=task.group,
         version=task.version,

@@ -171,6 +171,22 @@ def test_what_was_cut_off_is_gone_on_with(
     assert not [*run.path.glob("eval/*.unfinished")]
 
 
+def test_every_checkpoint_gives_a_learning_curve(
+    train: Trainer, corpus: Path, suites: Path
+) -> None:
+    """With what was spent up to each; the last one is as if it had been asked alone."""
+    run = train(tiny(corpus, "clm", "runtime.keep=9"))
+    records = measure(run, suites, every_checkpoint=True)
+    assert [record.step for record in records] == [20, 14, 7, 0]
+    metrics = {line.step: line.spent for line in run.metrics()}
+    assert [record.spent for record in records[:3]] == [metrics[step] for step in (20, 14, 7)]
+    margins = [
+        [item.figures["margin"] for item in run.results.task_items(record)] for record in records
+    ]
+    assert len({*map(tuple, margins)}) == 4
+    assert measure(run, suites, again=True) == [records[0], records[3]]
+
+
 class Impossible(Pairs):
     """What nobody can do."""
 
