@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 
 from lmcompare import heldout
-from lmcompare.data import Encoded, Tokenizer
+from lmcompare.data import Encoded, Split, Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.heldout import Asked, Subject
 from lmcompare.records import LikelihoodItem, LikelihoodRecord
 from lmcompare.runs import Run
+from lmcompare.trigrams import Trigrams
 from lmcompare.windows import Window, stack, windows
 
 TOKENS_AT_ONCE = 16_384  # of one batch of windows; bounds memory, changes no result
@@ -84,6 +86,9 @@ def measure_likelihood(
         unigram[document.ids[which]].sum()
         for document, which in zip(documents, scored, strict=True)
     )
+    trigram_nats = None
+    if not before.keys() >= {*scorings}:
+        trigram_nats = _trigram_nats(subject, documents, cache=cache, warn=warn)
     results = []
     for scoring in scorings:
         if scoring in before:
@@ -118,10 +123,34 @@ def measure_likelihood(
             nats=sum(item.nats for item in items),
             standard_error=variance**0.5 if how.sampled else None,
             unigram_nats=float(anchor),
+            trigram_nats=trigram_nats,
         )
         run.results.write(result, items)
         results.append(result)
     return results
+
+
+def _trigram_nats(
+    subject: Subject, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
+) -> float | None:
+    split = heldout.training_text(subject, cache=cache, warn=warn, what="the trigram anchor")
+    if split is None:
+        return None
+    counted = _trigrams(split)
+    return float(-sum(np.log(counted.probability(each.ids)).sum() for each in documents))
+
+
+_counted: dict[tuple[str, str], Trigrams] = {}  # the last one: runs of a study share their text
+
+
+def _trigrams(split: Split) -> Trigrams:
+    key = (split.hash, split.tokenizer.hash)
+    if key not in _counted:
+        vocab = split.tokenizer.vocab
+        is_text = ~vocab.is_special(torch.arange(vocab.size)).numpy()
+        _counted.clear()
+        _counted[key] = Trigrams(split.tokens, is_text, end=vocab.eos)
+    return _counted[key]
 
 
 def _score(

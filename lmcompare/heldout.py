@@ -22,6 +22,7 @@ from lmcompare.checkpoints import Checkpoint
 from lmcompare.data import (
     DataConfig,
     Encoded,
+    Split,
     Tokenizer,
     encode_documents,
     open_corpus,
@@ -184,6 +185,33 @@ def _documents(subject: Subject, asked: Asked, cache: Path) -> Iterable[Encoded]
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
     return (split.document(int(number)) for number in order)
+
+
+def training_text(
+    subject: Subject, *, cache: Path, warn: Callable[[str], None], what: str
+) -> Split | None:
+    """What a run was trained on; None if that is gone.
+
+    Args:
+        subject: of the run.
+        cache: folder of prepared corpora.
+        warn: told why it is gone.
+        what: is not known then.
+    """
+    record = subject.record
+    try:
+        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
+    except UserError as error:
+        warn(f"the training text is gone, and {what} is not known: {error}")
+        return None
+    split = prepared.split("train")
+    if (prepared.tokenizer.hash, split.hash) != (subject.tokenizer.hash, record.sheet.text):
+        warn(
+            f"the text of {subject.run.path} has changed since it was trained, and {what} is not "
+            "known"
+        )
+        return None
+    return split
 
 
 def cut(document: Encoded, start: int, stop: int) -> Encoded:

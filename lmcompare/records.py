@@ -197,6 +197,12 @@ class LikelihoodRecord(TextRecord):
     stride: int  # tokens between windows
     num_documents: int
     nats: float  # minus the log-probability of all tokens
+    trigram_nats: float | None = None  # the same by trigrams; None where their text is gone
+
+    @property
+    def trigram_bits_per_byte(self) -> float | None:
+        """Bits for each byte if every token were predicted from the two before it, by counting."""
+        return None if self.trigram_nats is None else self.trigram_nats / self.num_bytes / LN2
 
     @property
     def stem(self) -> str:

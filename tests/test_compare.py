@@ -1120,7 +1120,7 @@ def test_json_has_nulls_and_both_tables(odd):
 def test_markdown_keeps_its_columns(odd):
     text = FORMATS["md"](odd)
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {14}
+    assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {15}
     assert "Held equal" in text
     assert "NOT held equal" in text
 
@@ -1131,7 +1131,7 @@ def test_tex_escapes_and_keeps_its_columns(odd):
     lines = [
         line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line
     ]
-    assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {12}
+    assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {13}
     assert r"50\%\_a\&b\#" in text
     assert text.isascii()
     assert not re.search(r"(?<!\\)[_#]", text)

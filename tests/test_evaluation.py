@@ -22,6 +22,7 @@ from lmcompare.heldout import Asked, Subject
 from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.records import LikelihoodItem, LikelihoodRecord
 from lmcompare.runs import Run
+from lmcompare.trigrams import Trigrams
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 from lmcompare.windows import Window, stack, windows
@@ -280,6 +281,29 @@ def test_the_unigram_anchor_by_hand(
     expected = -sum(math.log((counts[byte] + 1) / total) for byte in text.read_bytes())
     (record,) = score(run, cache, data=parse_data({"source": str(text)}))
     assert record.unigram_nats == pytest.approx(expected)
+
+
+def test_the_trigram_anchor_is_of_the_training_text(
+    trained: dict[str, Run], cache: Path, tmp_path: Path, corpus: Path
+) -> None:
+    """It counts each document by itself, is better than frequencies, and needs no cache."""
+    run = trained["clm"]
+    config = run.record().config
+    split = prepare(config.data, config.tokenizer, cache=cache).split("train")
+    vocab = split.tokenizer.vocab
+    is_text = ~vocab.is_special(torch.arange(vocab.size)).numpy()
+    counted = Trigrams(split.tokens, is_text, end=vocab.eos)
+    text = tmp_path / "two.txt"
+    text.write_text("the cat\n\na dog Z", encoding="utf-8")
+    expected = -sum(
+        np.log(counted.probability(each.ids)).sum()
+        for each in split.tokenizer.encode(["the cat", "a dog Z"])
+    )
+    (record,) = score(run, cache, data=parse_data({"source": str(text)}))
+    assert record.trigram_nats == pytest.approx(expected)
+    assert record.trigram_nats < record.unigram_nats
+    (gone,) = score(run, tmp_path / "empty", data=parse_data({"source": str(text)}), again=True)
+    assert gone.trigram_nats == record.trigram_nats, "prepared anew"
 
 
 def test_what_was_measured_is_not_measured_again(

@@ -17,7 +17,8 @@ DERIVED = (
     *("bits_per_byte", "bits_per_token"),
     *("settings", "judge_bits_per_byte", "reference_bits_per_byte"),
 )
-NUMBERS = ("bits/byte", "std. error", "bits/token", "unigram bits/byte", "bytes", "tokens")
+NUMBERS = ("bits/byte", "std. error", "bits/token", "unigram bits/byte")
+SIZES = ("bytes", "tokens")
 
 
 def as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
@@ -54,9 +55,16 @@ def _print_likelihoods(results: "Sequence[tuple[Run, LikelihoodRecord]]") -> Non
 
     print_table(
         words=("run", "scoring", "kind"),
-        numbers=NUMBERS,
+        numbers=(*NUMBERS, "trigram bits/byte", *SIZES),
         rows=(
-            [run.path.name, record.scoring, record.likelihood, *_numbers(record)]
+            [
+                run.path.name,
+                record.scoring,
+                record.likelihood,
+                *_numbers(record),
+                _shown(record.trigram_bits_per_byte, ".4f"),
+                *_sizes(record),
+            ]
             for run, record in results
         ),
     )
@@ -71,7 +79,7 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
     missing = printable(MISSING, output)
     print_table(
         words=("run", "hidden", "given", "scoring", "kind"),
-        numbers=NUMBERS,
+        numbers=(*NUMBERS, *SIZES),
         rows=(
             [
                 run.path.name,
@@ -80,6 +88,7 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
                 record.scoring or missing,
                 record.likelihood or missing,
                 *_numbers(record),
+                *_sizes(record),
             ]
             for run, record in results
         ),
@@ -158,9 +167,12 @@ def _numbers(record: "LikelihoodRecord | InfillingRecord") -> list[str]:
         _shown(record.error_bits_per_byte, ".4f"),
         _shown(record.bits_per_token, ".4f"),
         _shown(record.unigram_bits_per_byte, ".4f"),
-        f"{record.num_bytes:,}",
-        f"{record.num_tokens:,}",
     ]
+
+
+def _sizes(record: "LikelihoodRecord | InfillingRecord") -> list[str]:
+    """What stands under `SIZES`."""
+    return [f"{record.num_bytes:,}", f"{record.num_tokens:,}"]
 
 
 WRITTEN = (

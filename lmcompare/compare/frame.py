@@ -8,7 +8,7 @@ from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.generated import cost_metrics, text_metrics
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
-from lmcompare.records import LN2, TextRecord
+from lmcompare.records import LN2, LikelihoodRecord, TextRecord
 from lmcompare.task_records import TaskRecord
 
 COLUMNS = [
@@ -104,11 +104,15 @@ def _measured(record: TextRecord) -> Iterator[dict[str, object]]:
     if nats is None:
         return
     error, anchor = record.standard_error, record.unigram_nats
+    trigrams = record.trigram_nats if isinstance(record, LikelihoodRecord) else None
     for metric, total, spread, num in (
         (f"bits_per_{what}byte", nats, error, record.num_bytes),
         (f"bits_per_{what}token", nats, error, record.num_tokens),
         (f"unigram_bits_per_{what}byte", anchor, None, record.num_bytes),
+        ("trigram_bits_per_byte", trigrams, None, record.num_bytes),
     ):
+        if total is None:
+            continue
         yield about | {
             "metric": metric,
             "value": total / num / LN2,

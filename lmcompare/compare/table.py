@@ -28,6 +28,7 @@ METRICS: Mapping[str, str] = {  # each with its unit
     "bits_per_byte": "bits/byte",
     "bits_per_token": "bits/token",
     "unigram_bits_per_byte": "bits/byte",
+    "trigram_bits_per_byte": "bits/byte",
     "bits_per_hidden_byte": "bits/byte",
     "bits_per_hidden_token": "bits/token",
     "unigram_bits_per_hidden_byte": "bits/byte",
@@ -198,6 +199,7 @@ COLUMNS = (
     Column(("", ""), "left"),
     Column(("bits/", "token")),
     Column(("unigram", "anchor")),
+    Column(("trigram", "anchor")),
     Column(("valid.", "loss")),
     Column(("", "tokens")),
     Column(("", "targets")),
@@ -227,6 +229,7 @@ def cells(row: Row) -> list[str]:
         row.mark or "",
         figure("bits_per_token", ".2f"),
         figure("unigram_bits_per_byte"),
+        figure("trigram_bits_per_byte"),
         figure("validation_loss"),
         amount("tokens"),
         amount("targets"),
@@ -267,6 +270,7 @@ def footnotes(all_sections: Sequence[Section]) -> list[str]:
         "Each section is ranked by itself: unlike likelihoods and texts do not compare, nor do "
         "bounds or scores of unlike scorings.",
         "valid. loss: nats a target, on each objective's own targets; it ranks no two objectives.",
-        "unigram anchor: bits/byte of the same text under the training tokens' frequencies alone.",
+        "unigram anchor: bits/byte of the same text under the training tokens' frequencies alone; "
+        "trigram anchor: under those behind each two tokens (Kneser-Ney).",
     ]
     return notes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt
+from jaxtyping import Int, Integer, UInt
 from numpy import ndarray
 from pydantic import BaseModel, ConfigDict
 
@@ -154,6 +154,11 @@ class Split:
             part = self._tokens[start : start + COUNT_AT_ONCE]
             counts += np.bincount(part, minlength=len(counts))
         return counts
+
+    @property
+    def tokens(self) -> Integer[ndarray, " N"]:
+        """The stream, read from disk as it is used; `token_type` says of what type."""
+        return self._tokens
 
     def document(self, number: int) -> Encoded:
         """A document, without the token that ends it."""

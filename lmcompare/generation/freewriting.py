@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from lmcompare import heldout
 from lmcompare.asking import Part
-from lmcompare.data import Encoded, Split, prepare
+from lmcompare.data import Encoded, Split
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.generation.assignment import Assignment, require_of
 from lmcompare.generation.judging import Judge
@@ -250,23 +250,9 @@ class _Desk:
 
     @cached_property
     def _training_text(self) -> Split | None:
-        config, tokenizer = self.subject.record.config, self.subject.tokenizer
-        try:
-            prepared = prepare(config.data, config.tokenizer, cache=self.cache)
-        except UserError as error:
-            self.warn(f"what is verbatim in the training text is not known: {error}")
-            return None
-        split = prepared.split("train")
-        if (prepared.tokenizer.hash, split.hash) != (
-            tokenizer.hash,
-            self.subject.record.sheet.text,
-        ):
-            self.warn(
-                "what is verbatim in the training text is not known: the text of "
-                f"{self.subject.run.path} has changed since it was trained"
-            )
-            return None
-        return split
+        return heldout.training_text(
+            self.subject, cache=self.cache, warn=self.warn, what="what is verbatim in it"
+        )
 
 
 def _continued(prompt: str, whole: str) -> Part:
@@ -279,6 +265,4 @@ def _continued(prompt: str, whole: str) -> Part:
 def _stream(split: Split) -> Iterator[Int[ndarray, " N"]]:
     """All tokens of a split, in parts."""
     for start in range(0, split.num_tokens, TOKENS_AT_ONCE):
-        # a block of two is the start token, and a token of the stream
-        places = np.arange(start, min(start + TOKENS_AT_ONCE, split.num_tokens))
-        yield split.blocks(places, length=2, separate_documents=False).tokens[:, 1].numpy()
+        yield split.tokens[start : start + TOKENS_AT_ONCE].astype(np.int64)

@@ -40,7 +40,8 @@ def test_the_table(command: Command, study: Path) -> None:
     assert said.code == 0
     head, *rows = said.out.splitlines()
     assert " ".join(head.split()) == (
-        "run scoring kind bits/byte std. error bits/token unigram bits/byte bytes tokens"
+        "run scoring kind bits/byte std. error bits/token unigram bits/byte trigram bits/byte "
+        "bytes tokens"
     )
     assert [row.split()[1:3] for row in rows] == [
         ["causal", "exact"],

@@ -857,9 +857,13 @@ def test_a_training_text_that_is_gone(train: Trainer, cache: Path, tmp_path: Pat
     assert record.written is not None
     assert (record.written.verbatim, record.reference.verbatim) == (None, None)
     assert len(told) == 1
-    assert told[0].startswith("what is verbatim in the training text is not known: there is no f")
+    assert (
+        "training text is gone, and what is verbatim in it is not known: there is no f" in told[0]
+    )
     text.write_text(sentences(307, seed=10))
     told.clear()
     write(run, cache, warn=told.append, num_texts=1, again=True, **about)
     assert len(told) == 1
-    assert told[0].endswith("has changed since it was trained")
+    assert told[0].endswith(
+        "has changed since it was trained, and what is verbatim in it is not known"
+    )
