@@ -38,6 +38,8 @@ class TaskRecord(ResultRecord):
     parts: Mapping[str, Mapping[str, tuple[float, int]]] = {}  # by level, part: value, examples
     counts: Mapping[str, int] = {}  # of what was mended, cut or left out, by what it was
     settings: Mapping[str, str | float] = {}  # that were found on validation examples
+    alone: int | None = None  # examples that were asked once more, each by itself
+    alone_differs: int = 0  # of these, how many were answered in another way then
     reason: str | None = None  # why there is no value
 
     @property

@@ -453,6 +453,15 @@ def test_the_best_scoring_of_a_text_is_held_against_the_anchor(study):
     assert not any("no better than the unigram" in note for note in compare([run]).notes)
 
 
+def test_answers_that_change_with_the_batch_are_marked(study):
+    steady = models(study, "a", right(38), untrained=EVEN, alone=8)
+    shaky = models(study, "b", right(38), untrained=EVEN, alone=8, alone_differs=3)
+    comparison = compare(steady + shaky)
+    assert gates(comparison) == {"a": set(), "b": {"d"}}
+    [note] = [note for note in block(comparison).notes if note.startswith("d answers that change")]
+    assert note.endswith("(b 3 of 8 examples)")
+
+
 @pytest.mark.parametrize(
     ("times", "source", "said"), [(1.3, "w", 1), (1.1, "w", 0), (1.3, "test", 0)]
 )

@@ -1,14 +1,11 @@
-"""Gates: what makes a result unusable, or fit to be read with care only, and why.
-
-Whether scores change with the size of a batch cannot be told from what a run leaves behind, and is
-a test of the scorings instead.
-"""
+"""Gates: what makes a result unusable, or fit to be read with care only, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.pairing import Resampled, paired_test
 from lmcompare.records import LikelihoodRecord
+from lmcompare.task_records import TaskRecord
 
 # The sign that stands in an arm's row, and what it means; the particulars stand behind it.
 SIGNS: Mapping[str, str] = {
@@ -18,6 +15,7 @@ SIGNS: Mapping[str, str] = {
     "training",
     "c": "a likelihood no better than the unigram anchor's, and so the run has learned nothing "
     "that shows",
+    "d": "answers that change with what is asked together, and so say something of the batches",
 }
 FAR = 3.0  # standard errors between an untrained model and chance
 SIGNIFICANT = 0.05
@@ -48,6 +46,13 @@ def learned_nothing(trained: Resampled, untrained: Resampled) -> str | None:
     if difference > 0 and p < SIGNIFICANT:
         return None
     return f"{100 * difference:+.1f} points, p {in_words(p)}"
+
+
+def changes_alone(records: Sequence[TaskRecord]) -> str | None:
+    """How many examples were answered in another way when they were asked by themselves, if any."""
+    differ = sum(record.alone_differs for record in records)
+    asked = sum(record.alone or 0 for record in records)
+    return f"{differ} of {asked} examples" if differ else None
 
 
 def in_words(p: float) -> str:

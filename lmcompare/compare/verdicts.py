@@ -138,6 +138,7 @@ def _row(
         "a": None if untrained is None else gates.gives_away(untrained, record.chance),
         "b": None if untrained is None else gates.learned_nothing(trained, untrained),
         "c": gates.below_anchor(arm),
+        "d": gates.changes_alone(found.records),
     }
     level, parts = _parts(record)
     return replace(

@@ -4,6 +4,7 @@ Beside each trained model stands the same one as it started: what it knows is wh
 gives away.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,8 @@ from lmcompare.task_records import TaskItem, TaskRecord
 from lmcompare.tasks.task import Answers, Examples, Task
 
 KEPT_AT_ONCE = 256  # items that are written together
+ALONE = 8  # examples that are asked once more by themselves, as a batch should change no answer
+CLOSE = 1e-3  # how far apart two figures may be, and by which share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +162,8 @@ def _record(
                 f"{len(examples.asked)} examples: ask again with `lmcompare eval --force`"
             )
         how = subject.objective.scorings.get(answers.scoring or "")
+        alone = [] if examples.learned else _alone(subject, task, examples, blank.way, answers)
+        differs = [item for item in alone if not _alike(item, items)]
         record = blank.model_copy(
             update={
                 "protocol": answers.protocol,
@@ -170,6 +175,8 @@ def _record(
                 "parts": _parts(items),
                 "value": ratio(items),
                 "standard_error": _standard_error(items),
+                "alone": len(alone) if alone else None,
+                "alone_differs": len(differs),
             }
         )
     run.results.write(record, items)
@@ -187,6 +194,33 @@ def _kept(run: Run, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
             items, waiting = items + waiting, []
     run.results.keep_items(blank, waiting)
     return items + waiting
+
+
+def _alone(
+    subject: Subject, task: Task[Any], examples: Examples[Any], way: str, among: Answers
+) -> list[TaskItem]:
+    """The answers to some examples that are asked by themselves, in the way of those `among`."""
+    items: list[TaskItem] = []
+    for example in _limited(examples, ALONE).asked:
+        answers = task.answers(
+            subject,
+            replace(examples, asked=[example]),
+            way=way,
+            done=frozenset(),
+            report=lambda share: None,
+        )
+        if answers.scoring == among.scoring:
+            items += answers.items
+    return items
+
+
+def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
+    """Whether an example was answered in the same way among others."""
+    (other,) = [each for each in items if each.item == item.item]
+    return item.gained == other.gained and all(
+        math.isclose(value, other.figures[name], rel_tol=CLOSE, abs_tol=CLOSE)
+        for name, value in item.figures.items()
+    )
 
 
 def ratio(items: Sequence[TaskItem]) -> float:

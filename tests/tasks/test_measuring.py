@@ -12,13 +12,14 @@ from typing import ClassVar, Literal
 import pytest
 
 from lmcompare import heldout
-from lmcompare.asking import Part, ask
+from lmcompare.asking import Part, Verdict, ask
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
+from lmcompare.tasks import pairs
 from lmcompare.tasks.measuring import Asked, measure_task, ratio
 from lmcompare.tasks.pairs import Pairs
 from lmcompare.tasks.registry import choose, known, read_tasks
@@ -109,6 +110,7 @@ def test_what_was_asked_is_not_asked_again(
     run: Run, suites: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = measure(run, suites)
+    monkeypatch.setattr("lmcompare.tasks.measuring.ALONE", 0)
     asked: list[str] = []
     true = Pairs.answers
 
@@ -119,7 +121,8 @@ def test_what_was_asked_is_not_asked_again(
     monkeypatch.setattr(Pairs, "answers", counted)
     assert measure(run, suites) == first
     assert not asked
-    assert measure(run, suites, again=True) == first
+    again = measure(run, suites, again=True)
+    assert [each.value for each in again] == [each.value for each in first]
     assert len(asked) == 2
     measure(run, suites, limit=3)
     assert len(asked) == 4, "fewer examples are another question"
@@ -144,8 +147,7 @@ def test_what_was_cut_off_is_gone_on_with(
         path.unlink()
     monkeypatch.setattr("lmcompare.tasks.pairs.AT_ONCE", 1)
     monkeypatch.setattr("lmcompare.tasks.measuring.KEPT_AT_ONCE", 1)
-    from lmcompare.tasks import pairs
-
+    monkeypatch.setattr("lmcompare.tasks.measuring.ALONE", 0)
     asked: list[int] = []
     true = pairs.ask
 
@@ -185,6 +187,25 @@ def test_every_checkpoint_gives_a_learning_curve(
     ]
     assert len({*map(tuple, margins)}) == 4
     assert measure(run, suites, again=True) == [records[0], records[3]]
+
+
+def test_answers_that_change_with_the_batch_are_told(
+    run: Run, suites: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for record in measure(run, suites):
+        assert (record.alone, record.alone_differs) == (5, 0)
+    true = pairs.ask
+
+    def by_size(subject: Subject, parts: list[Part], scoring: str) -> list[Verdict]:
+        """As if padding took part."""
+        return [
+            replace(verdict, nats=verdict.nats + len(parts) * number)
+            for number, verdict in enumerate(true(subject, parts, scoring))
+        ]
+
+    monkeypatch.setattr(pairs, "ask", by_size)
+    for record in measure(run, suites, again=True):
+        assert (record.alone, record.alone_differs) == (5, 5)
 
 
 class Impossible(Pairs):
