@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
@@ -28,7 +27,7 @@ from lmcompare.heldout import Subject, cut
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.squad import Asked, exact, f1, questions
-from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.tasks.task import Answers, Examples, LearnedTask
 from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, room, tune
 from lmcompare.windows import windows
 
@@ -46,33 +45,17 @@ class _Read(Row):
     bounds: Sequence[tuple[int, int]]  # of each token of the text: its bytes
 
 
-class SpanAnswers(Task[Asked]):
+class SpanAnswers(LearnedTask[Asked]):
     """Questions whose answers stand in a text."""
 
     kind: Literal["span-answers"] = "span-answers"
-    train: tuple[str, ...] = Field(min_length=1, description="patterns, of SQuAD's .json")
-    validation: tuple[str, ...] = Field((), description="the same; else every tenth paragraph")
-    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
-    test_every: int | None = Field(
-        None, ge=2, description="every n-th paragraph is for the test, where it has no files"
-    )
     metric = "F1"
 
     about = "where in a text the answer to a question stands, learned from examples"
 
-    @model_validator(mode="after")
-    def _agrees(self) -> "SpanAnswers":
-        if bool(self.test) == bool(self.test_every):
-            raise ValueError("give either test, files, or test_every")
-        return self
-
     @property
     def ways(self) -> tuple[str, ...]:
         return tuple(WAYS)
-
-    @property
-    def source(self) -> str:
-        return ", ".join(dict.fromkeys([*self.train, *self.validation, *self.test]))
 
     def read(self, folder: Path) -> Examples[Asked]:
         train, validation, test = (

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from lmcompare.data import Encoded
@@ -25,7 +25,7 @@ from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.classification import loss
 from lmcompare.tasks.conll import OUTSIDE, Span, entities, sentences
-from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.tasks.task import Answers, Examples, LearnedTask
 from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, room, tune
 from lmcompare.view import IGNORE
 
@@ -48,35 +48,19 @@ class _Read(Row):
     words: Sequence[int]
 
 
-class Tagging(Task[Sentence]):
+class Tagging(LearnedTask[Sentence]):
     """Sentences whose words are tagged."""
 
     kind: Literal["tagging"] = "tagging"
-    train: tuple[str, ...] = Field(min_length=1, description="patterns, of files in columns")
-    validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
-    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
-    test_every: int | None = Field(
-        None, ge=2, description="every n-th sentence is for the test, where it has no files"
-    )
     word: int = Field(0, description="column of the words, from 0; from the end below 0")
     tag: int = Field(-1, description="column of the tags")
     metric = "F1"
 
     about = "which words name entities, learned from examples"
 
-    @model_validator(mode="after")
-    def _agrees(self) -> "Tagging":
-        if bool(self.test) == bool(self.test_every):
-            raise ValueError("give either test, files, or test_every")
-        return self
-
     @property
     def ways(self) -> tuple[str, ...]:
         return tuple(WAYS)
-
-    @property
-    def source(self) -> str:
-        return ", ".join(dict.fromkeys([*self.train, *self.validation, *self.test]))
 
     def read(self, folder: Path) -> Examples[Sentence]:
         train, validation, test = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lmcompare.heldout import Subject
 from lmcompare.task_records import Group, TaskItem
@@ -106,3 +106,24 @@ class Task(BaseModel, ABC, Generic[Example]):
     def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
         """Further metrics of all examples together, by name."""
         return {}
+
+
+class LearnedTask(Task[Example], Generic[Example]):
+    """One whose models learn from examples in files of their own."""
+
+    train: tuple[str, ...] = Field(min_length=1, description="patterns, of files to learn from")
+    validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
+    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
+    test_every: int | None = Field(
+        None, ge=2, description="every n-th is for the test, where there are no files of it"
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "LearnedTask[Example]":
+        if bool(self.test) == bool(self.test_every):
+            raise ValueError("give either test, files, or test_every")
+        return self
+
+    @property
+    def source(self) -> str:
+        return ", ".join(dict.fromkeys([*self.train, *self.validation, *self.test]))
