@@ -48,19 +48,17 @@ class Verdict:
     num_bytes: int
 
 
-def way_to_ask(subject: Subject, parts: Sequence[Part], *, scoring: str | None = None) -> str:
+def way_to_ask(subject: Subject, parts: Sequence[Part]) -> str:
     """The scoring that answers about all of these.
 
-    It is the one named, or the first of the objective's that does; those that can make use of both
-    sides before those that cannot, those that are sampled last, and none that weighs the whole
+    It is the first of the objective's that does; those that can make use of both sides before those
+    that cannot, those that are sampled last, and none that weighs the whole
     vocabulary for each token.
 
     Raises:
         Unsupported: there is none.
     """
     objective, question = subject.objective, _question(parts)
-    if scoring is not None:
-        return objective.which_scoring(scoring)
     ways = _ways(objective, question)
     if not ways and question == "continuation":
         ways = _ways(objective, "holes")  # the end of a text is one

@@ -14,13 +14,13 @@ from pydantic import Field, model_validator
 
 from lmcompare.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.errors import UserError
+from lmcompare.generation.prompts import HOLE
 from lmcompare.heldout import Subject
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts
 from lmcompare.tasks.task import Answers, Examples, Task
 
 AT_ONCE = 256  # questions that are kept together
-HOLE = "___"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ import torch
 
 from lmcompare.asking import Part, ask, way_to_ask
 from lmcompare.data import Tokenizer
-from lmcompare.errors import Unsupported
 from lmcompare.heldout import Subject
 from lmcompare.objectives import (
     OBJECTIVES,
@@ -87,9 +86,6 @@ def test_an_end_and_a_middle_are_asked_in_the_way_that_can(tokenizer: Tokenizer)
         "fim": ("causal", "fim"),
         "bart": ("given-source", "given-source"),
     }
-    assert way_to_ask(subject_of(Clm(), tokenizer), ends, scoring="causal") == "causal"
-    with pytest.raises(Unsupported, match="clm cannot be scored by 'pll'"):
-        way_to_ask(subject_of(Clm(), tokenizer), ends, scoring="pll")
 
 
 def test_what_stands_behind_counts_where_the_left_side_alone_is_seen(tokenizer: Tokenizer) -> None:
