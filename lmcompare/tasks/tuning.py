@@ -29,7 +29,6 @@ RATES = (3e-4, 1e-3, 3e-3)  # of fine-tuning
 PROBE_RATES = (1e-3, 1e-2, 1e-1)  # of a head alone
 BATCH = 16  # rows of a step
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 10, 60, 500  # so many epochs, but steps between these
-TOKENS_AT_ONCE = 8_192  # of a batch that is only read; bounds memory, changes no result
 POOL = 20  # batches that are sorted by length together, so that little is padded
 
 Pooling = Literal["mean", "last"]
@@ -190,6 +189,7 @@ class _Reading(nn.Module):
     def __init__(self, subject: Subject, net: Backbone, *, pools: bool):
         super().__init__()
         self.net = net
+        self.tokens_at_once = net.tokens_at_once
         self.pools = pools
         self._read = partial(subject.objective.read, vocab=subject.tokenizer.vocab)
         self._vocab = subject.tokenizer.vocab
@@ -236,6 +236,7 @@ class _Model(nn.Module):
         super().__init__()
         self.states = states
         net = states.net if isinstance(states, _Reading) else states._reading.net
+        self.tokens_at_once = net.tokens_at_once
         self.head = nn.Linear(net.config.width, lesson.num_outputs, device=net.device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -286,13 +287,13 @@ def _learn(model: _Model, lesson: Lesson, rate: float) -> Iterator[float]:
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, rows: Sequence[Row]) -> Outputs:
+def _outputs(model: _Reading | _Model, rows: Sequence[Row]) -> Outputs:
     """What a model says of each row, on the CPU, in the order of the rows."""
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number].document))
     found: dict[int, Tensor] = {}
     start = 0
     while start < len(order):
-        size = max(1, TOKENS_AT_ONCE // (1 + len(rows[order[start]].document)))
+        size = max(1, model.tokens_at_once // (1 + len(rows[order[start]].document)))
         some = order[start : start + size]
         parts = model([rows[number] for number in some])
         found |= {number: part.cpu() for number, part in zip(some, parts, strict=True)}
