@@ -51,7 +51,7 @@ def subject_of(
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(8 if parameter.ndim > 1 else 1)
-    record = RunRecord.model_construct(config=config)
+    record = RunRecord.model_construct(config=config, precision="float32")
     return Subject(run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval())
 
 

@@ -114,6 +114,14 @@ def evaluate(
             show_default="all",
         ),
     ] = None,
+    way: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Benchmarks that models learn from examples: only so many of them (10, 100, all), "
+            "or a probe of their states (probe); repeat.",
+            show_default="all ways",
+        ),
+    ] = None,
     untrained: Annotated[
         bool,
         typer.Option(
@@ -158,7 +166,9 @@ def evaluate(
 
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
     chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
-    suites = Suites.of([each for each in names if each not in (*TASKS, "all")], benchmarks)
+    suites = Suites.of(
+        [each for each in names if each not in (*TASKS, "all")], benchmarks, ways=way or ()
+    )
     _require_generation(
         chosen, judge=judge, method=method, temperature=temperature, steps=steps, top_p=top_p
     )
@@ -214,6 +224,7 @@ def evaluate(
                 run,
                 BenchmarkAsked(
                     limit=examples,
+                    ways=tuple(way or ()),
                     untrained=untrained,
                     every_checkpoint=every_checkpoint,
                     device=device,

@@ -22,17 +22,25 @@ class Suites:
     failed: bool = field(default=False)
 
     @staticmethod
-    def of(names: Sequence[str], folder: Path) -> "Suites":
+    def of(names: Sequence[str], folder: Path, *, ways: Sequence[str]) -> "Suites":
         """The tasks that are meant, with their examples.
 
         Raises:
-            UserError: an unknown name, or all of them fail.
+            UserError: an unknown name, a way in which none of them is asked, or all of them fail.
         """
-        from lmcompare.errors import UserError
+        from lmcompare.errors import UserError, did_you_mean
         from lmcompare.tasks.registry import choose
 
         read, faults = [], []
-        for each in choose(names, folder=folder):
+        chosen = choose(names, folder=folder)
+        able = dict.fromkeys(way for each in chosen for way in each.task.ways)
+        for way in ways:
+            if way not in able:
+                raise UserError(
+                    f"no chosen task is asked in the way '{way}' (--way): "
+                    f"{did_you_mean(way, able) if able else 'choose one with --tasks'}"
+                )
+        for each in chosen:
             try:
                 read.append((each.task, each.task.read(each.folder)))
             except UserError as error:

@@ -34,6 +34,7 @@ class Asked:
 
     Attributes:
         limit: examples at most, the same for every run; None for all.
+        ways: of tasks that can be asked in several ways, only these; () for all.
         untrained: ask the model as it started, too.
         every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
         device: where.
@@ -41,6 +42,7 @@ class Asked:
     """
 
     limit: int | None = None
+    ways: tuple[str, ...] = ()
     untrained: bool = True
     every_checkpoint: bool = False
     device: str = "auto"
@@ -80,7 +82,7 @@ def measure_task(
         subjects.append(_untrained(subjects[0]))
     known = [] if asked.again else run.results.tasks()
     records = []
-    for way in task.ways:
+    for way in _meant(task.ways, asked.ways):
         for each in subjects:
             blank = _blank(each, task, examples, way)
             facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
@@ -93,6 +95,10 @@ def measure_task(
                 tell = partial(report, what)
                 records.append(_record(each, task, examples, blank, asked, tell))
     return records
+
+
+def _meant(ways: Sequence[str], only: Sequence[str]) -> Sequence[str]:
+    return ways if len(ways) == 1 or not only else [way for way in ways if way in only]
 
 
 def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:

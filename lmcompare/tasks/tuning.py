@@ -3,7 +3,8 @@
 The head reads states of clean text as the model's objective reads it. It starts at zero, and the
 search is the same for all objectives: a few learning rates, of which validation examples choose
 one; so many steps of AdamW, warmed up and decayed linearly (Mosbach et al. 2021,
-https://arxiv.org/abs/2006.04884). The same head on the states of the unchanged model is a probe.
+https://arxiv.org/abs/2006.04884), in the precision that the model was trained in; it is asked in
+float32. The same head on the states of the unchanged model is a probe.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from lmcompare import rng
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported
+from lmcompare.hardware import DTYPES
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, OptimizerConfig, learning_rate
@@ -190,6 +192,7 @@ class _Reading(nn.Module):
         super().__init__()
         self.net = net
         self.tokens_at_once = net.tokens_at_once
+        self.dtype = DTYPES[subject.record.precision]  # to learn in
         self.pools = pools
         self._read = partial(subject.objective.read, vocab=subject.tokenizer.vocab)
         self._vocab = subject.tokenizer.vocab
@@ -211,6 +214,8 @@ class _Reading(nn.Module):
 
 class _Kept:
     """States of a model that does not change, each computed once."""
+
+    dtype = torch.float32
 
     def __init__(self, reading: _Reading, train: Sequence[Row]):
         self._reading = reading
@@ -243,7 +248,7 @@ class _Model(nn.Module):
 
     def forward(self, rows: Sequence[Row]) -> Outputs:
         parts = [part.to(self.head.weight.device) for part in self.states(rows)]
-        outputs: Tensor = self.head(torch.cat(parts))
+        outputs: Tensor = self.head(torch.cat(parts)).float()
         return list(outputs.split([len(part) for part in parts]))
 
 
@@ -267,8 +272,13 @@ def _chosen(
         if best is None or merit > best[0]:
             best = merit, rate, model
     assert best is not None
-    settings |= {"learning rate": best[1], "steps": float(num_steps(len(lesson.train)))}
-    return Tuned(model=best[2].eval(), settings=settings)
+    model = best[2].eval()
+    settings |= {
+        "learning rate": best[1],
+        "steps": float(num_steps(len(lesson.train))),
+        "learned in": str(model.states.dtype).removeprefix("torch."),
+    }
+    return Tuned(model=model, settings=settings)
 
 
 def _learn(model: _Model, lesson: Lesson, rate: float) -> Iterator[float]:
@@ -276,7 +286,8 @@ def _learn(model: _Model, lesson: Lesson, rate: float) -> Iterator[float]:
     config = OptimizerConfig(
         learning_rate=rate, schedule="linear", warmup=0.1, final=0, weight_decay=0.01, beta2=0.999
     )
-    optimizer, total = Optimizer(model, config, dtype=torch.float32), num_steps(len(lesson.train))
+    optimizer = Optimizer(model, config, dtype=model.states.dtype)
+    total = num_steps(len(lesson.train))
     given = batches(lesson.train, name=lesson.name)
     for step in range(1, total + 1):
         rows = next(given)
@@ -284,6 +295,8 @@ def _learn(model: _Model, lesson: Lesson, rate: float) -> Iterator[float]:
         optimizer.collect()
         optimizer.step(rate=learning_rate(config, step / total))
         yield step / total
+    for name, weight in optimizer.weights().items():
+        model.get_parameter(name).data = weight  # in float32
 
 
 @torch.no_grad()

@@ -32,6 +32,17 @@ def test_loss_and_log_prob_are_the_cross_entropy(net: Backbone, text: Text, voca
     torch.testing.assert_close(net(view), -(expected * view.weight).sum())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_of_a_view_have_the_log_probabilities_of_the_whole(
+    kind: str, net: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = make_view(kind, length=23, size=SIZE)
+    whole = net.log_prob(view)
+    assert torch.equal(whole != 0, view.target != IGNORE)
+    monkeypatch.setattr(backbone, "CACHED", 1)
+    torch.testing.assert_close(net.log_prob(view), whole, rtol=1e-4, atol=1e-5)
+
+
 def test_who_is_not_seen_does_not_matter(net: Backbone, text: Text, vocab: Vocab) -> None:
     """A change at j moves the state at i exactly where i may look at j."""
     view = Clm().read(text, vocab)

@@ -296,6 +296,30 @@ def test_the_command_line(command: Command, train: Trainer, corpus: Path, suites
     assert {row["task"] for row in rows} == {"order", "last"}
 
 
+def test_a_task_is_asked_in_the_ways_that_are_named(
+    command: Command, train: Trainer, corpus: Path, suites: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmcompare.tasks.tuning.MOST_STEPS", 2)
+    monkeypatch.setattr("lmcompare.tasks.tuning.FEWEST_STEPS", 2)
+    run = train(tiny(corpus))
+    lines = "".join(f"{good}\tgood\n{bad}\tbad\n" for good, bad in PAIRS * 4)
+    (suites / "both.tsv").write_text(f"text\tlabel\n{lines}")
+    with (suites / "tasks.toml").open("a") as file:
+        file.write(
+            '[both]\nkind = "classification"\ngroup = "understanding"\n'
+            'train = ["both.tsv"]\ntest_every = 4\n'
+        )
+    place = ["eval", run.path, "--tasks", suites / "tasks.toml", "--no-untrained", "-f", "json"]
+    rows = json.loads(command(*place, "--way", "probe", "--way", "10").out)
+    ways = [("last", "asked"), ("order", "asked"), ("both", "10"), ("both", "probe")]
+    assert {(row["task"], row["way"]) for row in rows} == {*ways}, "what has one way is asked in it"
+    code, out, err = command(*place, "--way", "prob")
+    assert (code, out) == (1, "")
+    assert "no chosen task is asked in the way 'prob' (--way): did you mean 'probe'?" in err
+    code, out, err = command("eval", run.path, "--way", "all")
+    assert "no chosen task is asked in the way 'all' (--way): choose one with --tasks" in err
+
+
 def test_a_task_that_fails_takes_no_other_down(
     command: Command, train: Trainer, corpus: Path, suites: Path
 ) -> None:

@@ -94,6 +94,24 @@ def test_the_model_itself_stays_as_it_is(
         assert len(moved) == len(own), "all of the copy learns"
 
 
+def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -> None:
+    subject = subject_of(Mlm(), tokenizer)
+    exact = tune(subject, lesson_of(subject), report=silent)
+    object.__setattr__(subject.record, "precision", "bfloat16")
+    rough = tune(subject, lesson_of(subject), report=silent)
+    assert [each.settings["learned in"] for each in (exact, rough)] == ["float32", "bfloat16"]
+    apart = []
+    learned = (each.model.state_dict().values() for each in (exact, rough))
+    for one, two in zip(*learned, strict=True):
+        assert two.dtype == torch.float32
+        assert not torch.equal(two, two.bfloat16().float()), "small steps are not rounded away"
+        apart.append(float((one - two).norm() / one.norm()))
+    assert 0 < max(apart) < 0.1
+    assert all(each.dtype == torch.float32 for each in rough.outputs(rows_of(subject)))
+    probed = probe(subject, lesson_of(subject), report=silent)
+    assert probed.settings["learned in"] == "float32"
+
+
 @pytest.mark.parametrize("learn", [tune, probe])
 def test_again_is_the_same(learn: object, tokenizer: Tokenizer) -> None:
     subject = subject_of(Mlm(), tokenizer)
