@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy
 
 GROUP = 2048
 
@@ -79,6 +80,5 @@ def target_log_prob(
     parts = []
     rows_each = rows_at_once(states.device)
     for rows, targets in zip(states.split(rows_each), target.split(rows_each), strict=True):
-        logits = (rows @ head.T).float()
-        parts.append(logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=1))
+        parts.append(-cross_entropy((rows @ head.T).float(), targets, reduction="none"))
     return torch.cat(parts) if parts else states.new_zeros(0, dtype=torch.float32)
