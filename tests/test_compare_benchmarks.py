@@ -415,12 +415,17 @@ def test_a_model_that_is_no_better_than_as_it_started_is_marked(study, num, mark
     assert all(f"(a {100 * (num - 20) / NUM:+.1f} points, p {p:.3f})" in note for note in notes)
 
 
-def test_a_gate_needs_the_untrained_model_of_every_seed(study):
+def test_an_untrained_model_of_one_seed_stands_beside_all(study):
     runs = models(study, "a", right(20), right(20))
     ask(runs[0], right(20), untrained=right(41))
     comparison = compare(runs)
-    assert rows(comparison)["a"].untrained is None
-    assert gates(comparison) == {"a": set()}
+    assert rows(comparison)["a"].untrained.value == 1
+    assert gates(comparison) == {"a": {"a", "b"}}
+    assert "untrained: of seed 0 (a)" in block(comparison).notes
+    ask(runs[1], right(20), untrained=right(37))
+    comparison = compare(runs)
+    assert rows(comparison)["a"].untrained.value == pytest.approx((41 + 37) / 2 / NUM)
+    assert not [note for note in block(comparison).notes if note.startswith("untrained")]
 
 
 @pytest.mark.parametrize(

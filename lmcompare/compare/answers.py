@@ -29,7 +29,8 @@ class Found:
     Attributes:
         records: of the trained models, at least one; where some have a value, of these alone.
         trained: what these gained; None if none has a value.
-        untrained: the same of these models as they started; None unless all were asked.
+        untrained: the same of these models as they started, as far as they were asked; None if none
+            was.
         reason: why there is no value.
     """
 
@@ -142,7 +143,7 @@ def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
     return Found(
         records=[record for _, record in valued] or silent,
         trained=_scores(valued),
-        untrained=_scores(started) if len(started) == len(valued) else None,
+        untrained=_scores(started),
         reason=next((record.reason for record in silent), None),
     )
 

@@ -114,6 +114,7 @@ def _block(
             *notes,
             *_reasons(found),
             *_gates(rows),
+            *_fewer_untrained(able),
             *_protocols(rows),
             *leftovers(arms, about, found),
         ],
@@ -195,6 +196,17 @@ def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
         if marked:
             notes.append(f"{sign} {meaning} ({'; '.join(marked)})")
     return notes
+
+
+def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
+    """Where not all seeds were asked as they started."""
+    fewer: dict[str, list[str]] = {}
+    for label, each in found.items():
+        if each.untrained is not None and each.trained is not None:
+            seeds = each.untrained.seeds
+            if len(seeds) < len(each.trained.seeds):
+                fewer.setdefault(" ".join(map(str, seeds)), []).append(label)
+    return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
 
 
 def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
