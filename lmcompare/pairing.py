@@ -88,8 +88,18 @@ class Resampled:
 
     @property
     def interval(self) -> Interval:
-        """Of the value, which lies in 0 to 1."""
+        """Of the value, which lies in 0 to 1.
+
+        Where all was gained of all items, or nothing, resamples are all alike; then it is Wilson's
+        (1927, Journal of the American Statistical Association 22) for so many items to gain from.
+        """
         low, high = np.clip(_ends(self._values), 0.0, 1.0).tolist()
+        num_items = int(self.scores.possible.any(0).sum())
+        if low == high and low in (0.0, 1.0) and num_items:
+            wilson = stats.binomtest(round(low * num_items), num_items).proportion_ci(
+                LEVEL, method="wilson"
+            )
+            low, high = float(wilson.low), float(wilson.high)
         return Interval(value=self.value, low=low, high=high)
 
     @property

@@ -153,7 +153,7 @@ def test_the_cells_say_what_is_known(study):
     assert cells["a"][2:] == ["reference", "", "50.0", "b", "causal", "1"]
     assert re.fullmatch(r"\+43\.9 \[\d\d\.\d, \d\d\.\d\]", cells["b"][2])
     assert cells["b"][3:] == ["wins <0.001", "", "", "~pll", "1"]
-    assert cells["c"][1] == "0.0 [0.0, 0.0]"
+    assert cells["c"][1] == "0.0 [0.0, 8.6]"
     assert cells["c"][6] == "≤bound"
     assert cells["d"][1:] == ["—", "", "", "", "", "", "0 of 1"]
     assert cells["_"] == ["chance", "50.0", *[""] * 6]

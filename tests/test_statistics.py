@@ -124,6 +124,19 @@ def test_what_is_possible_is_resampled_with_what_was_gained():
     assert none.interval == Interval(value=0, low=0, high=0)
 
 
+@pytest.mark.parametrize("answer", [0, 1])
+def test_all_right_or_all_wrong_is_not_certain(answer):
+    """Wilson's interval, by its formula."""
+    [found] = of(scores([answer] * 17, possible=np.array([1] * 17)))
+    z = stats.norm.ppf(0.975)
+    far = z**2 / (17 + z**2)
+    low, high = (1 - far, 1) if answer else (0, far)
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+    assert found.interval.value == answer
+    [more] = of(scores([*[answer] * 17, 0], possible=np.array([1] * 17 + [0])))
+    assert more.interval == found.interval, "where nothing can be gained nothing is learned"
+
+
 def test_what_is_possible_may_differ_between_models():
     """As in an F1, whose denominator counts what a model named."""
     one, two = of(scores([1, 0], possible=[2, 2]), scores([1, 0], possible=[1, 1]))
