@@ -16,8 +16,10 @@ from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
-from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare
+from lmcompare.budget import Spent
+from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare, write_tables
 from lmcompare.compare.benchmarks import HEADINGS, MARKS, BenchmarkRow, Block
+from lmcompare.compare.curves import draw
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
@@ -614,3 +616,53 @@ def test_figures_are_the_same_each_time(study):
     one, two = (FORMATS["json"](compare(runs)) for _ in range(2))
     assert one == two
     assert not math.isnan(rows(compare(runs))["b"].p)
+
+
+# learning curves
+
+
+def on_its_way(study: Path) -> list[Run]:
+    """Two seeds that were asked at several steps, and one arm that was asked at its end alone."""
+    runs = models(study, "a", right(30), right(32), untrained=EVEN)
+    for number, run in enumerate(runs):
+        last = run.last_metrics()
+        assert last is not None
+        for share in (0.25, 0.5):
+            ask(
+                run,
+                right(20 + number + round(8 * share)),
+                step=round(share * last.step),
+                spent=Spent(steps=round(share * last.step), tokens=round(1000 * share), flops=7),
+            )
+    return runs + models(study, "b", right(38), untrained=EVEN)
+
+
+def test_a_learning_curve_goes_from_the_start_to_the_end(study):
+    [curves] = compare(on_its_way(study)).curves
+    assert (curves.name, curves.metric, curves.chance) == ("zorro", "accuracy", 0.5)
+    assert [(line.label, line.seed) for line in curves.lines] == [("a", 0), ("a", 1)]
+    values = [[round(NUM * point.value, 6) for point in line.points] for line in curves.lines]
+    assert values == [[20.5, 22, 24, 30], [20.5, 23, 25, 32]]
+    assert [point.spent.tokens for point in curves.lines[0].points][1:3] == [250, 500]
+    assert rows(compare(on_its_way(study)))["a"].value.value == 31 / NUM, "the table is of the end"
+    written = json.loads(FORMATS["json"](compare(on_its_way(study))))["curves"]
+    assert written[0]["lines"][1]["points"][2]["value"] == 25 / NUM
+    assert written[0]["lines"][1]["points"][2]["spent"]["flops"] == 7
+
+
+def test_ends_alone_are_no_curve(study):
+    assert compare(models(study, "a", right(30), untrained=EVEN)).curves == []
+
+
+def test_learning_curves_are_drawn(study, tmp_path):
+    pytest.importorskip("matplotlib")
+    runs = on_its_way(study)
+    paths = write_tables(compare(runs), tmp_path / "tables", name="compare")
+    assert [path.name for path in paths[len(FORMATS) :]] == ["compare-curves-zorro.svg"]
+    drawn = paths[-1].read_text()
+    for said in ("tokens read", "targets predicted", "FLOPs", "seconds of training", ">a<"):
+        assert said in drawn
+    assert ">b<" not in drawn
+    [curves] = compare(runs).curves
+    assert draw(curves) == draw(curves) == paths[-1].read_bytes()
+    assert draw(curves, format="png").startswith(b"\x89PNG")

@@ -49,10 +49,12 @@ def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
     Raises:
         UserError: answers are missing or broken.
     """
-    tasks = {_about(record) for arm in arms for result in arm.results for record in fresh(result)}
+    tasks = {
+        about_task(record) for arm in arms for result in arm.results for record in fresh(result)
+    }
     found: dict[AboutTask, dict[str, Found]] = {}
     for about in sorted(tasks, key=lambda each: (_GROUPS.index(each.group), each)):
-        examples = _shared(arms, about)
+        examples = most_asked(arms, about)
         of_arms = {arm.label: _of_arm(arm, about, examples) for arm in arms}
         found[about] = {label: each for label, each in of_arms.items() if each is not None}
     return found
@@ -63,35 +65,35 @@ def fresh(result: Result) -> list[TaskRecord]:
     latest: dict[tuple[AboutTask, _Examples], TaskRecord] = {}
     for record in sorted(result.tasks, key=lambda each: each.step):
         if not record.is_untrained and not result.is_stale(record):
-            latest[_about(record), _examples(record)] = record
+            latest[about_task(record), examples_of(record)] = record
     return [*latest.values()]
 
 
 def stale(result: Result) -> list[TaskRecord]:
     """Results of a model before its end, to what it was not asked again since then."""
-    again = {_about(record) for record in fresh(result)}
+    again = {about_task(record) for record in fresh(result)}
     return [
         record
         for record in result.tasks
-        if not record.is_untrained and result.is_stale(record) and _about(record) not in again
+        if not record.is_untrained and result.is_stale(record) and about_task(record) not in again
     ]
 
 
 def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found]) -> Iterator[str]:
     """Who was asked something else, or nothing."""
-    shared = next(_examples(record) for each in found.values() for record in each.records)
+    shared = next(examples_of(record) for each in found.values() for record in each.records)
     others: dict[str, list[str]] = {}
     silent: list[str] = []
     for arm in arms:
         for result in arm.results:
-            records = [record for record in fresh(result) if _about(record) == about]
+            records = [record for record in fresh(result) if about_task(record) == about]
             for record in records:
-                if _examples(record) != shared:
+                if examples_of(record) != shared:
                     what = f"{record.num_items:,} examples {record.text[:8]}"
                     version = f" of version {record.version}" if record.version != shared[0] else ""
                     labels = others.setdefault(what + version, [])
                     labels += [arm.label] if arm.label not in labels else []
-            if not any(_examples(record) == shared for record in records):
+            if not any(examples_of(record) == shared for record in records):
                 silent.append(str(result.run.path))
     for what, labels in others.items():
         yield f"left out, as they do not compare with these: {what} ({', '.join(labels)})"
@@ -99,24 +101,26 @@ def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found])
         yield f"not asked: lmcompare eval --tasks {about.task} {' '.join(silent)}"
 
 
-def _about(record: TaskRecord) -> AboutTask:
+def about_task(record: TaskRecord) -> AboutTask:
+    """What a result is of."""
     return AboutTask(record.group, record.task, record.way)
 
 
-def _examples(record: TaskRecord) -> _Examples:
+def examples_of(record: TaskRecord) -> _Examples:
+    """Which examples it is about."""
     return record.version, record.text
 
 
-def _shared(arms: Sequence[Arm], about: AboutTask) -> _Examples:
+def most_asked(arms: Sequence[Arm], about: AboutTask) -> _Examples:
     """What most runs were asked; of two such sets the newer version, and the larger one."""
     num_runs: dict[_Examples, int] = {}
     sizes: dict[_Examples, int] = {}
     for arm in arms:
         for result in arm.results:
             for record in fresh(result):
-                if _about(record) == about:
-                    num_runs[_examples(record)] = 1 + num_runs.get(_examples(record), 0)
-                    sizes[_examples(record)] = record.num_items
+                if about_task(record) == about:
+                    num_runs[examples_of(record)] = 1 + num_runs.get(examples_of(record), 0)
+                    sizes[examples_of(record)] = record.num_items
     return max(num_runs, key=lambda each: (num_runs[each], each[0], sizes[each], each[1]))
 
 
@@ -125,7 +129,7 @@ def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
     silent: list[TaskRecord] = []
     for result in arm.results:
         for record in fresh(result):
-            if (_about(record), _examples(record)) == (about, examples):
+            if (about_task(record), examples_of(record)) == (about, examples):
                 if record.value is None:
                     silent.append(record)
                 else:
@@ -137,7 +141,7 @@ def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
         for result, _ in valued
         for record in result.tasks
         if record.is_untrained
-        and (_about(record), _examples(record)) == (about, examples)
+        and (about_task(record), examples_of(record)) == (about, examples)
         and record.value is not None
     ]
     return Found(

@@ -8,6 +8,7 @@ import pandas as pd
 from lmcompare.compare import answers, gates
 from lmcompare.compare.arms import Arm, group_arms, read_results
 from lmcompare.compare.benchmarks import BenchmarkTable
+from lmcompare.compare.curves import Curves, learning_curves
 from lmcompare.compare.frame import tidy
 from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
@@ -34,6 +35,7 @@ class Comparison:
     hidden: Sequence[HiddenTable]  # the second table, if anything was asked: nothing is ranked
     generated: Sequence[GenerationTable]  # the third, of what was written: as the second
     benchmarks: Sequence[BenchmarkTable]  # one for each kind: verdicts beside a reference
+    curves: Sequence[Curves]  # of benchmarks that were asked at several checkpoints
     facts: Sequence[Fact]  # what was held equal, and what not
     consequences: Sequence[Fact]
     notes: Sequence[str]
@@ -104,14 +106,17 @@ def compare(
     benchmarks = benchmark_tables(arms, reference=reference)
     if reference is not None and not benchmarks:
         notes.append(f"no benchmark was asked, so nothing stands beside {reference}")
-    generated = generation_tables(arms)
+    generated, curves = generation_tables(arms), learning_curves(arms)
     notes += _notes_on_writing(generated)
+    if curves and not can_draw():
+        notes.append("no picture of learning curves: it needs pip install 'lmcompare[plots]'")
     return Comparison(
         frame=frame,
         sections=table,
         hidden=hidden_tables(arms),
         generated=generated,
         benchmarks=benchmarks,
+        curves=curves,
         facts=facts,
         consequences=consequences,
         notes=notes,

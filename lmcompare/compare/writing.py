@@ -13,6 +13,7 @@ from lmcompare import files
 from lmcompare.compare import benchmarks, generated, hidden
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison
+from lmcompare.compare.curves import Curves, draw
 from lmcompare.compare.frontier import can_draw, frontier
 from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.hidden import HiddenTable
@@ -61,6 +62,7 @@ def to_json(comparison: Comparison) -> str:
         "hidden": [asdict(table) for table in comparison.hidden],
         "generated": [_generated(table) for table in comparison.generated],
         "benchmarks": [_benchmarks(table) for table in comparison.benchmarks],
+        "curves": [_curves(curves) for curves in comparison.curves],
         "notes": list(comparison.notes),
         "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
     }
@@ -82,6 +84,14 @@ def _benchmarks(table: BenchmarkTable) -> dict[str, Any]:
     for block, shown in zip(document["blocks"], table.blocks, strict=True):
         for row, each in zip(block["rows"], shown.rows, strict=True):
             row["verdict"] = each.verdict
+    return document
+
+
+def _curves(curves: Curves) -> dict[str, Any]:
+    document = asdict(curves)
+    for line, shown in zip(document["lines"], curves.lines, strict=True):
+        for point, each in zip(line["points"], shown.points, strict=True):
+            point["spent"] = each.spent.model_dump()
     return document
 
 
@@ -260,8 +270,9 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence[Path]:
     """Write `folder/name.{csv,md,tex,json}`, each whole or not at all, and the pictures.
 
-    There is a picture, `folder/name-generation.svg`, of each table of what was written that has a
-    judge, if matplotlib is here.
+    If matplotlib is here there is a picture, `folder/name-generation.svg`, of each table of what
+    was written that has a judge, and one, `folder/name-curves-TASK.svg`, of each benchmark that
+    was asked at several checkpoints.
 
     Raises:
         UserError: the disk is full or the folder is not writable.
@@ -275,4 +286,7 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
         if (picture := frontier(table)) is not None:
             paths.append(folder / f"{name}-generation{number if number > 1 else ''}.svg")
             files.write_bytes(paths[-1], picture)
+    for curves in comparison.curves if can_draw() else ():
+        paths.append(folder / f"{name}-curves-{curves.name}.svg")
+        files.write_bytes(paths[-1], draw(curves))
     return paths
