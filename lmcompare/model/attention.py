@@ -48,34 +48,6 @@ def attend(
     return _without_blind(out.transpose(1, 2).reshape(batch, length, -1), pattern.blind)
 
 
-def attend_with_cache(
-    query_key_value: Float[Tensor, "B T D3"],
-    heads: int,
-    pattern: Pattern,
-    cache: Float[Tensor, "2 B H C K"],
-) -> Float[Tensor, "B T D"]:
-    """The same where `pattern.num_cached` keys and values are known, and new ones are added.
-
-    Args:
-        query_key_value: as in `attend`.
-        heads: H.
-        pattern: who sees whom, of what is known and what is new.
-        cache: keys, turned already, and values; what is new is written behind what is known.
-    """
-    batch, length, _ = query_key_value.shape
-    known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
-    parts = query_key_value.to(cache.dtype, copy=True).view(batch, length, 3, heads, -1)
-    parts = parts.permute(2, 0, 3, 1, 4)  # 3 B H T K
-    _rotate_in_place(parts[:2], pattern.cos, pattern.sin)
-    cache[:, :, :, known:keys] = parts[1:, :, :, : pattern.num_keys]
-    key, value = cache[:, :, :, :keys]
-    out = scaled_dot_product_attention(
-        parts[0], key, value, attn_mask=pattern.mask, is_causal=pattern.causal
-    )
-    out = out.transpose(1, 2).reshape(batch, length, -1).to(query_key_value.dtype)
-    return _without_blind(out, pattern.blind)
-
-
 def attend_to_source(
     query: Float[Tensor, "B T D"], key_value: Float[Tensor, "B S D2"], heads: int, source: Source
 ) -> Float[Tensor, "B T D"]:

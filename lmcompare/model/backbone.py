@@ -6,9 +6,8 @@ positions, SwiGLU, no biases, the output head tied to the embedding. So a causal
 and cross-attention may be added; both stacks read one embedding, as in T5 (Raffel et al. 2020).
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, pad
 
 from lmcompare import rng
-from lmcompare.model.attention import attend, attend_to_source, attend_with_cache
-from lmcompare.model.cache import Cache, LayerCache
+from lmcompare.model.attention import attend, attend_to_source
+from lmcompare.model.cache import Cache
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
@@ -74,13 +73,8 @@ class Attention(Part):
         x: Float[Tensor, "B T D"],
         pattern: Pattern,
         wanted: Int[Tensor, " N"] | None,
-        cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
-        query_key_value = self.query_key_value(x)
-        if cache is None:
-            mixed = attend(query_key_value, self.heads, pattern)
-        else:
-            mixed = attend_with_cache(query_key_value, self.heads, pattern, cache.key_value)
+        mixed = attend(self.query_key_value(x), self.heads, pattern)
         out: Tensor = self.output(_only(mixed, wanted))
         return out
 
@@ -100,10 +94,8 @@ class CrossAttention(Part):
         x: Float[Tensor, "B T D"],
         source: Source,
         wanted: Int[Tensor, " N"] | None,
-        cache: LayerCache | None,
     ) -> Float[Tensor, "*N D"]:
-        known = None if cache is None else cache.crossing
-        key_value = self.key_value(source.states) if known is None else known
+        key_value = self.key_value(source.states)
         mixed = attend_to_source(self.query(x), key_value, self.heads, source)
         out: Tensor = self.output(_only(mixed, wanted))
         return out
@@ -144,13 +136,12 @@ class Layer(nn.Module):
         pattern: Pattern,
         source: Source | None = None,
         wanted: Int[Tensor, " N"] | None = None,
-        cache: LayerCache | None = None,
     ) -> Float[Tensor, "*N D"]:
         if self.cross is None or self.cross_norm is None or source is None:
-            x = _only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted, cache)
+            x = _only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted)
         else:
-            x = x + self.attention(self.attention_norm(x), pattern, None, cache)
-            x = _only(x, wanted) + self.cross(self.cross_norm(x), source, wanted, cache)
+            x = x + self.attention(self.attention_norm(x), pattern, None)
+            x = _only(x, wanted) + self.cross(self.cross_norm(x), source, wanted)
         x = x + self.feed_forward(self.feed_forward_norm(x))
         return x
 
@@ -299,26 +290,11 @@ class Backbone(nn.Module):
         # few queries against many keys: what is slow on a processor in bfloat16
         dtype = torch.float32 if self.device.type == "cpu" else self.embedding.dtype
         source: Source | None = None
-        crossing: list[Tensor] = []
         if view.source is not None:
             source_view = view.source.to(self.device)
             first = replace(view.columns(slice(1)).to(self.device), source=source_view)
-            states = self.encode(source_view).to(dtype)
-            source = Source.of(first, states)  # all positions see the same
-            crossing = [
-                linear(source.states, layer.cross.key_value.weight.to(dtype))
-                for layer in cast(Iterable[Layer], self.layers)
-                if layer.cross is not None
-            ]
-        return Cache(
-            self.config,
-            num_rows=len(view.tokens),
-            capacity=capacity,
-            dtype=dtype,
-            device=self.device,
-            source=source,
-            crossing=crossing,
-        )
+            source = Source.of(first, self.encode(source_view))  # all positions see the same
+        return Cache(self, num_rows=len(view.tokens), capacity=capacity, dtype=dtype, source=source)
 
     @torch.inference_mode()
     def extend(
@@ -337,13 +313,13 @@ class Backbone(nn.Module):
             ValueError: there is no room for them.
         """
         view = view.to(self.device)
-        x = embedding(view.tokens, self.embedding)
         known = cache.length
         sees = None if known == 0 and view.hint is not None else cache.sees(view)
-        pattern = Pattern.of(view, self.config, cache.dtype, num_cached=known, sees=sees)
+        pattern = Pattern.of(view, self.config, torch.float32, num_cached=known, sees=sees)
         cache.keep(view)
-        last = len(self.layers) - 1
-        only = None if wanted is None else _numbers(wanted.to(self.device))
-        for number, (layer, kept) in enumerate(zip(self.layers, cache.layers, strict=True)):
-            x = layer(x, pattern, cache.source, only if number == last else None, kept)
-        return linear(self.norm(x).flatten(0, -2), self.embedding)
+        x = embedding(view.tokens.flatten(), self.embedding)
+        *lower, last = cache.layers
+        for layer in lower:
+            x = layer(x, pattern, None)
+        x = last(x, pattern, None if wanted is None else _numbers(wanted.to(self.device)))
+        return cache.head(x)

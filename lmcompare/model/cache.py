@@ -4,25 +4,19 @@ With these, the rule of `view.sees` says who sees whom of what was read before a
 whatever the pattern: causal, prefix, permuted and encoder-decoder models decode by the same code.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lmcompare.model.config import ModelConfig
+from lmcompare.model.incremental import IncrementalHead, IncrementalLayer
 from lmcompare.model.pattern import Source
 from lmcompare.view import View, sees
 
-
-@dataclass(frozen=True, kw_only=True)
-class LayerCache:
-    """What one layer keeps."""
-
-    key_value: Float[Tensor, "2 B H C K"]
-    crossing: Float[Tensor, "B S D2"] | None  # of the source: keys and values side by side
+if TYPE_CHECKING:
+    from lmcompare.model.backbone import Backbone, Layer
 
 
 class Cache:
@@ -30,32 +24,28 @@ class Cache:
 
     def __init__(
         self,
-        config: ModelConfig,
+        net: "Backbone",
         *,
         num_rows: int,
         capacity: int,
         dtype: torch.dtype,
-        device: torch.device,
         source: Source | None = None,
-        crossing: Sequence[Float[Tensor, "B S D2"]] = (),
     ):
+        config, device = net.config, net.device
         self.source = source
         self.length = 0  # positions that were kept
         self.order = torch.zeros(num_rows, capacity, dtype=torch.int64, device=device)
         self.visible = torch.zeros(num_rows, capacity, dtype=torch.bool, device=device)
         shape = (config.depth, 2, num_rows, config.heads, capacity, config.head_width)
         self._room = torch.empty(shape, dtype=dtype, device=device)
-        self.layers = [  # what each keeps, from the first
-            LayerCache(key_value=room, crossing=each)
-            for room, each in zip_longest(self._room, crossing)
+        layers = cast("Iterable[Layer]", net.layers)
+        self.layers = [  # from the first
+            IncrementalLayer(layer, room, source)
+            for layer, room in zip(layers, self._room, strict=True)
         ]
+        self.head = IncrementalHead(net)
         # what a position must reach to see all that is kept; None where some of it is hidden
         self._open_from: Int[Tensor, " B"] | None = self.order.new_full((num_rows,), -1)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of what is kept."""
-        return self._room.dtype
 
     def sees(self, view: View) -> Bool[Tensor, "B T S"] | None:
         """Whether each position of `view` may look at what is kept, and at the view's own keys.

@@ -6,10 +6,10 @@ Positions at the end that nobody may look at are no keys.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex64, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -29,6 +29,11 @@ class Pattern:
     mask: Float[Tensor, "B 1 T S"] | None = None  # 0, or minus infinity where nobody may look
     blind: Bool[Tensor, "B T 1"] | None = None  # who may look at nothing
     blocks: BlockMask | None = None
+
+    @cached_property
+    def turn(self) -> Complex64[Tensor, "#B T 1 1 K2"]:
+        """Cosines and sines as complex numbers, as positions are read one after another."""
+        return torch.complex(self.cos, self.sin)[:, 0, :, None, None]
 
     @staticmethod
     def of(
