@@ -5,7 +5,7 @@ a model's text (Zheng et al. 2024, https://arxiv.org/abs/2409.02908).
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
@@ -81,17 +81,17 @@ class Sampler(BaseModel):
         self,
         logits: Float[Tensor, "N V"],
         *,
-        banned: Bool[Tensor, " V"] | Bool[Tensor, "N V"],
+        banned: Int[Tensor, " K"],
         history: Int[Tensor, "N L"] | None = None,
     ) -> Float[Tensor, "N V"]:
         """The logits of the law that is drawn from: minus infinity for what never is.
 
         Args:
             logits: what the model predicts.
-            banned: what is no text.
+            banned: ids of what is no text.
             history: what was written, the latest last; NOTHING where there is no token.
         """
-        logits = logits.float().masked_fill(banned, -torch.inf)
+        logits = logits.float().index_fill(1, banned, -torch.inf)
         if history is not None and self.repetition_penalty != 1:
             logits = _penalise(logits, history, self.repetition_penalty)
         if history is not None and self.no_repeat_ngram is not None:

@@ -86,20 +86,11 @@ class IncrementalLayer:
         parts = parts.permute(2, 0, 3, 1, 4)  # 3 B H T K
         self._key_value[:, :, :, known:keys] = parts[1:, :, :, : pattern.num_keys]
         key, value = self._key_value.narrow(3, 0, keys).unbind(0)
-        query = parts[0].to(key.dtype)
-        if query.shape[2] == 1 and pattern.mask is None:
-            # one query sees all: what the fused kernel takes longer for
-            one = query.reshape(batch * heads, 1, width)
-            weights = torch.bmm(one, key.flatten(0, 1).transpose(1, 2)).softmax(-1)
-            return torch.bmm(weights, value.flatten(0, 1)).view(batch, -1).to(x.dtype)
         mask = None if pattern.mask is None else pattern.mask.to(key.dtype)
-        return _joined(
-            scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, is_causal=pattern.causal, scale=1.0
-            ),
-            pattern.blind,
-            x.dtype,
+        mixed = scaled_dot_product_attention(
+            parts[0].to(key.dtype), key, value, attn_mask=mask, is_causal=pattern.causal, scale=1.0
         )
+        return _joined(mixed, pattern.blind, x.dtype)
 
 
 class _IncrementalCross:

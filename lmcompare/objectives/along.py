@@ -38,7 +38,7 @@ def write_along(
     place = turn.masked_fill(~holes, torch.inf).argsort(dim=1, stable=True)[:, :num_steps]
     used = torch.arange(num_steps) < num[:, None]
     uniform = blanks.uniform(num_steps)
-    banned = vocab.is_special(torch.arange(vocab.size)).to(device)
+    banned = vocab.is_special(torch.arange(vocab.size)).nonzero()[:, 0].to(device)
     cache = net.cache(start, capacity=start.tokens.shape[1] + num_steps)
     net.extend(cache, start, torch.zeros_like(start.visible))  # none predicts
     mask = torch.full_like(place[:, :1], vocab.mask)

@@ -101,13 +101,14 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
     sampler, device = blanks.sampler, net.device
     groups = torch.arange(len(script.last), device=device).repeat_interleave(sampler.beams)
     start = script.start.rows(groups.cpu())
-    banned = vocab.is_special(torch.arange(vocab.size)).to(device)
-    is_end = torch.zeros_like(banned)
+    special = vocab.is_special(torch.arange(vocab.size)).to(device)
+    is_end = torch.zeros_like(special)
     is_end[list(script.ends)] = True
-    said = ~banned  # what repetition is counted of
+    said = ~special  # what repetition is counted of
     cursor = Cursor(script, groups, is_end)
     if cursor.any_length:
-        banned[script.ends[0]] = False
+        special[script.ends[0]] = False
+    banned = special.nonzero()[:, 0]
     num_steps, num_start = script.num_steps(), start.tokens.shape[1]
     uniform = blanks.uniform(num_steps).to(device)  # B N
 

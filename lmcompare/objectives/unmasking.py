@@ -68,7 +68,8 @@ class _Page:
         """A token for each of these places, all of which the model sees masked."""
         view = self.see(self.tokens.masked_fill(where, self.vocab.mask))
         logits = self.net.logits(view, where.roll(-self.shift, dims=1))
-        banned = self.vocab.is_special(torch.arange(self.vocab.size)).to(logits.device)
+        special = self.vocab.is_special(torch.arange(self.vocab.size))
+        banned = special.nonzero()[:, 0].to(logits.device)
         shaped = self.blanks.sampler.shape(logits, banned=banned)
         chosen = self.blanks.sampler.choose(shaped, self.blanks.uniform_at(where)[where])
         log_prob, law = logits.float().log_softmax(1), shaped.log_softmax(1)
