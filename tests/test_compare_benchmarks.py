@@ -394,6 +394,11 @@ def test_an_untrained_model_off_chance_is_marked(study, num, marked):
     assert all(f"(a {num / NUM:.1%})" in note for note in notes)
 
 
+def test_an_untrained_model_that_learned_from_examples_may_be_off_chance(study):
+    runs = models(study, "a", right(41), untrained=right(32), settings={"learning rate": 1e-3})
+    assert gates(compare(runs)) == {"a": set()}
+
+
 def test_where_chance_is_unknown_nobody_is_off_it(study):
     runs = models(study, "a", right(41), untrained=right(35), chance=None)
     comparison = compare(runs)

@@ -136,7 +136,10 @@ def _row(
         return row
     record = found.records[0]
     signs = {
-        "a": None if untrained is None else gates.gives_away(untrained, record.chance),
+        # what learns from examples need not have been trained before
+        "a": None
+        if untrained is None or record.settings
+        else gates.gives_away(untrained, record.chance),
         "b": None if untrained is None else gates.learned_nothing(trained, untrained),
         "c": gates.below_anchor(arm),
         "d": gates.changes_alone(found.records),
