@@ -45,7 +45,7 @@ class IncrementalLayer:
         self._feed_forward_norm = IncrementalNorm(layer.feed_forward_norm)
         weight = attention.query_key_value.weight
         self._query_key_value = laid_out(
-            _interleaved(weight, attention.heads), self._attention_norm.gain, like=weight
+            _interleaved(weight, attention.heads), self._attention_norm.gain, dtype=weight.dtype
         )
         self._attention_output = laid_out(attention.output.weight)
         self._gate_value = laid_out(feed_forward.gate_value.weight, self._feed_forward_norm.gain)
@@ -138,10 +138,10 @@ def laid_out(
     weight: Float[Tensor, "O I"],
     gain: Float[Tensor, " I"] | None = None,
     *,
-    like: Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "I O"]:
-    """A matrix to multiply by from the right, its inputs multiplied by `gain`."""
-    dtype = weight.dtype if like is None else like.dtype
+    """A matrix to multiply by from the right, in `dtype`; `gain` is multiplied into its inputs."""
+    dtype = dtype or weight.dtype
     if gain is not None:
         weight = weight.float() * gain
     turned = weight.to(dtype).T
