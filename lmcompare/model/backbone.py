@@ -218,10 +218,15 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "*N D"]:
         """The normalised states of the last layer, B T D; of the `wanted` positions, N D.
 
+        A view without a source is what an encoder reads, where there is one; the states are its.
+
         Raises:
-            ValueError: the view has a source and this model no encoder, or the other way round.
+            ValueError: the view has a source and this model no encoder.
         """
-        return self._states(view, None if wanted is None else _numbers(wanted))
+        numbers = None if wanted is None else _numbers(wanted)
+        if view.source is None and self.encoder_norm is not None:
+            return _only(self.encode(view), numbers)
+        return self._states(view, numbers)
 
     def _states(self, view: View, wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
         source = None
@@ -272,7 +277,7 @@ class Backbone(nn.Module):
         for piece in view.split(max(1, self.tokens_at_once // view.tokens.shape[1])):
             piece = piece.to(self.device)
             targets = piece.target != IGNORE
-            states = self.states(piece, wanted=targets)
+            states = self._states(piece, _numbers(targets))
             found.append(target_log_prob(states, self.embedding, piece.target[targets]).cpu())
         scores = torch.zeros(view.tokens.shape)
         scores[(view.target != IGNORE).cpu()] = torch.cat(found)
@@ -281,7 +286,7 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """What each wanted position of `view` predicts, unnormalised, on the model's device."""
-        states = self.states(view.to(self.device), wanted=wanted.to(self.device))
+        states = self._states(view.to(self.device), _numbers(wanted.to(self.device)))
         return linear(states, self.embedding)
 
     @torch.inference_mode()

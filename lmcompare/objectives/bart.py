@@ -64,6 +64,17 @@ class Bart(SequenceToSequence):
         last = text.visible.sum(1, keepdim=True) - 1
         return self._view(source, text, target.scatter(1, last, vocab.eos))
 
+    def read(self, text: Text, vocab: Vocab) -> View:
+        """The text as the source, and once more as what a decoder has written of it.
+
+        As BART is fine-tuned (section 3): its decoder writes whole texts.
+        """
+        source = super().read(text, vocab)
+        if not self.encodes:
+            return source
+        output = View.causal(text.tokens, visible=text.visible, document=text.document)
+        return replace(output, source=source)
+
     def laid_out(
         self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:

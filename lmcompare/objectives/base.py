@@ -202,7 +202,8 @@ class Objective(BaseModel, ABC):
     def read(self, text: Text, vocab: Vocab) -> View:
         """Clean text as this objective's model reads it: for probes and fine-tuning. No targets.
 
-        Position i of the view is token i of the text.
+        Position i of the view is token i of the text. A view without a source is read by the
+        encoder, where there is one.
         """
 
     def score(

@@ -66,12 +66,8 @@ class SequenceToSequence(FromTheRest):
         return self.architecture == "encoder-decoder"
 
     def read(self, text: Text, vocab: Vocab) -> View:
-        """The text as the source, and once more as what an encoder's decoder has written (BART)."""
-        source = View.bidirectional(text.tokens, visible=text.visible, document=text.document)
-        if not self.encodes:
-            return source
-        output = View.causal(text.tokens, visible=text.visible, document=text.document)
-        return replace(output, source=source)
+        """The text as the source, without an output; an encoder reads it alone."""
+        return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
     def join(self, source: View, output: View) -> View:
         """Both in one view, as the architecture has it."""

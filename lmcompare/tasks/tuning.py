@@ -7,7 +7,7 @@ https://arxiv.org/abs/2006.04884), in the precision that the model was trained i
 float32. The same head on the states of the unchanged model is a probe.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from lmcompare.hardware import DTYPES
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, OptimizerConfig, learning_rate
+from lmcompare.view import View
 from lmcompare.windows import Window, stack
 
 RATES = (3e-4, 1e-3, 3e-3)  # of fine-tuning
@@ -121,18 +122,28 @@ def pooling(subject: Subject) -> Pooling:
     Raises:
         Unsupported: not even the last one has.
     """
-    vocab = subject.tokenizer.vocab
-    text, _ = stack(
-        [Window(document=0, start=0, stop=5, first=0, last=5)],
-        [_special(vocab.regular[:5].tolist())],
-        vocab,
-    )
-    sees = subject.objective.read(text, vocab).sees()[0, 1:, 1:]
+    sees = _example(subject).sees()[0, 1:, 1:]
     if sees.all():
         return "mean"
     if sees[-1].all():
         return "last"
     raise Unsupported(f"no token of {subject.objective.name} has seen all of a text")
+
+
+def reader(subject: Subject) -> Mapping[str, str]:
+    """Which part of the model the states are from, where it has two; for a record's settings."""
+    if not subject.objective.encodes:
+        return {}
+    encoder = _example(subject).source is None
+    return {"states of": "the encoder" if encoder else "the decoder"}
+
+
+def _example(subject: Subject) -> View:
+    """How five tokens are read."""
+    vocab = subject.tokenizer.vocab
+    window = Window(document=0, start=0, stop=5, first=0, last=5)
+    text, _ = stack([window], [_special(vocab.regular[:5].tolist())], vocab)
+    return subject.objective.read(text, vocab)
 
 
 def tune(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -> Tuned:
@@ -147,7 +158,7 @@ def tune(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -
     def start() -> _Model:
         return _Model(_Reading(subject, deepcopy(subject.net), pools=lesson.pools), lesson)
 
-    return _chosen(lesson, RATES, start, report)
+    return _chosen(lesson, RATES, start, report, reader(subject))
 
 
 def probe(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -> Tuned:
@@ -156,7 +167,7 @@ def probe(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) 
     The states are standardised over the training rows, as means of many vary less than one.
     """
     kept = _Kept(_Reading(subject, subject.net, pools=lesson.pools), lesson.train)
-    return _chosen(lesson, PROBE_RATES, lambda: _Model(kept, lesson), report)
+    return _chosen(lesson, PROBE_RATES, lambda: _Model(kept, lesson), report, reader(subject))
 
 
 def num_steps(num_rows: int) -> int:
@@ -257,10 +268,11 @@ def _chosen(
     rates: Sequence[float],
     start: Callable[[], _Model],
     report: Callable[[float], None],
+    about: Mapping[str, str],
 ) -> Tuned:
     """What learned best, by the validation rows; of equals, what is surer of the truth there."""
     best: tuple[tuple[float, float], float, _Model] | None = None
-    settings: dict[str, str | float] = {}
+    settings: dict[str, str | float] = {**about}
     for number, rate in enumerate(rates):
         model = start()
         for share in _learn(model, lesson, rate):

@@ -112,10 +112,22 @@ def test_the_loss_of_pieces_adds_up(crossing: Backbone) -> None:
 
 def test_a_source_and_an_encoder_belong_together(crossing: Backbone) -> None:
     view = make_view("causal", length=11)
-    with pytest.raises(ValueError, match="has an encoder and the view has no source"):
-        crossing.states(view)
+    for ask in (crossing, crossing.log_prob):
+        with pytest.raises(ValueError, match="has an encoder and the view has no source"):
+            ask(view)
     with pytest.raises(ValueError, match="has a source and this model has no encoder"):
         Backbone(TINY, vocab_size=SIZE).states(with_source(view))
+
+
+def test_an_encoder_reads_what_has_no_source(crossing: Backbone) -> None:
+    view = make_view("full", length=11)
+    states = crossing.states(view)
+    torch.testing.assert_close(states, crossing.encode(view))
+    wanted = torch.rand(view.tokens.shape) < 0.5
+    torch.testing.assert_close(crossing.states(view, wanted=wanted), states[wanted])
+    states.sum().backward()
+    assert crossing.encoder[0].attention.output.weight.grad.abs().sum() > 0
+    assert crossing.layers[0].attention.output.weight.grad is None, "the decoder has no part in it"
 
 
 @pytest.mark.parametrize("match", ["parameters", "flops"])

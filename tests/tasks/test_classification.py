@@ -88,7 +88,7 @@ def test_a_word_that_tells_the_label_is_learned(
     answers = ask(task_of(), tmp_path, objective, tokenizer, "all")
     items = list(answers.items)
     assert ratio(items) > 0.95
-    how = "mean of the tokens" if objective.name == "mlm" else "last token"
+    how = "last token" if objective.name == "clm" else "mean of the tokens"
     assert answers.protocol == f"fine-tuned on 272 examples, {how}"
     assert answers.settings["learning rate"] == 3e-3
     assert {type(each) for each in answers.settings.values()} == {float, str}, (

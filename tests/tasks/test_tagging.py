@@ -241,7 +241,7 @@ def test_words_that_are_names_are_learned(
     assert [item.item for item in items] == [1, 2, 3, 4, *range(6, 53)]
     assert ratio(items) > 0.95
     assert answers.protocol == "fine-tuned on 136 sentences, last piece of each word"
-    assert answers.settings["validation at 0.01"] > 0.9
+    assert answers.settings["validation at 0.01"] > 0.8
     assert {type(each) for each in answers.settings.values()} == {float, str}, (
         "as a record has them"
     )

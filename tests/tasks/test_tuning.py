@@ -11,17 +11,27 @@ import torch
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
 from lmcompare.heldout import Subject
-from lmcompare.objectives import OBJECTIVES, T5, Clm, Mlm, Objective, Prefix, parse_objective
+from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, Prefix, parse_objective
 from lmcompare.tasks import splitting, tuning
 from lmcompare.tasks.classification import loss
-from lmcompare.tasks.tuning import Lesson, Row, batches, joined, num_steps, pooling, probe, tune
+from lmcompare.tasks.tuning import (
+    Lesson,
+    Row,
+    batches,
+    joined,
+    num_steps,
+    pooling,
+    probe,
+    reader,
+    tune,
+)
 from lmcompare.view import View
 from lmcompare.windows import Window, stack
 from tests.tiny import WORDS
 from tests.untrained import subject_of, tokenizer
 
 ALL = [parse_objective(name) for name in OBJECTIVES]
-THREE = [Clm(), Mlm(), T5()]
+THREE = [Clm(), Mlm(), Bart()]
 
 
 @pytest.fixture(autouse=True)
@@ -165,10 +175,22 @@ def test_the_states_that_are_pooled_have_seen_all_of_the_text(
 
 def test_what_reads_from_left_to_right_gives_its_last_state(tokenizer: Tokenizer) -> None:
     found = {each.name: pooling(subject_of(each, tokenizer)) for each in ALL}
-    assert {name for name, how in found.items() if how == "last"} >= {"clm", "fim", "t5", "bart"}
-    assert {name for name, how in found.items() if how == "mean"} >= {"mlm", "prefix", "plm", "glm"}
-    decoder = T5(architecture="decoder")
+    assert {name for name, how in found.items() if how == "last"} >= {"clm", "fim", "bart"}
+    assert {name for name, how in found.items() if how == "mean"} >= {"mlm", "prefix", "plm", "t5"}
+    decoder = Bart(architecture="decoder")
     assert pooling(subject_of(decoder, tokenizer)) == "mean"
+
+
+def test_it_is_said_which_part_of_two_is_read(tokenizer: Tokenizer) -> None:
+    """An encoder, unless the decoder writes whole texts."""
+    found = {each.name: reader(subject_of(each, tokenizer)) for each in ALL}
+    assert found.pop("bart") == {"states of": "the decoder"}
+    for name in ("t5", "ul2"):
+        assert found.pop(name) == {"states of": "the encoder"}
+    assert not any(found.values()), "one stack has one kind of states"
+    subject = subject_of(T5(), tokenizer)
+    learned = tune(subject, lesson_of(subject), report=silent)
+    assert learned.settings["states of"] == "the encoder"
 
 
 def test_an_objective_that_hides_the_text_from_itself_is_refused(
