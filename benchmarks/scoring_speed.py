@@ -3,12 +3,16 @@
     make bench                       (at its end; minicons is installed with the extra `bench`)
 
 A causal and a masked model are made, exported, and asked for the log-probability of the same
-sentences: minicons in the fastest of several sizes of its batches, its sentences sorted by length
-too. They take turns; a ratio is the median over the rounds. The scores must agree.
+minimal pairs: minicons in the fastest of several sizes of its batches, its sentences sorted by
+length too. They take turns; a ratio is the median over the rounds. The scores must agree.
+
+Pairs are made of sentences in which one word gives way to another, or are those of `--suite`,
+spread evenly over it. How much of a sentence is also the beginning of another one is shown.
 """
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -23,12 +27,8 @@ AGREE = 1e-4  # of a log-probability
 SIZES = ("16", "64", "256")  # of a peer's batches
 
 
-def prepare(folder: Path, model: str) -> None:
+def prepare(folder: Path, model: str, suite: str | None, benchmarks: str | None) -> None:
     """A run of each objective, hardly trained, its export, and the sentences."""
-    from lmcompare.config import parse_data
-    from lmcompare.data import open_corpus
-    from lmcompare.tasks.cloze import passages_of
-
     for objective in NUM:
         run = [
             *(sys.executable, "-m", "lmcompare_cli.app", "train", "-o", objective, "-m", model),
@@ -38,16 +38,46 @@ def prepare(folder: Path, model: str) -> None:
         (folder / objective).symlink_to(Path(path).resolve())
         export = [sys.executable, "-m", "lmcompare_cli.app", "export", path, "--to", "hf"]
         subprocess.run([*export, str(folder / f"{objective}-hf")], check=True, capture_output=True)
-    data = parse_data({})
-    corpus = open_corpus(*data.names, data=data, cache=folder / "cache")
-    sentences = [*passages_of(corpus.texts(), num=max(NUM.values()), words=8)]
-    (folder / "sentences.json").write_text(json.dumps(sentences), encoding="utf-8")
+    pairs = pairs_of(suite, benchmarks) if suite and benchmarks else made_pairs(folder / "cache")
+    (folder / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
+
+
+def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
+    from lmcompare.tasks.pairs import Pairs
+    from lmcompare.tasks.registry import known
+
+    task = known()[suite]
+    assert isinstance(task, Pairs), f"{suite} has no pairs"
+    return [(each.good, each.bad) for each in task.read(Path(benchmarks)).asked]
+
+
+def made_pairs(cache: Path) -> list[tuple[str, str]]:
+    from lmcompare.config import parse_data
+    from lmcompare.data import open_corpus
+    from lmcompare.tasks.cloze import passages_of
+
+    data, draws = parse_data({}), random.Random(1)
+    corpus = open_corpus(*data.names, data=data, cache=cache)
+    pairs = []
+    for passage in passages_of(corpus.texts(), num=max(NUM.values()), words=8):
+        words = passage.split()[:20]  # as long as those of the suites are
+        bad = [*words]
+        bad[draws.randrange(len(words))] = draws.choice(words)
+        pairs.append((" ".join(words), " ".join(bad)))
+    return pairs
 
 
 def sentences(folder: Path, objective: str) -> list[str]:
-    found = json.loads((folder / "sentences.json").read_text(encoding="utf-8"))
-    short = [each for each in found if len(each.split()) <= 20]  # as those of the suites are
-    return sorted(short[: NUM[objective]], key=len)
+    pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
+    chosen = pairs[:: max(1, 2 * len(pairs) // NUM[objective])][: NUM[objective] // 2]
+    return sorted((each for pair in chosen for each in pair), key=len)
+
+
+def shared(found: list[str]) -> float:
+    """Share of the words that stand in a beginning of a sentence that another one has too."""
+    words = [each.split() for each in found]
+    beginnings = {tuple(each[:stop]) for each in words for stop in range(1, 1 + len(each))}
+    return 1 - len(beginnings) / sum(map(len, words))
 
 
 def ours(folder: Path, objective: str) -> tuple[Step, int]:
@@ -97,6 +127,8 @@ def main() -> None:
     parser.add_argument("--trial-rounds", type=int, default=2)
     parser.add_argument("--models", nargs="+", default=["nano", "micro"])
     parser.add_argument("--only", nargs="+", choices=NUM, default=list(NUM), metavar="OURS")
+    parser.add_argument("--suite", metavar="NAME", help="minimal pairs, for example blimp")
+    parser.add_argument("--benchmarks", metavar="FOLDER", help="where its files are")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -110,18 +142,20 @@ def main() -> None:
         )
         return
     print(
-        f"{'ours':5} {'size':6} {'sentences':>9} {'a second':>9} {'MB':>6}   {'peer, batch':>15} "
+        f"{'ours':5} {'size':6} {'sentences':>9} {'shared':>6} {'a second':>9} {'MB':>6}   "
+        f"{'peer, batch':>15} "
         f"{'a second':>9} {'MB':>6} {'ratio':>6} {'to reach':>9}  apart"
     )
     for model in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
-            prepare(Path(folder), model)
+            prepare(Path(folder), model, arguments.suite, arguments.benchmarks)
             for objective in arguments.only:
                 race(Path(folder), model, objective, arguments)
 
 
 def race(folder: Path, model: str, objective: str, arguments: argparse.Namespace) -> None:
-    num = len(sentences(folder, objective))
+    asked = sentences(folder, objective)
+    num = len(asked)
     mine = Contestant(__file__, f"ours/{objective}@{folder}", "-")
     other = fastest(
         (Contestant(__file__, f"minicons/{objective}@{folder}", size) for size in SIZES),
@@ -133,7 +167,8 @@ def race(folder: Path, model: str, objective: str, arguments: argparse.Namespace
     found, expected = mine.steps[0]["scores"], other.steps[0]["scores"]
     apart = max(abs(one - two) / abs(two) for one, two in zip(found, expected, strict=True))
     print(
-        f"{objective:5} {model:6} {num:9,} {num / mine.typical:9,.0f} {mine.megabytes:6,.0f}   "
+        f"{objective:5} {model:6} {num:9,} {shared(asked):6.0%} {num / mine.typical:9,.0f} "
+        f"{mine.megabytes:6,.0f}   "
         f"{other.setting:>15} {num / other.typical:9,.0f} {other.megabytes:6,.0f} "
         f"{mine.faster_than(other):5.2f}x {TO_REACH[objective]:8.1f}x  "
         f"{apart:.1e}{'' if apart < AGREE else ' NOT EQUAL'}",

@@ -23,15 +23,26 @@ SPAN = 128  # queries taken together where later keys are hidden, so that few pr
 
 
 def attend(
-    query_key_value: Float[Tensor, "B T D3"], heads: int, pattern: Pattern
-) -> Float[Tensor, "B T D"]:
+    query_key_value: Float[Tensor, "*N D3"], heads: int, pattern: Pattern
+) -> Float[Tensor, "*N D"]:
     """Softmax attention with scale 1 / sqrt(K); queries and keys are turned by their positions.
 
     Args:
-        query_key_value: the three projections side by side, each H x K wide.
+        query_key_value: the three projections side by side, each H x K wide, B T D3; N D3 where
+            rows share beginnings.
         heads: H.
         pattern: who sees whom.
     """
+    if pattern.beginnings is None:
+        return _attend(query_key_value, heads, pattern)
+    return pattern.beginnings.collect(
+        _attend(pattern.beginnings.spread(query_key_value), heads, pattern)
+    )
+
+
+def _attend(
+    query_key_value: Float[Tensor, "B T D3"], heads: int, pattern: Pattern
+) -> Float[Tensor, "B T D"]:
     if pays_by_hand(query_key_value):
         out: Tensor = _Attention.apply(query_key_value, heads, pattern)  # type: ignore[no-untyped-call]
         return _without_blind(out, pattern.blind)

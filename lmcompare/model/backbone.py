@@ -16,6 +16,7 @@ from torch.nn.functional import embedding, linear, pad
 
 from lmcompare import rng
 from lmcompare.model.attention import attend, attend_to_source
+from lmcompare.model.beginnings import Beginnings
 from lmcompare.model.cache import Cache
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
@@ -70,7 +71,7 @@ class Attention(Part):
 
     def forward(
         self,
-        x: Float[Tensor, "B T D"],
+        x: Float[Tensor, "*P D"],
         pattern: Pattern,
         wanted: Int[Tensor, " N"] | None,
     ) -> Float[Tensor, "*N D"]:
@@ -118,7 +119,8 @@ class Layer(nn.Module):
     """Attention, then feed-forward, each normalised before and added to what came in.
 
     A layer that `crosses` attends to the source between the two. Attention needs all positions;
-    what follows the last one is done for the `wanted` ones only, counted over all rows.
+    what follows the last one is done for the `wanted` ones only, counted over all rows. Positions
+    come as B T D, or as N D where rows share beginnings.
     """
 
     def __init__(self, config: ModelConfig, *, crosses: bool):
@@ -132,7 +134,7 @@ class Layer(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "B T D"],
+        x: Float[Tensor, "*P D"],
         pattern: Pattern,
         source: Source | None = None,
         wanted: Int[Tensor, " N"] | None = None,
@@ -146,9 +148,9 @@ class Layer(nn.Module):
         return x
 
 
-def _only(x: Float[Tensor, "B T D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
-    """The wanted positions, N D; all of them, B T D, where none are named."""
-    return x if wanted is None else x.flatten(0, 1).index_select(0, wanted)
+def _only(x: Float[Tensor, "*P D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
+    """The wanted positions, N D; all of them where none are named."""
+    return x if wanted is None else x.flatten(0, -2).index_select(0, wanted)
 
 
 def _numbers(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
@@ -228,7 +230,13 @@ class Backbone(nn.Module):
             return _only(self.encode(view), numbers)
         return self._states(view, numbers)
 
-    def _states(self, view: View, wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
+    def _states(
+        self,
+        view: View,
+        wanted: Int[Tensor, " N"] | None,
+        beginnings: Beginnings | None = None,
+    ) -> Float[Tensor, "*N D"]:
+        """The same; of the wanted ones of those positions that are computed for others too."""
         source = None
         if view.source is not None:
             source = Source.of(view, self.encode(view.source))
@@ -237,8 +245,9 @@ class Backbone(nn.Module):
                 "this model has an encoder and the view has no source for it: give it one, or "
                 "leave model.encoder_layers at 0"
             )
-        x = embedding(view.tokens, self.embedding)
-        pattern = Pattern.of(view, self.config, x.dtype)
+        tokens = view.tokens if beginnings is None else view.tokens.flatten()[beginnings.first]
+        x = embedding(tokens, self.embedding)
+        pattern = Pattern.of(view, self.config, x.dtype, beginnings=beginnings)
         *lower, last = self.layers
         for layer in lower:
             x = layer(x, pattern, source)
@@ -275,13 +284,21 @@ class Backbone(nn.Module):
         """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
         found = [torch.zeros(0)]
         for piece in view.split(max(1, self.tokens_at_once // view.tokens.shape[1])):
-            piece = piece.to(self.device)
-            targets = piece.target != IGNORE
-            states = self._states(piece, _numbers(targets))
-            found.append(target_log_prob(states, self.embedding, piece.target[targets]).cpu())
+            found.append(self._scores(piece.to(self.device)).cpu())
         scores = torch.zeros(view.tokens.shape)
         scores[(view.target != IGNORE).cpu()] = torch.cat(found)
         return scores
+
+    def _scores(self, view: View) -> Float[Tensor, " N"]:
+        """Of the targets, one after another."""
+        asked = view.target != IGNORE
+        beginnings = Beginnings.of(view)
+        if beginnings is None:
+            states = self._states(view, _numbers(asked))
+            return target_log_prob(states, self.embedding, view.target[asked])
+        new, number = beginnings.questions(view)
+        states = self._states(view, beginnings.node[new], beginnings)
+        return target_log_prob(states, self.embedding, view.target[new])[number[asked]]
 
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Complex64, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
+from lmcompare.model.beginnings import Beginnings
 from lmcompare.model.config import ModelConfig
 from lmcompare.view import View
 
@@ -29,6 +30,7 @@ class Pattern:
     mask: Float[Tensor, "B 1 T S"] | None = None  # 0, or minus infinity where nobody may look
     blind: Bool[Tensor, "B T 1"] | None = None  # who may look at nothing
     blocks: BlockMask | None = None
+    beginnings: Beginnings | None = None
 
     @cached_property
     def turn(self) -> Complex64[Tensor, "#B T 1 1 K2"]:
@@ -43,6 +45,7 @@ class Pattern:
         *,
         num_cached: int = 0,
         sees: Bool[Tensor, "B T S"] | None = None,
+        beginnings: Beginnings | None = None,
     ) -> "Pattern":
         """The pattern of `view` for the device it is on.
 
@@ -77,6 +80,7 @@ class Pattern:
             mask=mask,
             blind=blind,
             blocks=blocks,
+            beginnings=beginnings,
         )
 
 
