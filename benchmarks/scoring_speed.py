@@ -27,7 +27,7 @@ AGREE = 1e-4  # of a log-probability
 SIZES = ("16", "64", "256")  # of a peer's batches
 
 
-def prepare(folder: Path, model: str, suite: str | None, benchmarks: str | None) -> None:
+def prepare(folder: Path, model: str, arguments: argparse.Namespace) -> None:
     """A run of each objective, hardly trained, its export, and the sentences."""
     for objective in NUM:
         run = [
@@ -38,8 +38,14 @@ def prepare(folder: Path, model: str, suite: str | None, benchmarks: str | None)
         (folder / objective).symlink_to(Path(path).resolve())
         export = [sys.executable, "-m", "lmcompare_cli.app", "export", path, "--to", "hf"]
         subprocess.run([*export, str(folder / f"{objective}-hf")], check=True, capture_output=True)
-    pairs = pairs_of(suite, benchmarks) if suite and benchmarks else made_pairs(folder / "cache")
-    (folder / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
+    if arguments.suite:
+        pairs = pairs_of(arguments.suite, arguments.benchmarks)
+    else:
+        pairs = made_pairs(folder / "cache", max(NUM.values()))
+    for objective in NUM:
+        num = min(len(pairs), (arguments.sentences or NUM[objective]) // 2)
+        chosen = [pairs[number * len(pairs) // num] for number in range(num)]
+        (folder / f"{objective}.json").write_text(json.dumps(chosen), encoding="utf-8")
 
 
 def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
@@ -51,7 +57,7 @@ def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
     return [(each.good, each.bad) for each in task.read(Path(benchmarks)).asked]
 
 
-def made_pairs(cache: Path) -> list[tuple[str, str]]:
+def made_pairs(cache: Path, num: int) -> list[tuple[str, str]]:
     from lmcompare.config import parse_data
     from lmcompare.data import open_corpus
     from lmcompare.tasks.cloze import passages_of
@@ -59,7 +65,7 @@ def made_pairs(cache: Path) -> list[tuple[str, str]]:
     data, draws = parse_data({}), random.Random(1)
     corpus = open_corpus(*data.names, data=data, cache=cache)
     pairs = []
-    for passage in passages_of(corpus.texts(), num=max(NUM.values()), words=8):
+    for passage in passages_of(corpus.texts(), num=num, words=8):
         words = passage.split()[:20]  # as long as those of the suites are
         bad = [*words]
         bad[draws.randrange(len(words))] = draws.choice(words)
@@ -68,9 +74,8 @@ def made_pairs(cache: Path) -> list[tuple[str, str]]:
 
 
 def sentences(folder: Path, objective: str) -> list[str]:
-    pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
-    chosen = pairs[:: max(1, 2 * len(pairs) // NUM[objective])][: NUM[objective] // 2]
-    return sorted((each for pair in chosen for each in pair), key=len)
+    pairs = json.loads((folder / f"{objective}.json").read_text(encoding="utf-8"))
+    return sorted((each for pair in pairs for each in pair), key=len)
 
 
 def shared(found: list[str]) -> float:
@@ -128,7 +133,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["nano", "micro"])
     parser.add_argument("--only", nargs="+", choices=NUM, default=list(NUM), metavar="OURS")
     parser.add_argument("--suite", metavar="NAME", help="minimal pairs, for example blimp")
-    parser.add_argument("--benchmarks", metavar="FOLDER", help="where its files are")
+    parser.add_argument("--benchmarks", metavar="FOLDER", default=".", help="where its files are")
+    parser.add_argument("--sentences", type=int, metavar="N", help="of a suite, so many")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -148,7 +154,7 @@ def main() -> None:
     )
     for model in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
-            prepare(Path(folder), model, arguments.suite, arguments.benchmarks)
+            prepare(Path(folder), model, arguments)
             for objective in arguments.only:
                 race(Path(folder), model, objective, arguments)
 

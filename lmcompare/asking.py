@@ -176,10 +176,11 @@ def _score(
     scoring: str,
 ) -> list[tuple[int, float]]:
     text, asked = stack(batch, documents, subject.tokenizer.vocab)
+    may = np.zeros(asked.shape, dtype=bool)
     for row, window in enumerate(batch):
         shown = wanted[window.document][window.start : window.stop]
-        asked[row, 1 : 1 + len(shown)] &= torch.from_numpy(shown)
-    log_prob, _ = subject.log_prob(text, asked, scoring)
+        may[row, 1 : 1 + len(shown)] = shown
+    log_prob, _ = subject.log_prob(text, asked & torch.from_numpy(may), scoring)
     return [
         (window.document, -float(each))
         for window, each in zip(batch, log_prob.sum(1).tolist(), strict=True)

@@ -49,18 +49,21 @@ def stack(
 ) -> tuple[Text, Bool[Tensor, "B T"]]:
     """The windows as padded rows begun by the start token, and which tokens are asked."""
     width = 1 + max(part.stop - part.start for part in parts)
-    tokens = torch.full((len(parts), width), vocab.pad)
-    visible = torch.zeros(len(parts), width, dtype=torch.bool)
-    word = torch.zeros(len(parts), width, dtype=torch.int64)
-    asked = torch.zeros(len(parts), width, dtype=torch.bool)
+    tokens = np.full((len(parts), width), vocab.pad)
+    tokens[:, 0] = vocab.bos
+    starts_word = np.zeros((len(parts), width), dtype=np.int64)
+    asked = np.zeros((len(parts), width), dtype=bool)
     for row, part in enumerate(parts):
-        shown = slice(part.start, part.stop)
-        stop = 1 + part.stop - part.start
-        tokens[row, 0] = vocab.bos
-        tokens[row, 1:stop] = torch.from_numpy(documents[part.document].ids[shown].astype(np.int64))
-        starts = torch.from_numpy(documents[part.document].starts_word[shown].astype(np.int64))
-        starts[0] = 1  # a window may begin inside a word
-        word[row, 1:stop] = starts.cumsum(0)
-        visible[row, :stop] = True
+        document, stop = documents[part.document], 1 + part.stop - part.start
+        tokens[row, 1:stop] = document.ids[part.start : part.stop]
+        starts_word[row, 1:stop] = document.starts_word[part.start : part.stop]
         asked[row, 1 + part.first - part.start : 1 + part.last - part.start] = True
-    return Text(tokens=tokens, visible=visible, word=word), asked
+    starts_word[:, 1:2] = 1  # a window may begin inside a word
+    size = np.array([part.stop - part.start for part in parts])
+    visible = np.arange(width) <= size[:, None]
+    text = Text(
+        tokens=torch.from_numpy(tokens),
+        visible=torch.from_numpy(visible),
+        word=torch.from_numpy(starts_word.cumsum(1) * visible),
+    )
+    return text, torch.from_numpy(asked)
