@@ -60,7 +60,7 @@ def measure_likelihood(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    subject = heldout.load(run, device=asked.device, warn=warn)
+    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     tokenizer = subject.tokenizer
     documents = list(_up_to(heldout.documents(subject, asked, cache=cache), asked.max_bytes))
     scored = [heldout.is_text(document, tokenizer) for document in documents]

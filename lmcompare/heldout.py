@@ -48,6 +48,7 @@ class Asked:
         split: of the run's own corpus; used where `data` is not given.
         data: another text.
         device: where.
+        batch_size: rows of a forward pass; as many as suits the device by default.
         again: measure also what was measured before, on the same text at the same step.
         max_bytes: of a likelihood: score documents until they have this many bytes (the last one is
             cut there); None for all.
@@ -63,6 +64,7 @@ class Asked:
     split: Held = "validation"
     data: DataConfig | None = None
     device: str = "auto"
+    batch_size: int | None = None
     again: bool = False
     max_bytes: int | None = 50_000
     window: int | None = None
@@ -122,18 +124,28 @@ class Subject:
         return estimates.mean(0), variance
 
 
-def load(run: Run, *, device: str, warn: Callable[[str], None]) -> Subject:
+def load(
+    run: Run, *, device: str, warn: Callable[[str], None], batch_size: int | None = None
+) -> Subject:
     """A run's last model.
+
+    Args:
+        run: with at least one checkpoint.
+        device: where it computes.
+        warn: told of a damaged checkpoint that was passed over.
+        batch_size: rows that it is asked about at once; as many as suits the device by default.
 
     Raises:
         UserError: no run, no checkpoint, no such device.
     """
     hardware.choose_device(device)
-    return _subject(run, load_checkpoint(run, warn=warn), device)
+    return _subject(run, load_checkpoint(run, warn=warn), device, batch_size)
 
 
-def load_every(run: Run, *, device: str, warn: Callable[[str], None]) -> Iterator[Subject]:
-    """The models of all checkpoints of a run that were kept, the oldest first.
+def load_every(
+    run: Run, *, device: str, warn: Callable[[str], None], batch_size: int | None = None
+) -> Iterator[Subject]:
+    """The models of all checkpoints of a run that were kept, the oldest first; as `load`.
 
     Raises:
         UserError: no run, no checkpoint, no such device.
@@ -141,13 +153,14 @@ def load_every(run: Run, *, device: str, warn: Callable[[str], None]) -> Iterato
     hardware.choose_device(device)
     load_checkpoint(run, warn=lambda _: None)
     for checkpoint in checkpoints.every(run.checkpoints, warn=warn):
-        yield _subject(run, checkpoint, device)
+        yield _subject(run, checkpoint, device, batch_size)
 
 
-def _subject(run: Run, checkpoint: Checkpoint, device: str) -> Subject:
+def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> Subject:
     record, tokenizer = run.record(), Tokenizer.load(run.tokenizer_file)
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
+    net.batch_size = batch_size
     return Subject(
         run=run,
         record=record,

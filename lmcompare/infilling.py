@@ -65,7 +65,7 @@ def measure_infilling(
         UserError: no checkpoint, an unreadable text, or none that is long enough.
     """
     _require(asked)
-    subject = heldout.load(run, device=asked.device, warn=warn)
+    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     texts = _Texts.drawn(subject, asked, cache=cache)
     trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
     if width > trained:

@@ -137,6 +137,14 @@ def evaluate(
         ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            help="Rows of a forward pass, fewer where memory is short; auto: as many as suits the "
+            "device. Changes no result.",
+            metavar="N",
+        ),
+    ] = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Score again what was scored before.")
     ] = False,
@@ -174,6 +182,7 @@ def evaluate(
     )
     if document is not None and data is None:
         raise UserError("--document says how --data is read, and no --data is given: leave it out")
+    num_rows = None if batch_size == "auto" else _num_rows(batch_size)
     text = None
     if data is not None:
         text = parse_data({"source": data, **({"document": document} if document else {})})
@@ -187,6 +196,7 @@ def evaluate(
         num_texts=texts,
         length=length,
         device=device,
+        batch_size=num_rows,
         again=force,
     )
     assignment = Assignment(
@@ -228,6 +238,7 @@ def evaluate(
                     untrained=untrained,
                     every_checkpoint=every_checkpoint,
                     device=device,
+                    batch_size=num_rows,
                     again=force,
                 ),
                 report=report,
@@ -244,6 +255,14 @@ def evaluate(
         )
     if suites.failed:
         raise typer.Exit(1)
+
+
+def _num_rows(given: str) -> int:
+    from lmcompare.errors import UserError
+
+    if not given.isdecimal() or int(given) == 0:
+        raise UserError(f"--batch-size is a number of rows, 1 or more, or auto, not {given!r}")
+    return int(given)
 
 
 def _require_generation(chosen: set[str], **given: object) -> None:

@@ -66,7 +66,7 @@ def measure_generation(
     require_of(run, assignment, judge=judge)
     if asked.num_texts < 1:
         raise UserError(f"{asked.num_texts} texts leave nothing to do: choose --texts 1 or more")
-    subject = heldout.load(run, device=asked.device, warn=warn)
+    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     pieces = _pieces(subject, asked, assignment, cache=cache)
     facts: dict[str, Any] = {
         "source": asked.source,

@@ -169,6 +169,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.config = config
         self.vocab_size = vocab_size
+        self.batch_size: int | None = None  # rows of a pass without gradients
         self.embedding = nn.Parameter(torch.empty(vocab_size, config.width))
         encodes = config.encoder_layers > 0
         self.encoder = nn.ModuleList(
@@ -274,16 +275,19 @@ class Backbone(nn.Module):
         """Where it computes."""
         return self.embedding.device
 
-    @property
-    def tokens_at_once(self) -> int:
-        """So many a pass without gradients takes best; changes no result."""
-        return (CACHED if self.device.type == "cpu" else 2**24) // self.config.width
+    def rows_at_once(self, length: int) -> int:
+        """Rows of `length` that a pass without gradients takes: `batch_size`, or as many as suits.
+
+        Changes no result.
+        """
+        numbers = CACHED if self.device.type == "cpu" else 2**24
+        return self.batch_size or max(1, numbers // self.config.width // length)
 
     @torch.no_grad()
     def log_prob(self, view: View) -> Float[Tensor, "B T"]:
         """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
         found = [torch.zeros(0)]
-        for piece in view.split(max(1, self.tokens_at_once // view.tokens.shape[1])):
+        for piece in view.split(self.rows_at_once(view.tokens.shape[1])):
             found.append(self._scores(piece.to(self.device)).cpu())
         scores = torch.zeros(view.tokens.shape)
         scores[(view.target != IGNORE).cpu()] = torch.cat(found)

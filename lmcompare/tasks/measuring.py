@@ -38,6 +38,7 @@ class Asked:
         untrained: ask the model as it started, too.
         every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
         device: where.
+        batch_size: rows of a forward pass; as many as suits the device by default.
         again: also what was asked before.
     """
 
@@ -46,6 +47,7 @@ class Asked:
     untrained: bool = True
     every_checkpoint: bool = False
     device: str = "auto"
+    batch_size: int | None = None
     again: bool = False
 
 
@@ -74,10 +76,12 @@ def measure_task(
         UserError: no checkpoint, no such device.
     """
     examples = _limited(examples, asked.limit)
+    device, batch_size = asked.device, asked.batch_size
     if asked.every_checkpoint:
-        subjects = [*heldout.load_every(run, device=asked.device, warn=warn)][::-1]
+        every = heldout.load_every(run, device=device, batch_size=batch_size, warn=warn)
+        subjects = [*every][::-1]
     else:
-        subjects = [heldout.load(run, device=asked.device, warn=warn)]
+        subjects = [heldout.load(run, device=device, batch_size=batch_size, warn=warn)]
     if asked.untrained:
         subjects.append(_untrained(subjects[0]))
     known = [] if asked.again else run.results.tasks()
@@ -113,6 +117,7 @@ def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
 def _untrained(subject: Subject) -> Subject:
     config = subject.record.config
     net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
+    net.batch_size = subject.net.batch_size
     return replace(subject, net=net.to(subject.net.device).eval(), spent=Spent())
 
 

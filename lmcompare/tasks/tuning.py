@@ -202,7 +202,7 @@ class _Reading(nn.Module):
     def __init__(self, subject: Subject, net: Backbone, *, pools: bool):
         super().__init__()
         self.net = net
-        self.tokens_at_once = net.tokens_at_once
+        self.rows_at_once = net.rows_at_once
         self.dtype = DTYPES[subject.record.precision]  # to learn in
         self.pools = pools
         self._read = partial(subject.objective.read, vocab=subject.tokenizer.vocab)
@@ -252,7 +252,7 @@ class _Model(nn.Module):
         super().__init__()
         self.states = states
         net = states.net if isinstance(states, _Reading) else states._reading.net
-        self.tokens_at_once = net.tokens_at_once
+        self.rows_at_once = net.rows_at_once
         self.head = nn.Linear(net.config.width, lesson.num_outputs, device=net.device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -318,7 +318,7 @@ def _outputs(model: _Reading | _Model, rows: Sequence[Row]) -> Outputs:
     found: dict[int, Tensor] = {}
     start = 0
     while start < len(order):
-        size = max(1, model.tokens_at_once // (1 + len(rows[order[start]].document)))
+        size = model.rows_at_once(1 + len(rows[order[start]].document))
         some = order[start : start + size]
         parts = model([rows[number] for number in some])
         found |= {number: part.cpu() for number, part in zip(some, parts, strict=True)}

@@ -258,6 +258,8 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         (["--scoring", "banana"], "clm cannot be scored by 'banana': known: causal"),
         (["--window", "8", "--stride", "8"], "a stride of 8 tokens does not fit windows of 8"),
         (["--device", "banana"], "there is no device 'banana'"),
+        (["--batch-size", "none"], "--batch-size is a number of rows, 1 or more, or auto"),
+        (["--batch-size", "0"], "or auto, not '0'"),
         (["--tasks", "banana"], "there is no task 'banana'"),
         (["--tasks", "likelihood,"], "there is no task ''"),
         (["--tasks", "infilling", "--texts", "0"], "choose --texts 1 or more"),

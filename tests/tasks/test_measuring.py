@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
+from torch import Tensor
 
 from lmcompare import heldout
 from lmcompare.asking import Part, Verdict, ask
@@ -24,6 +25,7 @@ from lmcompare.tasks.measuring import Asked, measure_task, ratio
 from lmcompare.tasks.pairs import Pairs
 from lmcompare.tasks.registry import choose, known, read_tasks
 from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.view import View
 from tests.tiny import Command, Trainer, cache, command, corpus, tiny, train, unmeasured
 
 PAIRS = [
@@ -104,6 +106,33 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
     expected = [bad - good for good, bad in zip(costs[::2], costs[1::2], strict=True)]
     assert margins[1] == pytest.approx(expected, abs=1e-4)
     assert run.results.tasks() == [trained, started] or run.results.tasks() == [started, trained]
+
+
+def test_as_many_rows_at_once_as_are_allowed(
+    run: Run, suites: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    states = Backbone._states
+
+    def seen(self: Backbone, view: View, *others: Any) -> Tensor:
+        rows.append(len(view.tokens))
+        return states(self, view, *others)
+
+    monkeypatch.setattr(Backbone, "_states", seen)
+    margins = []
+    for size, most in ((None, 10), (3, 3), (1, 1)):
+        rows.clear()
+        trained, started = measure(run, suites, batch_size=size, again=True)
+        assert max(rows) == most
+        margins.append(
+            [
+                item.figures["margin"]
+                for record in (trained, started)
+                for item in run.results.task_items(record)
+            ]
+        )
+    assert margins[1] == pytest.approx(margins[0], abs=1e-5)
+    assert margins[2] == pytest.approx(margins[0], abs=1e-5)
 
 
 def test_what_was_asked_is_not_asked_again(
