@@ -20,6 +20,7 @@ from lmcompare.budget import Spent
 from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare, write_tables
 from lmcompare.compare.benchmarks import HEADINGS, MARKS, BenchmarkRow, Block
 from lmcompare.compare.curves import draw
+from lmcompare.compare.writing import to_json, to_markdown, to_tex
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
@@ -232,16 +233,42 @@ def test_the_parts_of_the_coarsest_level_are_a_small_table(study):
     parts = [{"fine": f"f{i % 7}", "coarse": "odd_one" if i % 2 else "even"} for i in range(NUM)]
     runs = models(study, "a", right(20), right(22), parts=parts) + models(study, "b", right(41))
     found = block(compare(runs))
-    assert found.part_headings == ["coarse", "a", "examples"]
-    assert found.part_cells == [
+    (smaller,) = found.smaller
+    assert smaller.headings == ["coarse", "a", "examples"]
+    assert smaller.cells == [
         ["even", f"{100 * (10 + 11) / 2 / 21:.1f}", "21"],
         ["odd_one", f"{100 * (10 + 11) / 2 / 20:.1f}", "20"],
     ]
 
 
+def test_other_figures_are_a_small_table_and_rows_of_the_frame(study):
+    """Means over seeds, of those that all seeds have."""
+    runs = []
+    for seed, share in enumerate((0.25, 0.5)):
+        runs.append(write_run(study, "a", seed, settings={"objective": "clm"}))
+        ask(runs[-1], right(20), figures={"macro-F1": share, **({"odd": 1.0} if seed else {})})
+    runs += models(study, "b", right(30), figures={"macro-F1": 0.125, "nats": 9.0})
+    runs += models(study, "c", right(30))
+    found = compare(runs)
+    (smaller,) = block(found).smaller
+    assert smaller.headings == ["also", "a", "b"]
+    assert smaller.cells == [["macro-F1", "0.375", "0.125"], ["nats", "", "9.000"]]
+    frame = found.frame[found.frame.metric == "zorro macro-F1"]
+    assert [*frame.value] == [0.25, 0.5, 0.125]
+    assert frame.unit.isna().all()
+    assert to_markdown(found).count("macro-F1") == 1
+    assert to_tex(found).count("macro-F1") == 1
+    rows = json.loads(to_json(found))["benchmarks"][0]["blocks"][0]["rows"]
+    assert [row["figures"] for row in rows] == [
+        {"macro-F1": 0.375},
+        {"macro-F1": 0.125, "nats": 9.0},
+        {},
+    ]
+
+
 def test_many_parts_are_not_shown(study):
     parts = [{"paradigm": f"p{i % 17}"} for i in range(NUM)]
-    assert block(compare(models(study, "a", right(20), parts=parts))).part_cells == []
+    assert block(compare(models(study, "a", right(20), parts=parts))).smaller == []
 
 
 # the reference

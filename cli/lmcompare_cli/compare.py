@@ -178,8 +178,8 @@ def _print_benchmarks(table: "BenchmarkTable", console: Console) -> None:
     for block in table.blocks:
         _say(console, (block.subtitle, "italic"))
         _print_grid([*HEADINGS], block.cells, console)
-        if block.part_cells:
-            for heads, cells in _side_by_side(block.part_headings, block.part_cells, console):
+        for smaller in block.smaller:
+            for heads, cells in _side_by_side(*smaller, console):
                 console.print()
                 _print_grid(heads, cells, console)
         for note in block.notes:

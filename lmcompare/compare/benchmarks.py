@@ -6,7 +6,7 @@ examples that is corrected for all comparisons of its table.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lmcompare.compare import gates
 from lmcompare.compare.table import MISSING
@@ -47,6 +47,7 @@ class BenchmarkRow:
     p: float | None = None
     corrected_p: float | None = None
     gates: Mapping[str, str]  # by sign: the particulars
+    figures: Mapping[str, float]  # others than the value, by name; means over seeds
     parts: Mapping[str, float]
 
     @property
@@ -57,6 +58,13 @@ class BenchmarkRow:
         if self.corrected_p >= gates.SIGNIFICANT or not self.difference.excludes(0):
             return "ties"
         return "wins" if self.difference.value > 0 else "loses"
+
+
+class Smaller(NamedTuple):
+    """A table under another, in which arms stand side by side."""
+
+    headings: list[str]
+    cells: list[list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,21 +118,29 @@ class Block:
         ]
 
     @property
-    def part_headings(self) -> list[str]:
-        """Of the second, smaller table: arms stand side by side."""
-        return [self.level or "", *(row.label for row in self._with_parts), "examples"]
-
-    @property
-    def part_cells(self) -> list[list[str]]:
-        """Values only; no row where there are no parts."""
-        return [
-            [part, *(f"{100 * row.parts[part]:.1f}" for row in self._with_parts), f"{num:,}"]
-            for part, num in self.parts.items()
-        ]
-
-    @property
-    def _with_parts(self) -> list[BenchmarkRow]:
-        return [row for row in self.rows if row.parts]
+    def smaller(self) -> list[Smaller]:
+        """Means over seeds: of other figures, and of the value in parts of the examples."""
+        found = []
+        rows = [row for row in self.rows if row.figures]
+        names = dict.fromkeys(name for row in rows for name in row.figures)
+        if names:
+            cells = [
+                [
+                    name,
+                    *(f"{row.figures[name]:.3f}" if name in row.figures else "" for row in rows),
+                ]
+                for name in names
+            ]
+            found.append(Smaller(["also", *(row.label for row in rows)], cells))
+        rows = [row for row in self.rows if row.parts]
+        if rows and self.level is not None:
+            cells = [
+                [part, *(f"{100 * row.parts[part]:.1f}" for row in rows), f"{num:,}"]
+                for part, num in self.parts.items()
+            ]
+            labels = [row.label for row in rows]
+            found.append(Smaller([self.level, *labels, "examples"], cells))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ COLUMNS = [
     "judge",
     "way",  # to ask a benchmark; empty of all else
     "value",
-    "unit",
+    "unit",  # of a benchmark's further figures none: their names say it
     # of a likelihood by its sampling alone; of what is written over texts, of benchmarks over
     # examples
     "standard_error",
@@ -169,5 +169,7 @@ def _answered(record: TaskRecord) -> Iterator[dict[str, object]]:
         "value": record.value,
         "standard_error": record.standard_error,
     }
+    for name, value in record.figures.items():
+        yield about | {"metric": f"{kind}{record.task} {name}", "value": value, "unit": None}
     if record.chance is not None and not record.is_untrained:
         yield about | {"metric": f"{record.task} chance", "value": record.chance}

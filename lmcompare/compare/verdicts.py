@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from lmcompare.compare import gates
 from lmcompare.compare.answers import AboutTask, Found, answered, leftovers
@@ -130,6 +131,7 @@ def _row(
         seeds=() if trained is None else trained.scores.seeds,
         num_runs=len(arm.results),
         gates={},
+        figures={},
         parts={},
     )
     if trained is None:
@@ -153,8 +155,13 @@ def _row(
         likelihood=record.likelihood,
         protocol=record.protocol,
         gates={sign: why for sign, why in signs.items() if why is not None},
+        figures={
+            name: fmean(each.figures[name] for each in found.records)
+            for name in record.figures
+            if all(name in each.figures for each in found.records)
+        },
         parts={
-            part: sum(each.parts[level][part][0] for each in found.records) / len(found.records)
+            part: fmean(each.parts[level][part][0] for each in found.records)
             for part in parts
             if level is not None
         },

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,7 @@ def _benchmarks_markdown(table: BenchmarkTable) -> list[str]:
     parts = [f"### {table.title}"]
     for block in table.blocks:
         parts += [_plain(block.subtitle), _markdown(benchmarks.HEADINGS, block.cells)]
-        if block.part_cells:
-            parts.append(_markdown(block.part_headings, block.part_cells))
+        parts += starmap(_markdown, block.smaller)
         parts += map(_plain, block.notes)
     return [*parts, *map(_plain, table.notes)]
 
@@ -231,9 +231,9 @@ def _benchmarks_tex(table: BenchmarkTable) -> list[str]:
             *_tabular("l" * len(head), head, [r"\midrule", *rows, r"\midrule", chance]),
             r"\par",
         ]
-        if block.part_cells:
-            parts = [r"\midrule", *map(_tex_row, block.part_cells)]
-            lines += _tabular("l" * len(block.part_headings), block.part_headings, parts)
+        for smaller in block.smaller:
+            below = [r"\midrule", *map(_tex_row, smaller.cells)]
+            lines += _tabular("l" * len(smaller.headings), smaller.headings, below)
         lines += [r"\par\medskip", *_paragraphs(block.notes)]
     return [*lines, *_paragraphs(table.notes)]
 
