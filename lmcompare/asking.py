@@ -189,6 +189,8 @@ def _score(
 
 def _inside(part: Part, document: Encoded, *, to_the_end: bool) -> Bool[ndarray, " N"]:
     """Which tokens are the part's: those that begin and end in it; without bytes: as the last."""
+    if not part.before and (to_the_end or not part.behind):
+        return np.ones(len(document), dtype=bool)
     stops = document.bytes.cumsum()
     starts = stops - document.bytes
     first = len(part.before.encode())
