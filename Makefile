@@ -23,11 +23,14 @@ demo: $(VENV)/demo  ## train a causal and a masked model on real English, and co
 	$(BIN)/lmcompare eval experiments/first
 	$(BIN)/lmcompare compare experiments/first
 
+# a worker for each core, each with one thread: threads of several would wait for one another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
 test: $(VENV)/dev  ## the fast tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: $(VENV)/dev $(VENV)/bench  ## the slow ones too
-	$(BIN)/pytest -m ''
+	$(PYTEST) -m ''
 
 check: $(VENV)/dev  ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .
