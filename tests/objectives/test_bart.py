@@ -278,3 +278,16 @@ def test_blocks_without_noise_are_refused(vocab: Vocab) -> None:
     with pytest.raises(UserError, match="damages none of the 1 tokens"):
         Bart().require(vocab, length=2)
     Bart(noise="none", rotate=True).require(vocab, length=2)
+
+
+def test_clean_text_is_read_by_both_stacks(vocab: Vocab, text: Text) -> None:
+    """An encoder sees it from both sides, its decoder has written it; one stack sees both sides."""
+    two = Bart().read(text, vocab)
+    assert two.source is not None
+    assert torch.equal(two.source.tokens, text.tokens)
+    assert torch.equal(two.tokens, text.tokens)
+    assert (two.source.order == 0).all()
+    assert two.hint == "causal"
+    one = Bart(architecture="decoder").read(text, vocab)
+    assert one.source is None
+    assert (one.order == 0).all()
