@@ -12,6 +12,9 @@ from lmcompare.records import ResultRecord
 Group = Literal["grammar", "likelihood", "understanding", "extraction"]  # what a task measures
 
 UNTRAINED = 0  # the step of a model as it started
+# among the settings of what was learned from examples
+LEARNING_RATE = "learning rate"  # the one that did best
+VALIDATION_AT = "validation at "  # and a rate: how well that did
 
 
 class TaskRecord(ResultRecord):
@@ -51,6 +54,24 @@ class TaskRecord(ResultRecord):
     def is_untrained(self) -> bool:
         """Whether it is of the model as it started."""
         return self.step == UNTRAINED
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the model learned from examples before it was asked."""
+        return LEARNING_RATE in self.settings
+
+    @property
+    def rate_at_edge(self) -> Literal["lowest", "highest"] | None:
+        """Which end of the learning rates tried did best, so that one beyond may do better."""
+        best = self.settings.get(LEARNING_RATE)
+        tried = [
+            float(name.removeprefix(VALIDATION_AT))
+            for name in self.settings
+            if name.startswith(VALIDATION_AT)
+        ]
+        if best is None or len(tried) < 2 or best not in (min(tried), max(tried)):
+            return None
+        return "highest" if best == max(tried) else "lowest"
 
 
 class TaskItem(BaseModel):

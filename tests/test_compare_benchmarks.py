@@ -24,6 +24,7 @@ from lmcompare.compare.writing import to_json, to_markdown, to_tex
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
+from lmcompare.tasks.tuning import RATES
 from tests.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
 
 NUM = 41  # examples
@@ -239,6 +240,23 @@ def test_the_parts_of_the_coarsest_level_are_a_small_table(study):
         ["even", f"{100 * (10 + 11) / 2 / 21:.1f}", "21"],
         ["odd_one", f"{100 * (10 + 11) / 2 / 20:.1f}", "20"],
     ]
+
+
+def test_rates_at_the_edge_are_told(study):
+    def settings(best):
+        return {"learning rate": best} | {f"validation at {rate:g}": 0.5 for rate in RATES}
+
+    runs = []
+    for seed, best in enumerate((3e-3, 1e-3, 3e-3)):
+        runs.append(write_run(study, "a", seed, settings={"objective": "clm"}))
+        ask(runs[-1], right(20), settings=settings(best))
+    runs += models(study, "b", right(20), settings=settings(3e-4))
+    runs += models(study, "c", right(20), settings=settings(1e-3))
+    runs += models(study, "d", right(20))
+    notes = block(compare(runs)).notes
+    assert "learned best at the highest rate tried: a 2 of 3" in notes
+    assert "learned best at the lowest rate tried: b 1 of 1" in notes
+    assert len([note for note in notes if "rate tried" in note]) == 2
 
 
 def test_other_figures_are_a_small_table_and_rows_of_the_frame(study):

@@ -116,6 +116,7 @@ def _block(
             *_reasons(found),
             *_gates(rows),
             *_fewer_untrained(able),
+            *_edges(able),
             *_protocols(rows),
             *leftovers(arms, about, found),
         ],
@@ -140,7 +141,7 @@ def _row(
     signs = {
         # what learns from examples need not have been trained before
         "a": None
-        if untrained is None or record.settings
+        if untrained is None or record.is_learned
         else gates.gives_away(untrained, record.chance),
         "b": None if untrained is None else gates.learned_nothing(trained, untrained),
         "c": gates.below_anchor(arm),
@@ -217,6 +218,24 @@ def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
             if len(seeds) < len(each.trained.seeds):
                 fewer.setdefault(" ".join(map(str, seeds)), []).append(label)
     return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
+
+
+def _edges(found: Mapping[str, Found]) -> list[str]:
+    """Which models might have learned better beyond the learning rates that were tried."""
+    notes = []
+    for end in ("highest", "lowest"):
+        counts = {
+            label: sum(record.rate_at_edge == end for record in each.records)
+            for label, each in found.items()
+        }
+        labels = [
+            f"{label} {count} of {len(found[label].records)}"
+            for label, count in counts.items()
+            if count
+        ]
+        if labels:
+            notes.append(f"learned best at the {end} rate tried: {', '.join(labels)}")
+    return notes
 
 
 def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:

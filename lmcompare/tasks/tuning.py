@@ -25,6 +25,7 @@ from lmcompare.hardware import DTYPES
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, OptimizerConfig, learning_rate
+from lmcompare.task_records import LEARNING_RATE, VALIDATION_AT
 from lmcompare.view import View
 from lmcompare.windows import Window, stack
 
@@ -280,13 +281,13 @@ def _chosen(
         outputs = _outputs(model, lesson.validation)
         with torch.no_grad():
             merit = lesson.judge(outputs), -float(lesson.loss(outputs, lesson.validation))
-        settings[f"validation at {rate:g}"] = merit[0]
+        settings[f"{VALIDATION_AT}{rate:g}"] = merit[0]
         if best is None or merit > best[0]:
             best = merit, rate, model
     assert best is not None
     model = best[2].eval()
     settings |= {
-        "learning rate": best[1],
+        LEARNING_RATE: best[1],
         "steps": float(num_steps(len(lesson.train))),
         "learned in": str(model.states.dtype).removeprefix("torch."),
     }
