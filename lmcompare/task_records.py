@@ -15,6 +15,7 @@ UNTRAINED = 0  # the step of a model as it started
 # among the settings of what was learned from examples
 LEARNING_RATE = "learning rate"  # the one that did best
 VALIDATION_AT = "validation at "  # and a rate: how well that did
+STATES_OF = "states of"  # the encoder or the decoder, of a model that has both
 
 
 class TaskRecord(ResultRecord):

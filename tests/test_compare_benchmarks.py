@@ -259,6 +259,15 @@ def test_rates_at_the_edge_are_told(study):
     assert len([note for note in notes if "rate tried" in note]) == 2
 
 
+def test_it_is_told_which_of_two_stacks_was_read(study):
+    runs = models(study, "a", right(20), right(21), settings={"states of": "the encoder"})
+    runs += models(study, "b", right(20), settings={"states of": "the encoder"})
+    runs += models(study, "c", right(20), settings={"states of": "the decoder"})
+    runs += models(study, "d", right(20))
+    notes = [note for note in block(compare(runs)).notes if note.startswith("states of")]
+    assert notes == ["states of the encoder: a, b", "states of the decoder: c"]
+
+
 def test_other_figures_are_a_small_table_and_rows_of_the_frame(study):
     """Means over seeds, of those that all seeds have."""
     runs = []

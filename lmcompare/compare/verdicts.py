@@ -12,7 +12,7 @@ from lmcompare.compare.table import MISSING
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.pairing import FEWEST_SEEDS, Resampled, paired_test, resample
 from lmcompare.statistics import holm
-from lmcompare.task_records import Group, TaskRecord
+from lmcompare.task_records import STATES_OF, Group, TaskRecord
 
 _UNLIKE = "its seeds were asked in unlike ways: ask again with `lmcompare eval --force`"
 
@@ -118,6 +118,7 @@ def _block(
             *_fewer_untrained(able),
             *_edges(able),
             *_protocols(rows),
+            *_stacks(able),
             *leftovers(arms, about, found),
         ],
     )
@@ -245,3 +246,13 @@ def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
         if row.protocol is not None and row.scoring is None:
             found.setdefault(row.protocol, []).append(row.label)
     return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]
+
+
+def _stacks(found: Mapping[str, Found]) -> list[str]:
+    """Which part of a model was read, where it has two."""
+    read: dict[str, list[str]] = {}
+    for label, each in found.items():
+        for part in dict.fromkeys(record.settings.get(STATES_OF) for record in each.records):
+            if part is not None:
+                read.setdefault(str(part), []).append(label)
+    return [f"{STATES_OF} {part}: {', '.join(labels)}" for part, labels in read.items()]

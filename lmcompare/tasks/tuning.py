@@ -25,7 +25,7 @@ from lmcompare.hardware import DTYPES
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, OptimizerConfig, learning_rate
-from lmcompare.task_records import LEARNING_RATE, VALIDATION_AT
+from lmcompare.task_records import LEARNING_RATE, STATES_OF, VALIDATION_AT
 from lmcompare.view import View
 from lmcompare.windows import Window, stack
 
@@ -136,7 +136,7 @@ def reader(subject: Subject) -> Mapping[str, str]:
     if not subject.objective.encodes:
         return {}
     encoder = _example(subject).source is None
-    return {"states of": "the encoder" if encoder else "the decoder"}
+    return {STATES_OF: "the encoder" if encoder else "the decoder"}
 
 
 def _example(subject: Subject) -> View:
