@@ -187,7 +187,8 @@ def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
 
 
 def _unlike(found: Found) -> bool:
-    return len({(each.scoring, each.protocol) for each in found.records}) > 1
+    how = {(each.scoring, each.protocol, each.settings.get(STATES_OF)) for each in found.records}
+    return len(how) > 1
 
 
 def _reasons(found: Mapping[str, Found]) -> list[str]:

@@ -7,7 +7,6 @@ and cross-attention may be added; both stacks read one embedding, as in T5 (Raff
 """
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, pad
 
 from lmcompare import rng
-from lmcompare.model.attention import attend, attend_to_source
 from lmcompare.model.beginnings import Beginnings
 from lmcompare.model.cache import Cache
 from lmcompare.model.config import ModelConfig
-from lmcompare.model.kernels import rms_norm, swiglu
+from lmcompare.model.layer import Layer, Norm, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
 from lmcompare.model.pattern import Pattern, Source
 from lmcompare.view import IGNORE, View
@@ -27,130 +25,6 @@ from lmcompare.view import IGNORE, View
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
 ROUND_NUMBER = 32  # of targets
 CACHED = 2**18  # numbers of a state that a processor's cache holds with what comes of them
-
-
-class Part(nn.Module):
-    """A part of a layer. Called directly: hooks are for layers, and cost more than a small part."""
-
-    def __call__(self, *inputs: Any) -> Any:
-        """The part's `forward`."""
-        return self.forward(*inputs)
-
-
-class Norm(Part):
-    """Root-mean-square normalisation with a gain (Zhang & Sennrich 2019)."""
-
-    def __init__(self, width: int, *, epsilon: float):
-        super().__init__()
-        self.epsilon = epsilon
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        return rms_norm(x, self.weight, self.epsilon)
-
-
-class Matrix(Part):
-    """A linear map without bias."""
-
-    def __init__(self, width_in: int, width_out: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width_out, width_in))
-
-    def forward(self, x: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
-        return linear(x, self.weight)
-
-
-class Attention(Part):
-    """Multi-head attention; queries, keys and values come out of one matrix, in this order."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        self.heads = config.heads
-        self.query_key_value = Matrix(config.width, 3 * config.width)
-        self.output = Matrix(config.width, config.width)
-
-    def forward(
-        self,
-        x: Float[Tensor, "*P D"],
-        pattern: Pattern,
-        wanted: Int[Tensor, " N"] | None,
-    ) -> Float[Tensor, "*N D"]:
-        mixed = attend(self.query_key_value(x), self.heads, pattern)
-        out: Tensor = self.output(_only(mixed, wanted))
-        return out
-
-
-class CrossAttention(Part):
-    """Multi-head attention to the source; keys and values come out of one matrix, in this order."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        self.heads = config.heads
-        self.query = Matrix(config.width, config.width)
-        self.key_value = Matrix(config.width, 2 * config.width)
-        self.output = Matrix(config.width, config.width)
-
-    def forward(
-        self,
-        x: Float[Tensor, "B T D"],
-        source: Source,
-        wanted: Int[Tensor, " N"] | None,
-    ) -> Float[Tensor, "*N D"]:
-        key_value = self.key_value(source.states)
-        mixed = attend_to_source(self.query(x), key_value, self.heads, source)
-        out: Tensor = self.output(_only(mixed, wanted))
-        return out
-
-
-class FeedForward(Part):
-    """SwiGLU (Shazeer 2020); gate and value come out of one matrix, in this order."""
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        self.gate_value = Matrix(config.width, 2 * config.ffn)
-        self.output = Matrix(config.ffn, config.width)
-
-    def forward(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
-        out: Tensor = self.output(swiglu(self.gate_value(x)))
-        return out
-
-
-class Layer(nn.Module):
-    """Attention, then feed-forward, each normalised before and added to what came in.
-
-    A layer that `crosses` attends to the source between the two. Attention needs all positions;
-    what follows the last one is done for the `wanted` ones only, counted over all rows. Positions
-    come as B T D, or as N D where rows share beginnings.
-    """
-
-    def __init__(self, config: ModelConfig, *, crosses: bool):
-        super().__init__()
-        self.attention_norm = Norm(config.width, epsilon=config.norm_epsilon)
-        self.attention = Attention(config)
-        self.cross_norm = Norm(config.width, epsilon=config.norm_epsilon) if crosses else None
-        self.cross = CrossAttention(config) if crosses else None
-        self.feed_forward_norm = Norm(config.width, epsilon=config.norm_epsilon)
-        self.feed_forward = FeedForward(config)
-
-    def forward(
-        self,
-        x: Float[Tensor, "*P D"],
-        pattern: Pattern,
-        source: Source | None = None,
-        wanted: Int[Tensor, " N"] | None = None,
-    ) -> Float[Tensor, "*N D"]:
-        if self.cross is None or self.cross_norm is None or source is None:
-            x = _only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted)
-        else:
-            x = x + self.attention(self.attention_norm(x), pattern, None)
-            x = _only(x, wanted) + self.cross(self.cross_norm(x), source, wanted)
-        x = x + self.feed_forward(self.feed_forward_norm(x))
-        return x
-
-
-def _only(x: Float[Tensor, "*P D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
-    """The wanted positions, N D; all of them where none are named."""
-    return x if wanted is None else x.flatten(0, -2).index_select(0, wanted)
 
 
 def _numbers(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
@@ -228,7 +102,7 @@ class Backbone(nn.Module):
         """
         numbers = None if wanted is None else _numbers(wanted)
         if view.source is None and self.encoder_norm is not None:
-            return _only(self.encode(view), numbers)
+            return only(self.encode(view), numbers)
         return self._states(view, numbers)
 
     def _states(

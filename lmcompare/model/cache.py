@@ -16,7 +16,8 @@ from lmcompare.model.pattern import Source
 from lmcompare.view import View, sees
 
 if TYPE_CHECKING:
-    from lmcompare.model.backbone import Backbone, Layer
+    from lmcompare.model.backbone import Backbone
+    from lmcompare.model.layer import Layer
 
 
 class Cache:

@@ -1,6 +1,6 @@
 """Layers as they read a few positions at a time, after others that they have read.
 
-The same as `backbone.Layer` in fewer and cheaper operations, as with one token at a time these cost
+The same as `layer.Layer` in fewer and cheaper operations, as with one token at a time these cost
 more than the arithmetic: gains of norms and the scale of the scores are multiplied into the matrix
 behind them, the dimensions that a rotation turns together stand side by side, as a complex number,
 and in float32 a processor is given matrices the other way round, which is up to twice as fast.
@@ -13,16 +13,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from lmcompare.model.layer import CrossAttention, Layer, Norm, only
 from lmcompare.model.pattern import Pattern, Source
 
 if TYPE_CHECKING:
-    from lmcompare.model.backbone import Backbone, CrossAttention, Layer, Norm
+    from lmcompare.model.backbone import Backbone
 
 
 class IncrementalNorm:
     """A norm without its gain and without the root of the width, which the next matrix has."""
 
-    def __init__(self, norm: "Norm"):
+    def __init__(self, norm: Norm):
         width = len(norm.weight)
         self.gain = norm.weight.float() * width**0.5
         self._least = torch.tensor((norm.epsilon * width) ** 0.5, device=self.gain.device)
@@ -37,9 +38,7 @@ class IncrementalNorm:
 class IncrementalLayer:
     """One layer, and its keys and values of what was read."""
 
-    def __init__(
-        self, layer: "Layer", key_value: Float[Tensor, "2 B H C K"], source: Source | None
-    ):
+    def __init__(self, layer: Layer, key_value: Float[Tensor, "2 B H C K"], source: Source | None):
         attention, feed_forward = layer.attention, layer.feed_forward
         self._attention_norm = IncrementalNorm(layer.attention_norm)
         self._feed_forward_norm = IncrementalNorm(layer.feed_forward_norm)
@@ -71,7 +70,7 @@ class IncrementalLayer:
             x = torch.addmm(x, mixed, self._attention_output)
             x = self._cross(x, len(self._key_value[0]), wanted)
         else:
-            x = torch.addmm(_only(x, wanted), _only(mixed, wanted), self._attention_output)
+            x = torch.addmm(only(x, wanted), only(mixed, wanted), self._attention_output)
         gate_value = torch.mm(self._feed_forward_norm(x), self._gate_value)
         gate, value = gate_value.chunk(2, dim=-1)
         return torch.addmm(x, torch.nn.functional.silu(gate).mul_(value), self._output)
@@ -97,7 +96,7 @@ class _IncrementalCross:
     """What a layer makes of the source, whose keys and values it knows."""
 
     def __init__(
-        self, cross: "CrossAttention", norm: IncrementalNorm, source: Source, dtype: torch.dtype
+        self, cross: CrossAttention, norm: IncrementalNorm, source: Source, dtype: torch.dtype
     ):
         self._norm, self._source = norm, source
         batch, length, width = source.states.shape
@@ -119,7 +118,7 @@ class _IncrementalCross:
             query, self._key, self._value, attn_mask=self._mask, scale=1.0
         )
         joined = _joined(mixed, self._source.blind, x.dtype)
-        return torch.addmm(_only(x, wanted), _only(joined, wanted), self._output)
+        return torch.addmm(only(x, wanted), only(joined, wanted), self._output)
 
 
 class IncrementalHead:
@@ -156,10 +155,6 @@ def _interleaved(weight: Float[Tensor, "O I"], heads: int) -> Float[Tensor, "O I
     width = weight.shape[0] // 3 // heads
     turned = [each.transpose(1, 2).reshape(-1, weight.shape[1]) for each in (query, key)]
     return torch.cat([turned[0] * width**-0.5, turned[1], value.reshape(-1, weight.shape[1])])
-
-
-def _only(x: Float[Tensor, "N D"], wanted: Int[Tensor, " M"] | None) -> Float[Tensor, "*M D"]:
-    return x if wanted is None else x.index_select(0, wanted)
 
 
 def _joined(
