@@ -33,30 +33,37 @@ def attend(
         heads: H.
         pattern: who sees whom.
     """
-    if pattern.beginnings is None:
-        return _attend(query_key_value, heads, pattern)
-    return pattern.beginnings.collect(
-        _attend(pattern.beginnings.spread(query_key_value), heads, pattern)
-    )
-
-
-def _attend(
-    query_key_value: Float[Tensor, "B T D3"], heads: int, pattern: Pattern
-) -> Float[Tensor, "B T D"]:
+    shared = pattern.beginnings
     if pays_by_hand(query_key_value):
-        out: Tensor = _Attention.apply(query_key_value, heads, pattern)  # type: ignore[no-untyped-call]
-        return _without_blind(out, pattern.blind)
-    batch, length, _ = query_key_value.shape
-    parts = query_key_value.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    query, key = rotate(parts[0], pattern), rotate(parts[1], pattern)  # B H T K
-    key, value = key[:, :, : pattern.num_keys], parts[2, :, :, : pattern.num_keys]
+        rows = query_key_value if shared is None else shared.spread(query_key_value)
+        out: Tensor = _Attention.apply(rows, heads, pattern)  # type: ignore[no-untyped-call]
+    else:
+        parts = query_key_value.unflatten(-1, (3, heads, -1))
+        turned, value = rotate(parts[..., :2, :, :], pattern), parts[..., 2, :, :]
+        if shared is not None:
+            turned, value = shared.spread(turned), shared.spread(value)
+        query, key = turned.unbind(2)
+        out = _fused(query, key, value, pattern)
+    out = _without_blind(out, pattern.blind)
+    return out if shared is None else shared.collect(out)
+
+
+def _fused(
+    query: Float[Tensor, "B T H K"],
+    key: Float[Tensor, "B T H K"],
+    value: Float[Tensor, "B T H K"],
+    pattern: Pattern,
+) -> Float[Tensor, "B T D"]:
+    query = query.transpose(1, 2)  # B H T K
+    key = key[:, : pattern.num_keys].transpose(1, 2)
+    value = value[:, : pattern.num_keys].transpose(1, 2)
     if pattern.blocks is not None:
         out = _compiled_flex()(query, key, value, block_mask=pattern.blocks)
     else:
         out = scaled_dot_product_attention(
             query, key, value, attn_mask=pattern.mask, is_causal=pattern.causal
         )
-    return _without_blind(out.transpose(1, 2).reshape(batch, length, -1), pattern.blind)
+    return out.transpose(1, 2).flatten(2)
 
 
 def attend_to_source(
@@ -91,10 +98,10 @@ def pays_by_hand(x: Tensor) -> bool:
     return by_hand(x) and x.dtype == torch.bfloat16
 
 
-def rotate(x: Float[Tensor, "B H T K"], pattern: Pattern) -> Float[Tensor, "B H T K"]:
+def rotate(x: Float[Tensor, "*P M H K"], pattern: Pattern) -> Float[Tensor, "*P M H K"]:
     """Turn by position (Su et al. 2021), Llama's layout: dimension k pairs with k + K / 2."""
     left, right = x.chunk(2, dim=-1)
-    cos, sin = pattern.cos, pattern.sin
+    cos, sin = pattern.turns
     return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
 
 

@@ -2,7 +2,8 @@
 
 What a position makes of a text depends on what stands at it and before it alone. So sentences of a
 minimal pair, or the choices behind one context, share all up to where they part, as prompts share a
-cache in SGLang's RadixAttention (Zheng et al. 2024). Only attention itself is done row by row.
+cache in SGLang's RadixAttention (Zheng et al. 2024). Only attention itself is done row by row. What
+stands behind a row's last target says nothing about any, and is not computed.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Beginnings:
     Attributes:
         as_above: whether a row is the one above it, up to and with this position.
         first: the positions that are computed, counted over all rows.
-        node: of each position: which of those has its states; of padding, any.
+        node: of each position: which of those has its states; behind the last target, any.
     """
 
     as_above: Bool[Tensor, "B T"]
@@ -39,9 +40,9 @@ class Beginnings:
         if (~view.visible & (view.target != IGNORE)).any():
             return None
         as_above = _as_above(view)
-        new = view.visible & ~as_above
+        new = _first(_needed(view), as_above)
         first = new.flatten().nonzero()[:, 0]
-        if len(first) > WORTH_IT * new.numel():
+        if not 0 < len(first) <= WORTH_IT * new.numel():
             return None
         return Beginnings(as_above=as_above, first=first, node=_latest(new))
 
@@ -55,9 +56,10 @@ class Beginnings:
         new = (view.target != IGNORE) & ~same
         return new, _latest(new)
 
-    def spread(self, computed: Float[Tensor, "N D"]) -> Float[Tensor, "B T D"]:
+    def spread(self, computed: Float[Tensor, "N ..."]) -> Float[Tensor, "B T ..."]:
         """What was computed, at each position that it stands for."""
-        return computed.index_select(0, self.node.flatten()).view(*self.node.shape, -1)
+        spread = computed.index_select(0, self.node.flatten())
+        return spread.view(*self.node.shape, *computed.shape[1:])
 
     def collect(self, spread: Float[Tensor, "B T D"]) -> Float[Tensor, "N D"]:
         """Of each position what is to be computed on."""
@@ -69,6 +71,17 @@ def _as_above(view: View) -> Bool[Tensor, "B T"]:
     same[1:] = view.tokens[1:] == view.tokens[:-1]
     same[1:] &= view.visible[1:] == view.visible[:-1]
     return same.long().cumprod(1).bool()
+
+
+def _needed(view: View) -> Bool[Tensor, "B T"]:
+    """Whether a target stands here or further on."""
+    return (view.target != IGNORE).flip(1).cummax(1).values.flip(1) & view.visible
+
+
+def _first(needed: Bool[Tensor, "B T"], as_above: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+    """Of rows one above the other that are the same up to here, the first that is needed."""
+    above = needed.cumsum(0) - needed.long()  # how many are needed above
+    return needed & (above == above.masked_fill(as_above, 0).cummax(0).values)
 
 
 def _latest(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:

@@ -33,9 +33,18 @@ class Pattern:
     beginnings: Beginnings | None = None
 
     @cached_property
+    def turns(self) -> tuple[Float[Tensor, "*P 1 1 K2"], Float[Tensor, "*P 1 1 K2"]]:
+        """Cosines and sines of the positions that are computed, as these come."""
+        cos, sin = self.cos[:, 0], self.sin[:, 0]
+        if self.beginnings is not None:
+            place = self.beginnings.first % cos.shape[1]
+            cos, sin = cos[0, place], sin[0, place]
+        return cos[..., None, None, :], sin[..., None, None, :]
+
+    @cached_property
     def turn(self) -> Complex64[Tensor, "#B T 1 1 K2"]:
-        """Cosines and sines as complex numbers, as positions are read one after another."""
-        return torch.complex(self.cos, self.sin)[:, 0, :, None, None]
+        """The same as complex numbers."""
+        return torch.complex(*self.turns)
 
     @staticmethod
     def of(
