@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, pad
 
-from lmcompare import rng
+from lmcompare import hardware, rng
 from lmcompare.model.beginnings import Beginnings
 from lmcompare.model.cache import Cache
 from lmcompare.model.config import ModelConfig
@@ -160,13 +160,15 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def log_prob(self, view: View) -> Float[Tensor, "B T"]:
         """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
-        found = [torch.zeros(0)]
-        for piece in view.split(self.rows_at_once(view.tokens.shape[1])):
-            found.append(self._scores(piece.to(self.device)).cpu())
+        pieces = view.split(self.rows_at_once(view.tokens.shape[1]))
+        found = hardware.side_by_side(
+            lambda piece: self._scores(piece.to(self.device)).cpu(), pieces, self.device
+        )
         scores = torch.zeros(view.tokens.shape)
-        scores[(view.target != IGNORE).cpu()] = torch.cat(found)
+        scores[(view.target != IGNORE).cpu()] = torch.cat([torch.zeros(0), *found])
         return scores
 
+    @torch.no_grad()
     def _scores(self, view: View) -> Float[Tensor, " N"]:
         """Of the targets, one after another."""
         asked = view.target != IGNORE

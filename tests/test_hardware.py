@@ -1,0 +1,65 @@
+"""The machine: work done side by side."""
+
+from collections.abc import Iterator
+from threading import current_thread
+
+import pytest
+import torch
+
+from lmcompare.hardware import side_by_side
+from lmcompare.model import Backbone
+from tests.conftest import SIZE
+from tests.model.views import KINDS, make_view
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_from_threads_of_their_own(three_threads: None) -> None:
+    def work(item: int) -> tuple[int, int, str]:
+        torch.ones(100, 100) @ torch.ones(100, 100)
+        return item, torch.get_num_threads(), current_thread().name
+
+    found = side_by_side(work, iter(range(50)), CPU)
+    assert [item for item, _, _ in found] == list(range(50))
+    assert {threads for _, threads, _ in found} == {1}
+    assert current_thread().name not in {name for _, _, name in found}
+    assert torch.get_num_threads() == 3
+
+
+def test_one_thread_or_one_item_stays_where_it_is(three_threads: None) -> None:
+    def where(item: int) -> str:
+        return current_thread().name
+
+    here = current_thread().name
+    assert side_by_side(where, [1], CPU) == [here]
+    assert side_by_side(where, [], CPU) == []
+    assert side_by_side(where, [1, 2], torch.device("meta")) == [here, here]
+    torch.set_num_threads(1)
+    assert side_by_side(where, [1, 2], CPU) == [here, here]
+
+
+def test_what_fails_says_so_and_leaves_the_threads(three_threads: None) -> None:
+    def work(item: int) -> int:
+        return 1 // item
+
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(work, [2, 1, 0, 1], CPU)
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_the_same_side_by_side(kind: str, net: Backbone, three_threads: None) -> None:
+    view = make_view(kind, length=23, size=SIZE).rows(torch.arange(3).repeat(4))
+    net.batch_size = 2
+    scores = net.log_prob(view)
+    assert not scores.requires_grad
+    torch.set_num_threads(1)
+    torch.testing.assert_close(scores, net.log_prob(view), rtol=1e-5, atol=1e-6)
