@@ -157,6 +157,7 @@ def load_every(
 
 
 def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> Subject:
+    hardware.keep_freed_memory()
     record, tokenizer = run.record(), Tokenizer.load(run.tokenizer_file)
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
