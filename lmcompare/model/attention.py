@@ -29,7 +29,7 @@ def attend(
 
     Args:
         query_key_value: the three projections side by side, each H x K wide, B T D3; N D3 where
-            rows share beginnings.
+            rows share beginnings. Written over where no gradient is asked for.
         heads: H.
         pattern: who sees whom.
     """
@@ -39,7 +39,11 @@ def attend(
         out: Tensor = _Attention.apply(rows, heads, pattern)  # type: ignore[no-untyped-call]
     else:
         parts = query_key_value.unflatten(-1, (3, heads, -1))
-        turned, value = rotate(parts[..., :2, :, :], pattern), parts[..., 2, :, :]
+        turned, value = parts[..., :2, :, :], parts[..., 2, :, :]
+        if torch.is_grad_enabled():
+            turned = rotate(turned, pattern)
+        else:
+            _rotate_in_place(turned, *pattern.turns)
         if shared is not None:
             turned, value = shared.spread(turned), shared.spread(value)
         query, key = turned.unbind(2)

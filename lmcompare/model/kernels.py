@@ -29,6 +29,8 @@ def rms_norm(
     """X / sqrt(mean(x^2) + epsilon) * weight (Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
     if torch.is_inference_mode_enabled() or not by_hand(x):
         return plain_rms_norm(x, weight.shape, weight, epsilon)
+    if not torch.is_grad_enabled():  # nothing need be kept
+        return (x * _scale(x, epsilon)).mul_(weight)
     normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
     return normed
 
@@ -36,8 +38,7 @@ def rms_norm(
 class _RMSNorm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_().to(x.dtype)
+        scale = _scale(x, epsilon)
         normed = x * scale
         ctx.save_for_backward(normed, scale, weight)
         out: Tensor = normed * weight
@@ -53,11 +54,20 @@ class _RMSNorm(Function):
         return to_x, product.flatten(0, -2).sum(0), None
 
 
+def _scale(x: Float[Tensor, "*B D"], epsilon: float) -> Float[Tensor, "*B 1"]:
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    scale: Tensor = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_().to(x.dtype)
+    return scale
+
+
 def swiglu(gate_value: Float[Tensor, "*B F2"]) -> Float[Tensor, "*B F"]:
     """silu(gate) x value, gate and value side by side (Shazeer 2020, https://arxiv.org/abs/2002.05202)."""
     if torch.is_inference_mode_enabled() or not by_hand(gate_value):
         gate, value = gate_value.chunk(2, dim=-1)
         return silu(gate) * value
+    if not torch.is_grad_enabled():
+        gate, value = gate_value.chunk(2, dim=-1)
+        return silu(gate).mul_(value)
     product: Tensor = _SwiGLU.apply(gate_value)  # type: ignore[no-untyped-call]
     return product
 

@@ -27,7 +27,9 @@ def both_ways(
         copies = [tensor.clone().requires_grad_() for tensor in inputs]
         out = function(*copies)
         (out * torch.linspace(-1, 1, out.numel()).view(out.shape)).sum().backward()
-        results.append([out.detach(), *(copy.grad for copy in copies)])
+        with torch.no_grad():
+            without = function(*(tensor.clone() for tensor in inputs))
+        results.append([out.detach(), without, *(copy.grad for copy in copies)])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -85,6 +87,9 @@ def test_attention_and_its_hints_agree_with_the_rule(
     # A causal row's padding sees itself, which the rule denies it, and nobody sees the padding.
     compared = view.visible if kind == "causal and padded" else torch.ones_like(view.visible)
     agree(found, expected, x, exact, compared=compared)
+    with torch.no_grad():
+        again = attend(x.detach().clone(), TINY.heads, Pattern.of(view, TINY, torch.float32))
+    torch.testing.assert_close(again[compared], found[compared], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
