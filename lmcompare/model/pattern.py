@@ -32,7 +32,7 @@ class Pattern:
     blocks: BlockMask | None = None
     beginnings: Beginnings | None = None
 
-    @cached_property
+    @property  # a compiler cannot look into a cached one
     def turns(self) -> tuple[Float[Tensor, "*P 1 1 K2"], Float[Tensor, "*P 1 1 K2"]]:
         """Cosines and sines of the positions that are computed, as these come."""
         cos, sin = self.cos[:, 0], self.sin[:, 0]
