@@ -102,8 +102,8 @@ def side_by_side(
 ) -> list[Found]:
     """`work` of each item; a processor does as many at a time as it has threads, each on its own.
 
-    Pieces too small to be shared out well are done up to 1.4 times as fast so. What holds for one
-    thread alone, as `torch.no_grad` does, is for `work` to see to.
+    For pieces too small to be shared out well. What holds for one thread alone, as `torch.no_grad`
+    does, is for `work` to see to.
     """
     each, threads = list(items), torch.get_num_threads()
     if device.type != "cpu" or min(len(each), threads) < 2:

@@ -157,7 +157,6 @@ class Backbone(nn.Module):
         numbers = CACHED if self.device.type == "cpu" else 2**24
         return self.batch_size or max(1, numbers // self.config.width // length)
 
-    @torch.no_grad()
     def log_prob(self, view: View) -> Float[Tensor, "B T"]:
         """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
         pieces = view.split(self.rows_at_once(view.tokens.shape[1]))

@@ -75,7 +75,7 @@ def _as_above(view: View) -> Bool[Tensor, "B T"]:
 
 def _needed(view: View) -> Bool[Tensor, "B T"]:
     """Whether a target stands here or further on."""
-    return (view.target != IGNORE).flip(1).cummax(1).values.flip(1) & view.visible
+    return (view.target != IGNORE).flip(1).cummax(1).values.flip(1)
 
 
 def _first(needed: Bool[Tensor, "B T"], as_above: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T"]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lmcompare.model import Backbone, beginnings
+from lmcompare.model import Backbone, attention, beginnings
 from lmcompare.model.beginnings import Beginnings
 from lmcompare.view import IGNORE, View
 from tests.conftest import SIZE
@@ -33,9 +33,11 @@ def rows(seed: int, *, num_rows: int = 40, kinds: int = 3, tidy: bool = True) ->
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("tidy", [True, False])
+@pytest.mark.parametrize("by_hand", [True, False])
 def test_scores_are_those_of_rows_computed_one_by_one(
-    seed: int, tidy: bool, net: Backbone, monkeypatch: pytest.MonkeyPatch
+    seed: int, tidy: bool, by_hand: bool, net: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attention, "pays_by_hand", lambda _: by_hand)
     monkeypatch.setattr(beginnings, "WORTH_IT", 1)
     view = rows(seed, tidy=tidy)
     assert Beginnings.of(view) is not None
