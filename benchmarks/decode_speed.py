@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--trial-rounds", type=int, default=3)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="OURS")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -148,7 +149,7 @@ def main() -> None:
     )
     for objective in arguments.only:
         for size in arguments.sizes:
-            for rows in (1, 32):
+            for rows in arguments.rows:
                 race(objective, size, rows, arguments)
 
 

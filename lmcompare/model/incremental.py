@@ -3,9 +3,10 @@
 The same as `layer.Layer` in fewer and cheaper operations, as with one token at a time these cost
 more than the arithmetic: gains of norms and the scale of the scores are multiplied into the matrix
 behind them, the dimensions that a rotation turns together stand side by side, as a complex number,
-and in float32 a processor is given matrices the other way round, which is up to twice as fast.
+and a processor is given float32 matrices in such a form as its threads can share.
 """
 
+from math import gcd
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,9 @@ from lmcompare.model.pattern import Pattern, Source
 
 if TYPE_CHECKING:
     from lmcompare.model.backbone import Backbone
+
+LARGE = 2**17  # numbers of a matrix that pay for sharing it out among threads
+MANY = 16  # rows of a product that is shared out well without
 
 
 class IncrementalNorm:
@@ -43,12 +47,14 @@ class IncrementalLayer:
         self._attention_norm = IncrementalNorm(layer.attention_norm)
         self._feed_forward_norm = IncrementalNorm(layer.feed_forward_norm)
         weight = attention.query_key_value.weight
-        self._query_key_value = laid_out(
+        self._query_key_value = IncrementalMatrix(
             _interleaved(weight, attention.heads), self._attention_norm.gain, dtype=weight.dtype
         )
-        self._attention_output = laid_out(attention.output.weight)
-        self._gate_value = laid_out(feed_forward.gate_value.weight, self._feed_forward_norm.gain)
-        self._output = laid_out(feed_forward.output.weight)
+        self._attention_output = IncrementalMatrix(attention.output.weight)
+        self._gate_value = IncrementalMatrix(
+            feed_forward.gate_value.weight, self._feed_forward_norm.gain
+        )
+        self._output = IncrementalMatrix(feed_forward.output.weight)
         self._key_value = key_value
         self._cross = None
         if layer.cross is not None and layer.cross_norm is not None and source is not None:
@@ -67,18 +73,17 @@ class IncrementalLayer:
         """
         mixed = self._mixed(self._attention_norm(x), pattern)
         if self._cross is not None:
-            x = torch.addmm(x, mixed, self._attention_output)
+            x = self._attention_output(mixed, x)
             x = self._cross(x, len(self._key_value[0]), wanted)
         else:
-            x = torch.addmm(only(x, wanted), only(mixed, wanted), self._attention_output)
-        gate_value = torch.mm(self._feed_forward_norm(x), self._gate_value)
-        gate, value = gate_value.chunk(2, dim=-1)
-        return torch.addmm(x, torch.nn.functional.silu(gate).mul_(value), self._output)
+            x = self._attention_output(only(mixed, wanted), only(x, wanted))
+        gate, value = self._gate_value(self._feed_forward_norm(x)).chunk(2, dim=-1)
+        return self._output(torch.nn.functional.silu(gate).mul_(value), x)
 
     def _mixed(self, x: Float[Tensor, "N D"], pattern: Pattern) -> Float[Tensor, "N D"]:
         _, batch, heads, _, width = self._key_value.shape
         known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
-        parts = torch.mm(x, self._query_key_value).float()
+        parts = self._query_key_value(x).float()
         parts = parts.view(batch, -1, 3, heads, width)  # B T 3 H K
         pairs = torch.view_as_complex(parts.view(*parts.shape[:-1], width // 2, 2))
         pairs.narrow(2, 0, 2).mul_(pattern.turn)
@@ -101,8 +106,8 @@ class _IncrementalCross:
         self._norm, self._source = norm, source
         batch, length, width = source.states.shape
         scale = (width // cross.heads) ** -0.5
-        self._query = laid_out(cross.query.weight, norm.gain * scale)
-        self._output = laid_out(cross.output.weight)
+        self._query = IncrementalMatrix(cross.query.weight, norm.gain * scale)
+        self._output = IncrementalMatrix(cross.output.weight)
         key_value = cross.key_value(source.states.to(cross.key_value.weight.dtype)).to(dtype)
         key_value = key_value.view(batch, length, 2, cross.heads, -1).permute(2, 0, 3, 1, 4)
         self._key, self._value = key_value.contiguous()  # B H S K
@@ -112,13 +117,13 @@ class _IncrementalCross:
         self, x: Float[Tensor, "N D"], batch: int, wanted: Int[Tensor, " M"] | None
     ) -> Float[Tensor, "*M D"]:
         heads, width = self._key.shape[1], self._key.shape[3]
-        query = torch.mm(self._norm(x), self._query).to(self._key.dtype)
+        query = self._query(self._norm(x)).to(self._key.dtype)
         query = query.view(batch, -1, heads, width).transpose(1, 2)
         mixed = scaled_dot_product_attention(
             query, self._key, self._value, attn_mask=self._mask, scale=1.0
         )
         joined = _joined(mixed, self._source.blind, x.dtype)
-        return torch.addmm(only(x, wanted), only(joined, wanted), self._output)
+        return self._output(only(joined, wanted), only(x, wanted))
 
 
 class IncrementalHead:
@@ -126,26 +131,51 @@ class IncrementalHead:
 
     def __init__(self, net: "Backbone"):
         self._norm = IncrementalNorm(net.norm)
-        self._head = laid_out(net.embedding, self._norm.gain)
+        self._head = IncrementalMatrix(net.embedding, self._norm.gain)
 
     def __call__(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """What each state predicts, unnormalised."""
-        return torch.mm(self._norm(x), self._head)
+        return self._head(self._norm(x))
 
 
-def laid_out(
-    weight: Float[Tensor, "O I"],
-    gain: Float[Tensor, " I"] | None = None,
-    *,
-    dtype: torch.dtype | None = None,
-) -> Float[Tensor, "I O"]:
-    """A matrix to multiply by from the right, in `dtype`; `gain` is multiplied into its inputs."""
-    dtype = dtype or weight.dtype
-    if gain is not None:
-        weight = weight.float() * gain
-    turned = weight.to(dtype).T
-    best = turned.device.type == "cpu" and dtype == torch.float32
-    return turned.contiguous() if best else turned
+class IncrementalMatrix:
+    """A linear map whose inputs are scaled by `gain`, in `dtype`, by default the weight's.
+
+    A processor's float32 product of few rows is one thread's work unless the inputs are shared out:
+    then each thread reads a piece of the matrix, and what they find is added up.
+    """
+
+    def __init__(
+        self,
+        weight: Float[Tensor, "O I"],
+        gain: Float[Tensor, " I"] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+    ):
+        dtype = dtype or weight.dtype
+        if weight.device.type != "cpu" or dtype != torch.float32:
+            scaled = weight if gain is None else weight.float() * gain
+            self._matrix, self._pieces = scaled.to(dtype).T, None  # I O
+            return
+        scale = torch.ones(1) if gain is None else gain[:, None]
+        self._matrix = torch.empty(weight.T.shape)
+        torch.mul(weight.T, scale, out=self._matrix)  # laid out anew by all threads at once
+        pieces = gcd(torch.get_num_threads(), len(self._matrix))
+        shared = pieces > 1 and weight.numel() > LARGE
+        self._pieces = self._matrix.unflatten(0, (pieces, -1)) if shared else None  # P I/P O
+
+    def __call__(
+        self, x: Float[Tensor, "N I"], base: Float[Tensor, "N O"] | None = None
+    ) -> Float[Tensor, "N O"]:
+        """What becomes of `x`, added to `base`."""
+        if self._pieces is None or len(x) >= MANY:
+            return torch.mm(x, self._matrix) if base is None else torch.addmm(base, x, self._matrix)
+        shares = x.view(len(x), *self._pieces.shape[:2]).transpose(0, 1)
+        total: Tensor
+        total, *others = torch.bmm(shares, self._pieces)
+        for other in others if base is None else (*others, base):
+            total.add_(other)
+        return total
 
 
 def _interleaved(weight: Float[Tensor, "O I"], heads: int) -> Float[Tensor, "O I"]:

@@ -7,17 +7,26 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lmcompare.model import Backbone
+from lmcompare.model import Backbone, incremental
 from lmcompare.model.cache import Cache
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net
 from tests.model.views import KINDS, make_view, with_source
 
+pytestmark = pytest.mark.usefixtures("shared_out")
+
 # documents cannot be kept apart in a cache
 PATTERNS = [kind for kind in KINDS if kind not in ("documents", "blind")]
 COLUMNS = ["tokens", "position", "order", "visible", "target", "weight", "within"]
 LENGTH = 19
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def shared_out(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether matrices are laid out for several threads, however many compute them."""
+    monkeypatch.setattr(incremental, "LARGE", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
 
 
 def reordered(view: View, seed: int) -> View:
