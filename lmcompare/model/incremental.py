@@ -84,11 +84,12 @@ class IncrementalLayer:
         _, batch, heads, _, width = self._key_value.shape
         known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
         parts = self._query_key_value(x).float()
-        parts = parts.view(batch, -1, 3, heads, width)  # B T 3 H K
-        pairs = torch.view_as_complex(parts.view(*parts.shape[:-1], width // 2, 2))
+        pairs = torch.view_as_complex(parts.view(batch, -1, 3, heads, width // 2, 2))
         pairs.narrow(2, 0, 2).mul_(pattern.turn)
+        parts = parts.view(batch, -1, 3, heads, width)  # B T 3 H K
         parts = parts.permute(2, 0, 3, 1, 4)  # 3 B H T K
-        self._key_value[:, :, :, known:keys] = parts[1:, :, :, : pattern.num_keys]
+        room = self._key_value.narrow(3, known, pattern.num_keys)
+        room.copy_(parts.narrow(0, 1, 2).narrow(3, 0, pattern.num_keys))
         key, value = self._key_value.narrow(3, 0, keys).unbind(0)
         mask = None if pattern.mask is None else pattern.mask.to(key.dtype)
         mixed = scaled_dot_product_attention(
