@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lmcompare.objectives.blanks import Blanks, Filling, Moment, Written
 from lmcompare.objectives.network import Writer
-from lmcompare.objectives.noise import next_place
+from lmcompare.objectives.noise import NOWHERE, next_place
 from lmcompare.objectives.script import Cursor, Script, Turn
 from lmcompare.sampling import CHOSEN, NOTHING
 from lmcompare.view import IGNORE, View
@@ -36,8 +36,7 @@ class _Lines:
     position: Int[Tensor, " B"]  # of what was read last
     within: Int[Tensor, " B"] | None
     order: Int[Tensor, " B"]
-    token: Int[Tensor, "B N"]  # what was written, or NOTHING, step by step
-    place: Int[Tensor, "B N"]
+    place: Int[Tensor, "B N"]  # of what was written, or NOWHERE, step by step
     history: Int[Tensor, "B L"]  # all that was read, so that all rows end in one column
     score: Float[Tensor, " B"]  # log-probability of what was written, of beams
 
@@ -51,15 +50,14 @@ class _Lines:
         num_rows = len(start.tokens)
         packed = start.visible.long().argsort(dim=1, stable=True)  # what was read at the right
         read = start.tokens.where(start.visible, NOTHING).gather(1, packed)
-        empty = last.new_full((num_rows, num_steps), NOTHING)
+        empty = last.new_full((num_rows, num_steps), NOWHERE)
         first = torch.arange(num_rows, device=last.device) % num_beams == 0
         return _Lines(
             position=at_last(start.position),
             within=None if start.within is None else at_last(start.within),
             order=at_last(start.order),
-            token=empty,
-            place=empty.clone(),
-            history=torch.cat([read, empty], dim=1),
+            place=empty,
+            history=torch.cat([read, torch.full_like(empty, NOTHING)], dim=1),
             score=torch.zeros(num_rows, device=last.device).where(first, -torch.inf),
         )
 
@@ -134,8 +132,7 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
                 each.select(parent)
             lines.score = score
         turn = cursor.move(token)
-        lines.token[:, step] = turn.token.where(turn.writes, NOTHING)
-        lines.place[:, step] = turn.place.where(turn.writes, NOTHING)
+        lines.place[:, step] = turn.place
         lines.history[:, num_start + step] = turn.token
         if sampler.beams == 1 and (blanks.watch is not None or blanks.enough is not None):
             moment = _moment(turn, logits)
@@ -147,10 +144,11 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
             break
         logits = net.extend(cache, lines.read(turn))
     if sampler.beams > 1:
-        length = (lines.token != NOTHING).sum(1).clamp(min=1)
+        length = (lines.place != NOWHERE).sum(1).clamp(min=1)
         merit = (lines.score / length**sampler.length_penalty).view(-1, sampler.beams)
         lines.select(merit.argmax(1) + torch.arange(len(merit), device=device) * sampler.beams)
-    return Written(token=lines.token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
+    token = lines.history[:, num_start:].where(lines.place != NOWHERE, NOTHING)
+    return Written(token=token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
 
 
 def _with_one_end(logits: Float[Tensor, "B V"], ends: tuple[int, ...]) -> Float[Tensor, "B V"]:

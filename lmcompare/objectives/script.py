@@ -99,7 +99,7 @@ class Turn:
 
     token: Int[Tensor, " B"]
     writes: Bool[Tensor, " B"]  # whether it is written, and not given
-    place: Int[Tensor, " B"]  # in the text
+    place: Int[Tensor, " B"]  # in the text, of what is written; NOWHERE
     position: Int[Tensor, " B"]
 
 
@@ -107,57 +107,57 @@ class Cursor:
     """Where each row stands in its script."""
 
     def __init__(self, script: Script, groups: Int[Tensor, " B"], is_end: Bool[Tensor, " V"]):
-        self.then, self.place, self.position, self.limit = (
+        then, place, self._position, self._limit = (
             each.to(groups.device)[groups]
             for each in (script.then, script.place, script.position, script.limit)
         )
-        self.is_end, self.step = is_end, 0
         self.any_length = bool((script.then == FREE).any())
-        self.rows = torch.arange(len(groups), device=groups.device)
-        self.pointer = torch.zeros_like(self.rows)
-        self.count = torch.zeros_like(self.rows)  # tokens written of what is FREE here
+        self._then, self._is_end = then, is_end
+        self._writes = (then == WRITE) | (then == FREE)
+        self._given = then.clamp(min=0)
+        self._place = place.where(self._writes, NOWHERE)
+        self._step = 0
+        self._rows = torch.arange(len(groups), device=groups.device)
+        self._pointer = torch.zeros_like(self._rows)
+        self._count = torch.zeros_like(self._rows)  # tokens written of what is FREE here
+
+    @property
+    def _here(self) -> tuple[Tensor | slice, Tensor | int]:
+        """The entry at which each row stands; where every entry is one token, all at the same."""
+        return (self._rows, self._pointer) if self.any_length else (slice(None), self._step)
 
     def writes(self) -> Bool[Tensor, " B"]:
         """Whether a token is to be chosen."""
-        entry = self.then[self.rows, self.pointer]
-        return (entry == WRITE) | (entry == FREE)
+        return self._writes[self._here]
 
     def over(self) -> bool:
         """Whether nothing follows in any row."""
         if not self.any_length:
-            return self.step + 1 == self.then.shape[1]
-        return bool((self.then[self.rows, self.pointer] == STOP).all())
+            return self._step + 1 == self._then.shape[1]
+        return bool((self._then[self._here] == STOP).all())
 
     def move(self, chosen: Int[Tensor, " B"]) -> Turn:
         """Take what was chosen where it is to be written, and go on."""
-        self.step += 1
-        if not self.any_length:  # every entry is one token
-            entry = self.then[:, self.step - 1]
-            self.pointer = self.pointer + 1
-            writes = entry == WRITE
-            return Turn(
-                token=torch.where(writes, chosen, entry.clamp(min=0)),
-                writes=writes,
-                place=self.place[:, self.step - 1],
-                position=self.position[:, self.step - 1],
-            )
-        ended = (self.then[self.rows, self.pointer] == FREE) & self.is_end[chosen]
-        self.pointer = self.pointer + ended
-        here = (self.rows, self.pointer)
-        entry = self.then[here]
-        writes = (entry == WRITE) | (entry == FREE)
+        if self.any_length:
+            ended = (self._then[self._here] == FREE) & self._is_end[chosen]
+            self._pointer = self._pointer + ended
+        here = self._here
+        writes = self._writes[here]
         turn = Turn(
-            token=torch.where(writes, chosen, entry.clamp(min=0)),
+            token=torch.where(writes, chosen, self._given[here]),
             writes=writes,
-            place=self.place[here],
-            position=self.position[here],
+            place=self._place[here],
+            position=self._position[here],
         )
-        self.count = torch.where(entry == FREE, self.count + 1, 0)
-        full = self.count == self.limit
-        self.count = self.count.where(~full, 0)
-        self.pointer = self.pointer + ((entry >= 0) | (entry == WRITE) | full)
+        self._step += 1
+        if self.any_length:
+            entry = self._then[here]
+            self._count = torch.where(entry == FREE, self._count + 1, 0)
+            full = self._count == self._limit
+            self._count = self._count.where(~full, 0)
+            self._pointer = self._pointer + ((entry >= 0) | (entry == WRITE) | full)
         return turn
 
     def select(self, rows: Int[Tensor, " B"]) -> None:
         """Each row goes on from where another one of its text stands."""
-        self.pointer, self.count = self.pointer[rows], self.count[rows]
+        self._pointer, self._count = self._pointer[rows], self._count[rows]
