@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lmcompare.model.backbone import Backbone
 
 LARGE = 2**17  # numbers of a matrix that pay for sharing it out among threads
+SHARES = 4  # among which it is shared out at most, as all of them have to be added up
 MANY = 16  # rows of a product that is shared out well without
 
 
@@ -161,7 +162,7 @@ class IncrementalMatrix:
         scale = torch.ones(1) if gain is None else gain[:, None]
         self._matrix = torch.empty(weight.T.shape)
         torch.mul(weight.T, scale, out=self._matrix)  # laid out anew by all threads at once
-        pieces = gcd(torch.get_num_threads(), len(self._matrix))
+        pieces = gcd(min(torch.get_num_threads(), SHARES), len(self._matrix))
         shared = pieces > 1 and weight.numel() > LARGE
         self._pieces = self._matrix.unflatten(0, (pieces, -1)) if shared else None  # P I/P O
 
