@@ -179,7 +179,11 @@ class Objective(BaseModel, ABC):
         if HOLES.index(holes) > HOLES.index(filling.holes):
             able = {"end": "writes at the end of a text only", "one": "fills one hole of a text"}
             found = {"one": "goes on behind its hole", "any": "has several holes"}[holes]
-            return f"{able[filling.holes]}, and this one {found}: mlm, t5 or glm can fill it"
+            wanted = {"one": "a hole", "any": "several"}[holes]
+            return (
+                f"{able[filling.holes]}, and this one {found}: "
+                f"choose an objective that fills {wanted}"
+            )
         if any_length and not filling.any_length:
             where, option = ("a text", "max-new") if holes == "end" else ("a hole", "hole")
             return f"does not say where {where} ends: give a number of tokens (--{option}-tokens)"

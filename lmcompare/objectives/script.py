@@ -149,8 +149,9 @@ class Cursor:
             place=self._place[here],
             position=self._position[here],
         )
-        self._step += 1
-        if self.any_length:
+        if not self.any_length:
+            self._step += 1
+        else:
             entry = self._then[here]
             self._count = torch.where(entry == FREE, self._count + 1, 0)
             full = self._count == self._limit

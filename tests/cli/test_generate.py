@@ -271,7 +271,7 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
     assert said.code == 1
     assert said.err == (
         f"{places['clm'].name}: clm writes at the end of a text only, and this one goes on behind "
-        "its hole: mlm, t5 or glm can fill it\n"
+        "its hole: choose an objective that fills a hole\n"
     )
     assert said.out.count("===\n") == 2
     assert said.out.startswith(f"=== {places['mdlm'].name} ===\n")
