@@ -214,13 +214,10 @@ class Backbone(nn.Module):
             ValueError: there is no room for them.
         """
         view = view.to(self.device)
-        known = cache.length
-        sees = None if known == 0 and view.hint is not None else cache.sees(view)
-        pattern = Pattern.of(view, self.config, torch.float32, num_cached=known, sees=sees)
-        cache.keep(view)
+        place = cache.keep(view)
         x = embedding(view.tokens.flatten(), self.embedding)
         *lower, last = cache.layers
         for layer in lower:
-            x = layer(x, pattern, None)
-        x = last(x, pattern, None if wanted is None else _numbers(wanted.to(self.device)))
+            x = layer(x, place, None)
+        x = last(x, place, None if wanted is None else _numbers(wanted.to(self.device)))
         return cache.head(x)

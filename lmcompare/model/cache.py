@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from lmcompare.model.incremental import IncrementalHead, IncrementalLayer
+from lmcompare.model.incremental import IncrementalHead, IncrementalLayer, Place
 from lmcompare.model.pattern import Source
 from lmcompare.view import View, sees
 
@@ -32,7 +32,8 @@ class Cache:
         dtype: torch.dtype,
         source: Source | None = None,
     ):
-        config, device = net.config, net.device
+        self._config = config = net.config
+        device = net.device
         self.source = source
         self.length = 0  # positions that were kept
         self.order = torch.zeros(num_rows, capacity, dtype=torch.int64, device=device)
@@ -46,37 +47,33 @@ class Cache:
         ]
         self.head = IncrementalHead(net)
         # what a position must reach to see all that is kept; None where some of it is hidden
-        self._open_from: Int[Tensor, " B"] | None = self.order.new_full((num_rows,), -1)
+        self._open_from: Int[Tensor, "B 1"] | None = self.order.new_full((num_rows, 1), -1)
 
-    def sees(self, view: View) -> Bool[Tensor, "B T S"] | None:
-        """Whether each position of `view` may look at what is kept, and at the view's own keys.
-
-        None if there is one position, and it sees all.
-        """
-        if view.tokens.shape[1] == 1 and self._open_from is not None:
-            last = view.order[:, 0]
-            if bool(((last >= self._open_from) & view.visible[:, 0]).all()):
-                return None
-        order = torch.cat([self.order[:, : self.length], view.order[:, : view.num_keys]], dim=1)
-        visible = [self.visible[:, : self.length], view.visible[:, : view.num_keys]]
-        return sees(view.order, order, torch.cat(visible, dim=1))
-
-    def keep(self, view: View) -> None:
-        """Count the keys of `view` among what is kept.
+    def keep(self, view: View) -> Place:
+        """Count the keys of `view` among what is kept, and tell where it stands.
 
         Raises:
             ValueError: there is no room for them.
         """
-        stop = self.length + view.num_keys
+        known, num_keys = self.length, view.num_keys
+        stop = known + num_keys
         if stop > self.order.shape[1]:
             raise ValueError(f"a cache of {self.order.shape[1]} positions has no room for {stop}")
-        order, visible = view.order[:, : view.num_keys], view.visible[:, : view.num_keys]
-        self.order[:, self.length : stop] = order
-        self.visible[:, self.length : stop] = visible
+        order, visible = view.order, view.visible
+        if num_keys < order.shape[1]:
+            order, visible = order[:, :num_keys], visible[:, :num_keys]
+        self.order.narrow(1, known, num_keys).copy_(order)
+        self.visible.narrow(1, known, num_keys).copy_(visible)
         self.length = stop
         if self._open_from is not None:
-            highest = order.amax(1).maximum(self._open_from)
+            highest = order.amax(1, keepdim=True).maximum(self._open_from)
             self._open_from = highest if bool(visible.all()) else None
+        allowed = None
+        hinted = known == 0 and view.hint is not None
+        open_to_all = self._open_from is not None and bool((view.order >= self._open_from).all())
+        if not hinted and not open_to_all:
+            allowed = sees(view.order, self.order[:, :stop], self.visible[:, :stop])
+        return Place.of(view, self._config, self._room.dtype, known=known, sees=allowed)
 
     @torch.inference_mode()
     def select(self, rows: Int[Tensor, " B"]) -> None:

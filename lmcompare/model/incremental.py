@@ -6,16 +6,19 @@ behind them, the dimensions that a rotation turns together stand side by side, a
 and a processor is given float32 matrices in such a form as its threads can share.
 """
 
+from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex64, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from lmcompare.model.config import ModelConfig
 from lmcompare.model.layer import CrossAttention, Layer, Norm, only
-from lmcompare.model.pattern import Pattern, Source
+from lmcompare.model.pattern import Source, angles, mask_of
+from lmcompare.view import View
 
 if TYPE_CHECKING:
     from lmcompare.model.backbone import Backbone
@@ -23,6 +26,43 @@ if TYPE_CHECKING:
 LARGE = 2**17  # numbers of a matrix that pay for sharing it out among threads
 SHARES = 4  # among which it is shared out at most, as all of them have to be added up
 MANY = 16  # rows of a product that is shared out well without
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where new positions stand and whom they see; made once for all layers."""
+
+    known: int  # positions that were read before
+    num_keys: int  # the first so many of the new ones are keys, behind those
+    turn: Complex64[Tensor, "B T 1 1 K2"]  # by which queries and keys are multiplied
+    causal: bool
+    mask: Float[Tensor, "B 1 T S"] | None  # as in `Pattern`; S counts what was read before too
+    blind: Bool[Tensor, "B T 1"] | None
+
+    @staticmethod
+    def of(
+        view: View,
+        config: ModelConfig,
+        dtype: torch.dtype,
+        *,
+        known: int,
+        sees: Bool[Tensor, "B T S"] | None,
+    ) -> "Place":
+        """The place of `view` behind what is `known`.
+
+        Where `sees` does not say who sees whom, the view's hint does, and everybody sees all that
+        is known.
+        """
+        angle = angles(view, config).unsqueeze(2).unsqueeze(2)
+        mask, blind = (None, None) if sees is None else mask_of(sees, dtype)
+        return Place(
+            known=known,
+            num_keys=view.num_keys,
+            turn=torch.polar(angle.new_ones(()), angle),
+            causal=known == 0 and sees is None and view.hint == "causal",
+            mask=mask,
+            blind=blind,
+        )
 
 
 class IncrementalNorm:
@@ -57,46 +97,62 @@ class IncrementalLayer:
         )
         self._output = IncrementalMatrix(feed_forward.output.weight)
         self._key_value = key_value
+        self._key, self._value = key_value
+        self._one = _Parts(key_value, 1)
         self._cross = None
         if layer.cross is not None and layer.cross_norm is not None and source is not None:
             norm = IncrementalNorm(layer.cross_norm)
             self._cross = _IncrementalCross(layer.cross, norm, source, key_value.dtype)
 
     def __call__(
-        self, x: Float[Tensor, "N D"], pattern: Pattern, wanted: Int[Tensor, " M"] | None
+        self, x: Float[Tensor, "N D"], place: Place, wanted: Int[Tensor, " M"] | None
     ) -> Float[Tensor, "*M D"]:
         """The states of new positions, of all rows one under the other; of the `wanted` ones.
 
         Args:
             x: what came in.
-            pattern: who sees whom, of what is known and what is new.
+            place: where they stand.
             wanted: positions, counted over all rows; None for all.
         """
-        mixed = self._mixed(self._attention_norm(x), pattern)
+        mixed = self._mixed(self._attention_norm(x), place)
         if self._cross is not None:
             x = self._attention_output(mixed, x)
-            x = self._cross(x, len(self._key_value[0]), wanted)
+            x = self._cross(x, len(self._key), wanted)
         else:
             x = self._attention_output(only(mixed, wanted), only(x, wanted))
         gate, value = self._gate_value(self._feed_forward_norm(x)).chunk(2, dim=-1)
         return self._output(torch.nn.functional.silu(gate).mul_(value), x)
 
-    def _mixed(self, x: Float[Tensor, "N D"], pattern: Pattern) -> Float[Tensor, "N D"]:
-        _, batch, heads, _, width = self._key_value.shape
-        known, keys = pattern.num_cached, pattern.num_cached + pattern.num_keys
-        parts = self._query_key_value(x).float()
-        pairs = torch.view_as_complex(parts.view(batch, -1, 3, heads, width // 2, 2))
-        pairs.narrow(2, 0, 2).mul_(pattern.turn)
-        parts = parts.view(batch, -1, 3, heads, width)  # B T 3 H K
-        parts = parts.permute(2, 0, 3, 1, 4)  # 3 B H T K
-        room = self._key_value.narrow(3, known, pattern.num_keys)
-        room.copy_(parts.narrow(0, 1, 2).narrow(3, 0, pattern.num_keys))
-        key, value = self._key_value.narrow(3, 0, keys).unbind(0)
-        mask = None if pattern.mask is None else pattern.mask.to(key.dtype)
+    def _mixed(self, x: Float[Tensor, "N D"], place: Place) -> Float[Tensor, "N D"]:
+        length = len(x) // len(self._key)
+        parts = self._one if length == 1 else _Parts(self._key_value, length)
+        parts.all.copy_(self._query_key_value(x))
+        parts.turned.mul_(place.turn)
+        key_value, num_keys = parts.key_value, place.num_keys
+        if num_keys < length:
+            key_value = key_value.narrow(3, 0, num_keys)
+        self._key_value.narrow(3, place.known, num_keys).copy_(key_value)
         mixed = scaled_dot_product_attention(
-            parts[0].to(key.dtype), key, value, attn_mask=mask, is_causal=pattern.causal, scale=1.0
+            parts.query.to(self._key.dtype),
+            self._key.narrow(2, 0, place.known + num_keys),
+            self._value.narrow(2, 0, place.known + num_keys),
+            attn_mask=place.mask,
+            is_causal=place.causal,
+            scale=1.0,
         )
-        return _joined(mixed, pattern.blind, x.dtype)
+        return _joined(mixed, place.blind, x.dtype)
+
+
+class _Parts:
+    """Room for queries, keys and values of `length` new positions, and the ways to look at it."""
+
+    def __init__(self, key_value: Float[Tensor, "2 B H C K"], length: int):
+        _, batch, heads, _, width = key_value.shape
+        self.all = torch.empty(batch * length, 3 * heads * width, device=key_value.device)
+        pairs = torch.view_as_complex(self.all.view(batch, length, 3, heads, width // 2, 2))
+        self.turned = pairs.narrow(2, 0, 2)  # B T 2 H K2
+        parts = self.all.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4)
+        self.query, self.key_value = parts[0], parts[1:]  # B H T K, 2 B H T K
 
 
 class _IncrementalCross:
@@ -193,7 +249,8 @@ def _joined(
     mixed: Float[Tensor, "B H T K"], blind: Bool[Tensor, "B T 1"] | None, dtype: torch.dtype
 ) -> Float[Tensor, "N D"]:
     """What all heads say, of all rows one under the other; nothing of those who see nothing."""
-    joined = mixed.transpose(1, 2).flatten(2).to(dtype)
+    mixed = mixed.transpose(1, 2)  # B T H K
     if blind is not None:
-        joined = joined.masked_fill(blind, 0)
-    return joined.flatten(0, 1)
+        mixed = mixed.masked_fill(blind[..., None], 0)
+    batch, length, heads, width = mixed.shape
+    return mixed.reshape(batch * length, heads * width).to(dtype)

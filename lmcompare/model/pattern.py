@@ -6,10 +6,10 @@ Positions at the end that nobody may look at are no keys.
 """
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import torch
-from jaxtyping import Bool, Complex64, Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -25,7 +25,6 @@ class Pattern:
     cos: Float[Tensor, "#B 1 T K2"]  # of each position's angles, K2 = K / 2
     sin: Float[Tensor, "#B 1 T K2"]
     num_keys: int  # S: only the first S positions are keys
-    num_cached: int = 0  # keys that were there before these; S counts them too in the mask
     causal: bool = False
     mask: Float[Tensor, "B 1 T S"] | None = None  # 0, or minus infinity where nobody may look
     blind: Bool[Tensor, "B T 1"] | None = None  # who may look at nothing
@@ -41,51 +40,28 @@ class Pattern:
             cos, sin = cos[0, place], sin[0, place]
         return cos[..., None, None, :], sin[..., None, None, :]
 
-    @cached_property
-    def turn(self) -> Complex64[Tensor, "#B T 1 1 K2"]:
-        """The same as complex numbers."""
-        return torch.complex(*self.turns)
-
     @staticmethod
     def of(
         view: View,
         config: ModelConfig,
         dtype: torch.dtype,
         *,
-        num_cached: int = 0,
-        sees: Bool[Tensor, "B T S"] | None = None,
         beginnings: Beginnings | None = None,
     ) -> "Pattern":
-        """The pattern of `view` for the device it is on.
-
-        Its keys may come after others that a cache holds; then `sees` says who sees whom of all of
-        them, and None that everybody sees everything.
-
-        Where the view has a second channel of positions, every second pair of dimensions turns by
-        the sum of both, so that a text without spans is turned as ever. GLM (Du et al. 2022) adds
-        two learned embeddings, and ChatGLM-6B gives each channel half of the dimensions; here what
-        both channels say can be told apart linearly, while context keeps all frequencies.
-        """
-        half = config.head_width // 2
-        place = view.position[:, :, None]
-        if view.within is not None:
-            place = place + view.within[:, :, None] * (torch.arange(half, device=place.device) % 2)
-        if place.device.type == "cpu" and len(place) > 1 and bool((place == place[:1]).all()):
-            place = place[:1]  # all rows are numbered alike
-        angle = place[:, None] * _frequencies(half, config.rotary_base, place.device)
+        """The pattern of `view` for the device it is on."""
+        angle = angles(view, config)[:, None]
+        if angle.device.type == "cpu" and len(angle) > 1 and bool((angle == angle[:1]).all()):
+            angle = angle[:1]  # all rows are numbered alike
         mask = blind = blocks = None
-        if sees is not None:
-            mask, blind = _mask(sees, dtype)
-        elif num_cached == 0 and view.hint is None and view.tokens.device.type == "cuda":
+        if view.hint is None and view.tokens.device.type == "cuda":
             blocks = _block_mask(view)
-        elif num_cached == 0 and view.hint is None:
-            mask, blind = _mask(view.sees()[:, :, : view.num_keys], dtype)
+        elif view.hint is None:
+            mask, blind = mask_of(view.sees()[:, :, : view.num_keys], dtype)
         return Pattern(
             cos=angle.cos().to(dtype),
             sin=angle.sin().to(dtype),
             num_keys=view.num_keys,
-            num_cached=num_cached,
-            causal=num_cached == 0 and sees is None and view.hint == "causal",
+            causal=view.hint == "causal",
             mask=mask,
             blind=blind,
             blocks=blocks,
@@ -108,8 +84,23 @@ class Source:
         num_keys = view.source.num_keys
         mask = blind = None
         if view.source.hint != "full":  # if it is, there is no need to look, and wait for a GPU
-            mask, blind = _mask(view.sees_source()[:, :, :num_keys], states.dtype)
+            mask, blind = mask_of(view.sees_source()[:, :, :num_keys], states.dtype)
         return Source(states=states[:, :num_keys], mask=mask, blind=blind)
+
+
+def angles(view: View, config: ModelConfig) -> Float[Tensor, "B T K2"]:
+    """How far each pair of a head's dimensions is turned at each position, in radians.
+
+    Where the view has a second channel of positions, every second pair of dimensions turns by the
+    sum of both, so that a text without spans is turned as ever. GLM (Du et al. 2022) adds two
+    learned embeddings, and ChatGLM-6B gives each channel half of the dimensions; here what both
+    channels say can be told apart linearly, while context keeps all frequencies.
+    """
+    half = config.head_width // 2
+    place = view.position.unsqueeze(2)
+    if view.within is not None:
+        place = place + view.within[:, :, None] * (torch.arange(half, device=place.device) % 2)
+    return place * _frequencies(half, config.rotary_base, place.device)
 
 
 @cache
@@ -118,7 +109,7 @@ def _frequencies(half: int, base: float, device: torch.device) -> Float[Tensor, 
         return base ** (-torch.arange(half, device=device).float() / half)
 
 
-def _mask(
+def mask_of(
     sees: Bool[Tensor, "B T S"], dtype: torch.dtype
 ) -> tuple[Float[Tensor, "B 1 T S"] | None, Bool[Tensor, "B T 1"] | None]:
     """Minus infinity where nobody may look, and who may look at nothing; None where it is idle."""

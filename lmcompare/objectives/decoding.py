@@ -33,9 +33,7 @@ def continue_text(net: Writer, view: View, blanks: Blanks, vocab: Vocab) -> Writ
 class _Lines:
     """What was read and written of each row."""
 
-    position: Int[Tensor, " B"]  # of what was read last
-    within: Int[Tensor, " B"] | None
-    order: Int[Tensor, " B"]
+    last: View  # of the one column that was read last
     place: Int[Tensor, "B N"]  # of what was written, or NOWHERE, step by step
     history: Int[Tensor, "B L"]  # all that was read, so that all rows end in one column
     score: Float[Tensor, " B"]  # log-probability of what was written, of beams
@@ -45,17 +43,24 @@ class _Lines:
         """Before the first step."""
 
         def at_last(column: Tensor) -> Tensor:
-            return column.gather(1, last[:, None])[:, 0]
+            return column.gather(1, last[:, None])
 
+        token = at_last(start.tokens)
         num_rows = len(start.tokens)
         packed = start.visible.long().argsort(dim=1, stable=True)  # what was read at the right
         read = start.tokens.where(start.visible, NOTHING).gather(1, packed)
         empty = last.new_full((num_rows, num_steps), NOWHERE)
         first = torch.arange(num_rows, device=last.device) % num_beams == 0
         return _Lines(
-            position=at_last(start.position),
-            within=None if start.within is None else at_last(start.within),
-            order=at_last(start.order),
+            last=View(
+                tokens=token,
+                position=at_last(start.position),
+                order=at_last(start.order),
+                visible=torch.ones_like(token, dtype=torch.bool),
+                target=torch.full_like(token, IGNORE),
+                weight=torch.zeros(token.shape, device=token.device),
+                within=None if start.within is None else at_last(start.within),
+            ),
             place=empty,
             history=torch.cat([read, torch.full_like(empty, NOTHING)], dim=1),
             score=torch.zeros(num_rows, device=last.device).where(first, -torch.inf),
@@ -63,27 +68,28 @@ class _Lines:
 
     def read(self, turn: Turn) -> View:
         """The view of what comes next in each row."""
-        self.order = self.order + 1
-        if self.within is None:
-            self.position = self.position + 1
+        last, within = self.last, self.last.within
+        if within is None:
+            position = last.position + 1
         else:
-            self.position = turn.position
-            self.within = torch.where(turn.writes, self.within + 1, 1)
-        token = turn.token[:, None]
-        return View(
-            tokens=token,
-            position=self.position[:, None],
-            order=self.order[:, None],
-            visible=torch.ones_like(token, dtype=torch.bool),
-            target=torch.full_like(token, IGNORE),
-            weight=torch.zeros(token.shape, device=token.device),
-            within=None if self.within is None else self.within[:, None],
+            position = turn.position.unsqueeze(1)
+            within = torch.where(turn.writes.unsqueeze(1), within + 1, 1)
+        self.last = View(
+            tokens=turn.token.unsqueeze(1),
+            position=position,
+            order=last.order + 1,
+            visible=last.visible,
+            target=last.target,
+            weight=last.weight,
+            within=within,
         )
+        return self.last
 
     def select(self, rows: Int[Tensor, " B"]) -> None:
         """Each row goes on from what another one of its text has."""
-        for name, column in vars(self).items():
-            setattr(self, name, None if column is None else column[rows])
+        self.last = self.last.rows(rows)
+        self.place, self.history = self.place[rows], self.history[rows]
+        self.score = self.score[rows]
 
 
 @torch.inference_mode()
