@@ -23,7 +23,7 @@ from lmcompare.data import DataConfig, TokenizerConfig
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.model import ModelConfig
 from lmcompare.objectives import OBJECTIVES, AnyObjective
-from lmcompare.optim import OptimizerConfig
+from lmcompare.optim import OptimizerConfig, usual_learning_rate
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -88,7 +88,7 @@ class RunConfig(BaseModel):
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batch: BatchConfig = BatchConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerConfig = Field(OptimizerConfig(), validate_default=True)
     validation: ValidationConfig = ValidationConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -106,6 +106,16 @@ class RunConfig(BaseModel):
                 "leave model.encoder_layers at 0"
             )
         return model
+
+    @field_validator("optimizer")
+    @classmethod
+    def _slower_where_wider(
+        cls, optimizer: OptimizerConfig, info: ValidationInfo
+    ) -> OptimizerConfig:
+        model = info.data.get("model")
+        if model is None or "learning_rate" in optimizer.model_fields_set:
+            return optimizer
+        return optimizer.model_copy(update={"learning_rate": usual_learning_rate(model.width)})
 
     @property
     def identity(self) -> str:

@@ -21,7 +21,12 @@ class OptimizerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    learning_rate: float = Field(3e-3, gt=0, description="the highest of the schedule")
+    learning_rate: float = Field(
+        3e-3,
+        gt=0,
+        description="the highest of the schedule; by default less for a model wider than 128, in "
+        "inverse proportion",
+    )
     schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share over which the rate rises from 0")
     decay: float = Field(0.2, gt=0, le=1, description="wsd: share over which it falls at the end")
@@ -43,6 +48,15 @@ class OptimizerConfig(BaseModel):
                 "than the whole budget: lower one of them"
             )
         return self
+
+
+def usual_learning_rate(width: int) -> float:
+    """For a model of `width`: what suits the narrowest size, and in inverse proportion above it.
+
+    Updates of AdamW change a wider layer's output by more (Yang et al. 2022, Tensor Programs V,
+    https://arxiv.org/abs/2203.03466).
+    """
+    return 3e-3 * min(1.0, 128 / width)
 
 
 def learning_rate(config: OptimizerConfig, progress: float) -> float:

@@ -270,3 +270,23 @@ def test_an_encoder_hides_no_other_error(monkeypatch: pytest.MonkeyPatch) -> Non
         "objective.rate=2", "model.encoder_layers=1", objective="mlm"
     )
     assert "model.layers cannot be 0" in sentence("model.layers=0", objective="mlm")
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ((), 3e-3),
+        (("model.width=32",), 3e-3),
+        (("model=micro",), 1.5e-3),
+        (("model=base", "optimizer.warmup=0.1"), 5e-4),
+        (("model=base", "optimizer.learning_rate=3e-3"), 3e-3),
+    ],
+)
+def test_wider_models_learn_more_slowly_unless_they_are_told(
+    settings: tuple[str, ...], rate: float
+) -> None:
+    config = parse_run(assign({"objective": "clm"}, settings))
+    assert config.optimizer.learning_rate == pytest.approx(rate)
+    again = parse_run(config.model_dump())
+    assert again == config
+    assert again.identity == config.identity
