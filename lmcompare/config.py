@@ -23,7 +23,7 @@ from lmcompare.data import DataConfig, TokenizerConfig
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.model import ModelConfig
 from lmcompare.objectives import OBJECTIVES, AnyObjective
-from lmcompare.optim import OptimizerConfig, usual_learning_rate
+from lmcompare.optim import OptimizerConfig
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -113,9 +113,7 @@ class RunConfig(BaseModel):
         cls, optimizer: OptimizerConfig, info: ValidationInfo
     ) -> OptimizerConfig:
         model = info.data.get("model")
-        if model is None or "learning_rate" in optimizer.model_fields_set:
-            return optimizer
-        return optimizer.model_copy(update={"learning_rate": usual_learning_rate(model.width)})
+        return optimizer if model is None else optimizer.suited_to(model.width)
 
     @property
     def identity(self) -> str:

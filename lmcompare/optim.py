@@ -49,14 +49,16 @@ class OptimizerConfig(BaseModel):
             )
         return self
 
+    def suited_to(self, width: int) -> "OptimizerConfig":
+        """The same for a model of `width`: where no learning rate was set, less above 128.
 
-def usual_learning_rate(width: int) -> float:
-    """For a model of `width`: what suits the narrowest size, and in inverse proportion above it.
-
-    Updates of AdamW change a wider layer's output by more (Yang et al. 2022, Tensor Programs V,
-    https://arxiv.org/abs/2203.03466).
-    """
-    return 3e-3 * min(1.0, 128 / width)
+        Updates of AdamW change a wider layer's output by more (Yang et al. 2022, Tensor Programs V,
+        https://arxiv.org/abs/2203.03466).
+        """
+        if "learning_rate" in self.model_fields_set:
+            return self
+        rate = self.learning_rate * min(1.0, 128 / width)
+        return self.model_copy(update={"learning_rate": rate})
 
 
 def learning_rate(config: OptimizerConfig, progress: float) -> float:

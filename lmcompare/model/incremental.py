@@ -34,7 +34,7 @@ class Place:
 
     known: int  # positions that were read before
     num_keys: int  # the first so many of the new ones are keys, behind those
-    turn: Complex64[Tensor, "B T 1 1 K2"]  # by which queries and keys are multiplied
+    turn: Complex64[Tensor, "#B T 1 1 K2"]  # by which queries and keys are multiplied
     causal: bool
     mask: Float[Tensor, "B 1 T S"] | None  # as in `Pattern`; S counts what was read before too
     blind: Bool[Tensor, "B T 1"] | None

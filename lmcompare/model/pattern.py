@@ -50,8 +50,6 @@ class Pattern:
     ) -> "Pattern":
         """The pattern of `view` for the device it is on."""
         angle = angles(view, config)[:, None]
-        if angle.device.type == "cpu" and len(angle) > 1 and bool((angle == angle[:1]).all()):
-            angle = angle[:1]  # all rows are numbered alike
         mask = blind = blocks = None
         if view.hint is None and view.tokens.device.type == "cuda":
             blocks = _block_mask(view)
@@ -88,7 +86,7 @@ class Source:
         return Source(states=states[:, :num_keys], mask=mask, blind=blind)
 
 
-def angles(view: View, config: ModelConfig) -> Float[Tensor, "B T K2"]:
+def angles(view: View, config: ModelConfig) -> Float[Tensor, "#B T K2"]:
     """How far each pair of a head's dimensions is turned at each position, in radians.
 
     Where the view has a second channel of positions, every second pair of dimensions turns by the
@@ -100,6 +98,8 @@ def angles(view: View, config: ModelConfig) -> Float[Tensor, "B T K2"]:
     place = view.position.unsqueeze(2)
     if view.within is not None:
         place = place + view.within[:, :, None] * (torch.arange(half, device=place.device) % 2)
+    if place.device.type == "cpu" and len(place) > 1 and bool((place == place[:1]).all()):
+        place = place[:1]  # all rows are numbered alike
     return place * _frequencies(half, config.rotary_base, place.device)
 
 
