@@ -30,6 +30,7 @@ from lmcompare.data import (
     shuffled,
 )
 from lmcompare.errors import UserError
+from lmcompare.hardware import Precision
 from lmcompare.model import Backbone
 from lmcompare.objectives import Objective
 from lmcompare.records import RunRecord
@@ -125,7 +126,12 @@ class Subject:
 
 
 def load(
-    run: Run, *, device: str, warn: Callable[[str], None], batch_size: int | None = None
+    run: Run,
+    *,
+    device: str,
+    warn: Callable[[str], None],
+    precision: Precision = "float32",
+    batch_size: int | None = None,
 ) -> Subject:
     """A run's last model.
 
@@ -133,13 +139,16 @@ def load(
         run: with at least one checkpoint.
         device: where it computes.
         warn: told of a damaged checkpoint that was passed over.
+        precision: of its weights, which are saved in float32.
         batch_size: rows that it is asked about at once; as many as suits the device by default.
 
     Raises:
         UserError: no run, no checkpoint, no such device.
     """
     hardware.choose_device(device)
-    return _subject(run, load_checkpoint(run, warn=warn), device, batch_size)
+    subject = _subject(run, load_checkpoint(run, warn=warn), device, batch_size)
+    subject.net.to(hardware.DTYPES[precision])
+    return subject
 
 
 def load_every(

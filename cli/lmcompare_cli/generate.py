@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmcompare.runs import Run
 
 Form = Literal["text", "jsonl", "json"]
+Precision = Literal["float32", "bfloat16"]  # as in `lmcompare.hardware`, without its imports
 
 
 def generate(
@@ -110,6 +111,12 @@ def generate(
         int, typer.Option(min=1, help="Samples written together; changes none of them.")
     ] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Of the weights; bfloat16 is faster and less exact: --batch may change a text."
+        ),
+    ] = "float32",
     format: Annotated[Form, typer.Option("--format", "-f", help="Of what goes to stdout.")] = (
         "text"
     ),
@@ -177,7 +184,15 @@ def generate(
     for run in runs:
         several = len(runs) > 1
         try:
-            texts = _write(run, asked, device=device, trace=trace, drawn=drawn, several=several)
+            texts = _write(
+                run,
+                asked,
+                device=device,
+                precision=precision,
+                trace=trace,
+                drawn=drawn,
+                several=several,
+            )
         except UserError as error:
             if not several:
                 raise
@@ -209,13 +224,21 @@ class _Texts:
 
     subject: "Subject"
     asked: "Request"
+    precision: Precision
     methods: tuple[str, ...]
     generated: "Generated"
     shown: bool
 
 
 def _write(
-    run: "Run", asked: "Request", *, device: str, trace: Path | None, drawn: bool, several: bool
+    run: "Run",
+    asked: "Request",
+    *,
+    device: str,
+    precision: Precision,
+    trace: Path | None,
+    drawn: bool,
+    several: bool,
 ) -> _Texts:
     from lmcompare import heldout
     from lmcompare.generation.drafts import Recorder
@@ -231,7 +254,7 @@ def _write(
         if not drawn:
             status = talk.status(Line(f"{run.path.name} is read"), spinner="line")
             around.enter_context(status)
-        subject = heldout.load(run, device=device, warn=warn)
+        subject = heldout.load(run, device=device, precision=precision, warn=warn)
         objective = subject.objective
         methods = tuple(
             objective.which_filling(
@@ -271,6 +294,7 @@ def _write(
     return _Texts(
         subject=subject,
         asked=asked,
+        precision=precision,
         methods=methods,
         generated=generated,
         shown=isinstance(view, Stream),
@@ -303,6 +327,7 @@ def _as_json(texts: _Texts, sample: "Sample") -> dict[str, object]:
         "step": texts.subject.step,
         "seed": asked.seed,
         "method": method,
+        "precision": texts.precision,
         "settings": {
             name: value for name, value in asked.sampler.model_dump().items() if name in obeyed
         },

@@ -173,6 +173,7 @@ def test_jsonl_and_json_hold_it_all(command: Command, places: dict[str, Path]) -
             "step": 61,
             "seed": 3,
             "method": "ancestral",
+            "precision": "float32",
             "settings": {
                 "greedy": False,
                 "temperature": 0.7,
@@ -247,6 +248,25 @@ def test_a_batch_changes_no_text(
     ]
     assert len(set(kept[0])) > 6 or "--beams" in options
     assert kept[0] == kept[1] == kept[2]
+
+
+@pytest.mark.parametrize("name", ["clm", "mdlm", "t5"])
+def test_weights_may_be_rounded(name: str, command: Command, places: dict[str, Path]) -> None:
+    options = ["generate", places[name], "-p", "the c", "-n", "9", *MORE, "-f", "jsonl"]
+    exact, same, rounded = (
+        jsonl(command(*options, *(["--precision", each] if each else [])))
+        for each in ("", "float32", "bfloat16")
+    )
+    assert {row["precision"] for row in exact + same} == {"float32"}
+    assert {row["precision"] for row in rounded} == {"bfloat16"}
+    assert [row["text"] for row in exact] == [row["text"] for row in same]
+    subject = heldout.load(Run(places[name]), device="cpu", warn=pytest.fail)
+    subject.net.bfloat16()
+    made = generate(subject, Request(prompts=("the c",), num=9, max_new_tokens=7))
+    assert [row["text"] for row in rounded] == [sample.text for sample in made.samples]
+    refused = command("generate", places[name], "-p", "the c", "--precision", "float8")
+    assert refused.code == 2
+    assert "float8" in refused.err
 
 
 @pytest.mark.parametrize("name", ["clm", "mdlm", "t5"])

@@ -36,7 +36,15 @@ def _attention(
     return 4 * batch * heads * width * (length * num - is_causal * num * (num - 1) // 2)
 
 
-ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+def _bags(weight: torch.Size, index: torch.Size, *_: object, **__: object) -> int:
+    """Each entry of a bag is a row that is multiplied by a number and added."""
+    return 2 * index[0] * weight[1]
+
+
+COUNTED = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._embedding_bag_forward_only: _bags,
+}
 
 
 def text_of(vocab: Vocab, *, rows: int = 1) -> Text:
@@ -151,7 +159,7 @@ def test_several_tokens_after_a_cache_are_counted_as_they_are_multiplied(
     net: Backbone, vocab: Vocab
 ) -> None:
     meter, view = Meter(net), make_view("causal", length=LENGTH)
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         cache = meter.cache(view, capacity=LENGTH)
         meter.extend(cache, view.columns(slice(7)))
         meter.extend(cache, view.columns(slice(7, LENGTH)))
@@ -183,6 +191,6 @@ def test_the_count_is_what_is_really_multiplied(
     net = make_net(vocab, encodes=objective.encodes)
     at_end = objective.fillings[method or next(iter(objective.fillings))].holes == "end"
     places = range(18, LENGTH) if at_end else range(7, 11)
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         cost = cost_of(objective, net, vocab, places, rows=2, sampler=sampler, method=method)
     assert cost.flops == counter.get_total_flops()

@@ -22,10 +22,11 @@ COLUMNS = ["tokens", "position", "order", "visible", "target", "weight", "within
 LENGTH = 19
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+@pytest.fixture(params=[0, 1, 2], ids=["no bags", "one thread", "two threads"])
 def shared_out(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether matrices are laid out for several threads, however many compute them."""
+    """Whether few rows are bags, and one row several of them, however many threads there are."""
     monkeypatch.setattr(incremental, "LARGE", 0)
+    monkeypatch.setattr(incremental, "_has_bags", lambda: request.param > 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
 
 
