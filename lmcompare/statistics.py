@@ -12,7 +12,7 @@ LEVEL = 0.95  # how often an interval holds the true mean
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean, in the unit of its values, and its interval; there is none of one value."""
+    """A mean, in the unit of its values, and its interval where something is known of its error."""
 
     mean: float
     low: float | None
@@ -46,6 +46,19 @@ def mean_interval(values: Iterable[float], *, level: float = LEVEL) -> Estimate:
     error = float(given.std(ddof=1)) / math.sqrt(len(given))
     half = float(special.stdtrit(len(given) - 1, (1 + level) / 2)) * error
     return Estimate(mean=mean, low=mean - half, high=mean + half, num=len(given))
+
+
+def error_interval(value: float, error: float, num: int, *, level: float = LEVEL) -> Estimate:
+    """One value and its interval, by its own standard error and Student's t.
+
+    Args:
+        value: of a set.
+        error: its standard error, by what the set is made of.
+        num: of what the set is made of, at least two.
+        level: how often such an interval holds what a set without end would give.
+    """
+    half = float(special.stdtrit(num - 1, (1 + level) / 2)) * error
+    return Estimate(mean=value, low=value - half, high=value + half, num=1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -822,14 +822,37 @@ def test_what_was_written_is_averaged_over_seeds(study):
     )
     shown, itself = table.cells
     assert shown == [
-        *("clm", "left-to-right", "temperature 1", "1.750 ±0.622", "6.50", "0.625", "0.375"),
-        *("12.5%", "6.2%", "21.1", "0.500", "3M", "101", "1,009"),
+        *("clm", "left-to-right", "temperature 1", "1.750 ±0.622", "6.50"),
+        *("0.625 ±0.311", "0.375", "12.5%", "6.2%", "21.1", "0.500", "3M", "101", "1,009"),
     ]
     assert itself == [
         *("the text itself", "", "", "2.125", "6.50", "0.875", "0.375"),
         *("12.5%", "6.2%", "21.1", "", "", "", ""),
     ]
     assert table.notes == []
+
+
+def test_one_seed_has_an_interval_over_its_texts(study):
+    [run] = arm(study, "clm", [1.0])
+    wrote(run, 1.5)
+    table = third(compare([run]))
+    [row] = table.rows
+    for metric, error in (("judge_bits_per_byte", 0.125), ("distinct_2", 0.01)):
+        estimate = row.estimates[metric]
+        assert estimate.half_width == pytest.approx(stats.t.ppf(0.975, 10 - 1) * error)
+        assert estimate.num == 1
+    assert row.estimates["self_bleu"].half_width is None
+    assert table.cells[0][3:6] == ["1.500 ±0.283", "6.50", "0.500 ±0.023"]
+
+
+def test_what_has_no_error_has_no_interval(study):
+    runs = arm(study, "clm", [1.0]) + arm(study, "mlm", [1.0], settings={"objective": "mlm"})
+    wrote(runs[0], 1.5, figures={"judge_error": None, "distinct_2_error": None})
+    wrote(runs[1], None, figures={"distinct_2_error": None})
+    tables = compare(runs).generated
+    cells = {table.rows[0].label: table.cells[0] for table in tables}
+    assert cells["clm"][3:6] == ["1.500 ±—", "6.50", "0.500 ±—"]
+    assert cells["mlm"][3:6] == ["—", "6.50", "0.500 ±—"]
 
 
 def test_each_way_of_writing_is_a_row(study):
@@ -961,7 +984,11 @@ def test_the_picture_holds_every_way_and_the_text_itself(study):
     drawn = paths[-1].read_text()
     for words in (
         *("clm, left-to-right", "mdlm, ancestral", "the text itself", "T 0.5", "T 1"),
-        *(JUDGE.name, "area: FLOPs/token, 1M to 100M", "10 texts of 48 tokens"),
+        *(
+            JUDGE.name,
+            "bars: 95% intervals; area: FLOPs/token, 1M to 100M",
+            "10 texts of 48 tokens",
+        ),
     ):
         assert f">{words}<" in drawn or f"({words})<" in drawn, words
     again = write_tables(compare(runs), study / "tables", name="compare")
@@ -1211,7 +1238,7 @@ def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypat
     lines = terminal.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
-    assert any("12.500 ±2.485 6.50 0.500 0.375 12.5% 6.2% 21.1" in line for line in shown)
+    assert any("12.500 ±2.485 6.50 0.500 ±0.000 0.375 12.5% 6.2% 21.1" in line for line in shown)
     assert any(line.endswith("0.500 3M 101 1,009") for line in shown)
     assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2% 21.1" in shown
     assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr

@@ -12,7 +12,7 @@ from scipy import stats
 
 from lmcompare import pairing
 from lmcompare.pairing import Interval, Scores, paired_test, resample
-from lmcompare.statistics import Estimate, holm, mean_interval
+from lmcompare.statistics import Estimate, error_interval, holm, mean_interval
 
 
 @given(
@@ -34,6 +34,14 @@ def test_one_value_has_no_interval():
     assert estimate == Estimate(mean=3.5, low=None, high=None, num=1)
     assert estimate.half_width is None
     assert estimate.overlaps(mean_interval([1, 2])) is None
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=13), st.sampled_from([0.5, 0.95]))
+def test_the_interval_of_an_error_is_that_of_a_mean(values, level):
+    mean = mean_interval(values, level=level)
+    found = error_interval(mean.mean, float(stats.sem(values)), len(values), level=level)
+    assert (found.low, found.high) == pytest.approx((mean.low, mean.high), abs=1e-8)
+    assert (found.mean, found.num) == (mean.mean, 1)
 
 
 def test_what_is_no_number_has_no_interval():

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
-from lmcompare.compare.generated import cost_metrics, text_metrics
+from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import LN2, LikelihoodRecord, TextRecord
@@ -139,10 +139,7 @@ def _written(record: GenerationRecord) -> Iterator[dict[str, object]]:
     for kind, figures in (("", record.written), ("reference_", record.reference)):
         if figures is None:
             continue
-        errors = {
-            "judge_bits_per_byte": figures.judge_error,
-            "distinct_2": figures.distinct_2_error,
-        }
+        errors = text_errors(figures)
         for metric, value in text_metrics(figures, record.num_texts).items():
             if value is not None:
                 yield about | {

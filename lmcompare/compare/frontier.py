@@ -57,7 +57,7 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
         axes.set_title(f"{table.num_texts} texts of {table.new_tokens} tokens", loc="left")
         costs = [row.estimates["flops_per_written_token"].mean for row in rows]
         axes.set_title(
-            f"area: FLOPs/token, {short(min(costs))} to {short(max(costs))}",
+            f"bars: 95% intervals; area: FLOPs/token, {short(min(costs))} to {short(max(costs))}",
             loc="right",
             fontsize="small",
         )
@@ -102,8 +102,15 @@ def _draw(
     )
     for row in chosen:
         estimate, height = row.estimates["judge_bits_per_byte"], row.estimates["distinct_2"]
-        if estimate.half_width is not None:
-            axes.errorbar(estimate.mean, height.mean, xerr=estimate.half_width, color=color)
+        axes.errorbar(
+            estimate.mean,
+            height.mean,
+            xerr=estimate.half_width,
+            yerr=height.half_width,
+            color=color,
+            alpha=0.5,
+            linewidth=1,
+        )
         axes.annotate(
             _short_settings(row),
             (estimate.mean, height.mean),

@@ -13,7 +13,7 @@ from lmcompare.generation_records import (
     TextFigures,
     WritingCost,
 )
-from lmcompare.statistics import Estimate, mean_interval
+from lmcompare.statistics import Estimate, error_interval, mean_interval
 
 TITLE = "What is written behind the same prompts"
 HEADINGS = (
@@ -31,6 +31,8 @@ HEADINGS = (
 NUM_WORDS, NUM_COSTS = 3, 4  # of the headings, the first and the last
 ITSELF = "the text itself"
 MARKS = (
+    "±: half of a 95% interval of the mean over seeds; of one seed: over its texts, which says "
+    "nothing of another seed.",
     "judge bits/byte: what the judge needs for what was written; far below the text itself is "
     "bland, not good. entropy: bits a word, by the frequencies of the words written.",
     "distinct-2: unlike pairs of words among all pairs. self-BLEU: how alike the texts are, 0 to "
@@ -52,7 +54,7 @@ class GenerationRow:
     sampler: Mapping[str, Any]
     settings: str  # the same in words
     seeds: Sequence[int]
-    estimates: Mapping[str, Estimate]  # over seeds, by metric
+    estimates: Mapping[str, Estimate]  # over seeds, by metric; see `text_errors` for one seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ _SHOWN: Mapping[str, str] = {
     "written_tokens_per_second": ",.0f",
     "written_tokens_per_second_together": ",.0f",
 }
+_WITH_INTERVAL = ("judge_bits_per_byte", "distinct_2")  # what the picture is made of
 
 
 def text_metrics(figures: TextFigures | None, num_texts: int) -> dict[str, float | None]:
@@ -129,6 +132,17 @@ def text_metrics(figures: TextFigures | None, num_texts: int) -> dict[str, float
         "words_per_text": figures.num_words / num_texts,
         "bytes_per_text": figures.num_bytes / num_texts,
     }
+
+
+def text_errors(figures: TextFigures | None) -> dict[str, float]:
+    """The standard errors of what the texts are like, over texts, by metric, where known."""
+    if figures is None:
+        return {}
+    errors = {
+        "judge_bits_per_byte": figures.judge_error,
+        "distinct_2": figures.distinct_2_error,
+    }
+    return {metric: error for metric, error in errors.items() if error is not None}
 
 
 def cost_metrics(cost: WritingCost | None) -> dict[str, float | None]:
@@ -223,6 +237,10 @@ def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationR
             if value is not None:
                 values.setdefault(metric, []).append(value)
     record = found[0][1]
+    estimates = {metric: mean_interval(each) for metric, each in values.items()}
+    if len(found) == 1:
+        for metric, error in text_errors(record.written).items():
+            estimates[metric] = error_interval(values[metric][0], error, record.num_texts)
     return GenerationRow(
         label=arm.label,
         objective=arm.objective,
@@ -231,7 +249,7 @@ def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationR
         sampler=record.model_dump()["sampler"],
         settings=record.settings,
         seeds=sorted(seed for seed, _ in found),
-        estimates={metric: mean_interval(each) for metric, each in values.items()},
+        estimates=estimates,
     )
 
 
@@ -240,7 +258,7 @@ def _cells(estimates: Mapping[str, Estimate]) -> Iterator[str]:
         estimate = estimates.get(metric)
         if estimate is None:
             yield MISSING
-        elif metric == "judge_bits_per_byte":
+        elif metric in _WITH_INTERVAL:
             yield with_interval(estimate)
         else:
             yield format(estimate.mean, pattern) if pattern else short(estimate.mean)
