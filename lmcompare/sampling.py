@@ -40,6 +40,12 @@ class Sampler(BaseModel):
     length_penalty: float = Field(
         1.0, description="of beams: log-probability is divided by the length to this power"
     )
+    degeneration_penalty: float | None = Field(
+        None, ge=0, le=1, description="of contrastive search: what likeness to the text costs"
+    )
+    candidates: int = Field(
+        5, ge=2, description="of contrastive search: likeliest tokens that are tried at each place"
+    )
     steps: int | None = Field(None, ge=1, description="forward passes, or rounds over the text")
     threshold: float | None = Field(
         None, gt=0, le=1, description="tokens at least as sure as this are taken together"
@@ -70,6 +76,17 @@ class Sampler(BaseModel):
             )
         if "length_penalty" in self.model_fields_set and self.beams == 1:
             raise ValueError("length_penalty compares beams, and there is one: set beams too")
+        contrast = self.degeneration_penalty is not None
+        if contrast and (self.greedy or self.beams > 1 or chosen):
+            idle = sorted(chosen) or ["greedy" if self.greedy else "beams"]
+            raise ValueError(
+                "a contrastive search draws nothing and keeps one text, which leaves "
+                f"{' and '.join(idle)} without effect: leave out that or degeneration_penalty"
+            )
+        if "candidates" in self.model_fields_set and not contrast:
+            raise ValueError(
+                "candidates are those of a contrastive search: set degeneration_penalty too"
+            )
         return self
 
     @property

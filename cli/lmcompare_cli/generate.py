@@ -90,6 +90,15 @@ def generate(
     length_penalty: Annotated[
         float | None, typer.Option(help="Of beams: a power of the length.", show_default="1")
     ] = None,
+    degeneration_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Contrastive search: what likeness to the text costs.", show_default=False
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Of a contrastive search, at each place.", show_default="5")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Forward passes, or rounds.", show_default=False)
     ] = None,
@@ -155,6 +164,8 @@ def generate(
                 "no_repeat_ngram": no_repeat_ngram,
                 "beams": beams,
                 "length_penalty": length_penalty,
+                "degeneration_penalty": degeneration_penalty,
+                "candidates": candidates,
                 "steps": steps,
                 "threshold": threshold,
                 "entropy": entropy,

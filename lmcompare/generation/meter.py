@@ -54,6 +54,23 @@ class Meter:
         self._count(view, wanted, cache)
         return self.net.extend(cache, view, wanted)
 
+    def states_after(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N D"]:
+        """As `Backbone.states_after`; what `predict` makes of the states is not counted here."""
+        self._count(view, wanted, cache)
+        states = self.net.states_after(cache, view, wanted)
+        self.cost.flops -= self._head_flops(states)
+        return states
+
+    def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """As `Backbone.predict`."""
+        self.cost.flops += self._head_flops(states)
+        return self.net.predict(states)
+
+    def _head_flops(self, states: Float[Tensor, "N D"]) -> int:
+        return 2 * states.numel() * self.net.vocab_size
+
     def _count(
         self, view: View, wanted: Bool[Tensor, "B T"] | None, cache: Cache | None = None
     ) -> None:

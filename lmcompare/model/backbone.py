@@ -182,7 +182,11 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """What each wanted position of `view` predicts, unnormalised, on the model's device."""
-        states = self._states(view.to(self.device), _numbers(wanted.to(self.device)))
+        return self.predict(self._states(view.to(self.device), _numbers(wanted.to(self.device))))
+
+    @torch.no_grad()
+    def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """What normalised states predict, unnormalised."""
         return linear(states, self.embedding)
 
     @torch.inference_mode()
@@ -213,11 +217,22 @@ class Backbone(nn.Module):
         Raises:
             ValueError: there is no room for them.
         """
+        return cache.head(self._after(cache, view, wanted))
+
+    @torch.inference_mode()
+    def states_after(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N D"]:
+        """The normalised states of positions of `view`; as `extend` otherwise."""
+        return cache.head.states(self._after(cache, view, wanted))
+
+    def _after(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None
+    ) -> Float[Tensor, "N D"]:
         view = view.to(self.device)
         place = cache.keep(view)
         x = embedding(view.tokens.flatten(), self.embedding)
         *lower, last = cache.layers
         for layer in lower:
             x = layer(x, place, None)
-        x = last(x, place, None if wanted is None else _numbers(wanted.to(self.device)))
-        return cache.head(x)
+        return last(x, place, None if wanted is None else _numbers(wanted.to(self.device)))

@@ -77,7 +77,7 @@ class Cache:
 
     @torch.inference_mode()
     def select(self, rows: Int[Tensor, " B"]) -> None:
-        """Each row goes on from what another one had read; for beams, which share their source."""
+        """Each row goes on from what another one of its text had read; they share their source."""
         self.order = self.order[rows]
         self.visible = self.visible[rows]
         if self._open_from is not None:

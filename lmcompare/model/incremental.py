@@ -196,6 +196,11 @@ class IncrementalHead:
         """What each state predicts, unnormalised."""
         return self._head(self._norm(x))
 
+    def states(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """The normalised states themselves."""
+        states: Tensor = self._norm(x) * self._norm.gain
+        return states.to(x.dtype)
+
 
 class IncrementalMatrix:
     """A linear map whose inputs are scaled by `gain`, in `dtype`, by default the weight's.

@@ -153,7 +153,7 @@ class Objective(BaseModel, ABC):
 
         Raises:
             Unsupported: it cannot write, or not in this way, or cannot fill such holes.
-            UserError: the sampler has settings that are of no use to this way.
+            UserError: the sampler has settings that are of no use to this way, or to such holes.
         """
         if not self.fillings:
             raise Unsupported(f"{self.name} does not write")
@@ -166,6 +166,11 @@ class Objective(BaseModel, ABC):
         if not able:
             raise Unsupported(f"{self.name} {self._why_not(ways[-1], holes, any_length)}")
         method = able[0]
+        if any_length and sampler.degeneration_penalty is not None:
+            raise UserError(
+                "a contrastive search compares tokens with the text, and the end of a text or a "
+                "hole is none: give a number of tokens, or leave degeneration_penalty out"
+            )
         idle = sorted(sampler.model_fields_set - self.fillings[method].settings)
         if idle:
             raise UserError(

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.objectives.blanks import Blanks, Filling, Moment, Written
+from lmcompare.objectives.contrast import Contrast
 from lmcompare.objectives.network import Writer
 from lmcompare.objectives.noise import NOWHERE, next_place
 from lmcompare.objectives.script import Cursor, Script, Turn
@@ -19,7 +20,11 @@ from lmcompare.sampling import CHOSEN, NOTHING
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 
-_WRITTEN = CHOSEN | {"repetition_penalty", "no_repeat_ngram", "beams", "length_penalty"}
+_WRITTEN = CHOSEN | {
+    *("repetition_penalty", "no_repeat_ngram"),
+    *("beams", "length_penalty"),
+    *("degeneration_penalty", "candidates"),
+}
 AT_THE_END: Mapping[str, Filling] = {"left-to-right": Filling("end", _WRITTEN)}
 ANYWHERE: Mapping[str, Filling] = {"left-to-right": Filling("any", _WRITTEN, any_length=True)}
 
@@ -39,7 +44,7 @@ class _Lines:
     score: Float[Tensor, " B"]  # log-probability of what was written, of beams
 
     @staticmethod
-    def of(start: View, last: Int[Tensor, " B"], *, num_steps: int, num_beams: int) -> "_Lines":
+    def of(start: View, last: Int[Tensor, " B"], *, num_steps: int, num_lines: int) -> "_Lines":
         """Before the first step."""
 
         def at_last(column: Tensor) -> Tensor:
@@ -50,7 +55,7 @@ class _Lines:
         packed = start.visible.long().argsort(dim=1, stable=True)  # what was read at the right
         read = start.tokens.where(start.visible, NOTHING).gather(1, packed)
         empty = last.new_full((num_rows, num_steps), NOWHERE)
-        first = torch.arange(num_rows, device=last.device) % num_beams == 0
+        first = torch.arange(num_rows, device=last.device) % num_lines == 0
         return _Lines(
             last=View(
                 tokens=token,
@@ -103,7 +108,10 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         vocab: which ids are text.
     """
     sampler, device = blanks.sampler, net.device
-    groups = torch.arange(len(script.last), device=device).repeat_interleave(sampler.beams)
+    num_lines = sampler.beams
+    if sampler.degeneration_penalty is not None:
+        num_lines = min(sampler.candidates, vocab.size)
+    groups = torch.arange(len(script.last), device=device).repeat_interleave(num_lines)
     start = script.start.rows(groups.cpu())
     special = vocab.is_special(torch.arange(vocab.size)).to(device)
     is_end = torch.zeros_like(special)
@@ -118,8 +126,21 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
 
     last = script.last.to(device)[groups]
     cache = net.cache(start, capacity=num_start + num_steps)
-    logits = net.extend(cache, start, torch.arange(num_start, device=device) == last[:, None])
-    lines = _Lines.of(start.to(device), last, num_steps=num_steps, num_beams=sampler.beams)
+    is_last = torch.arange(num_start, device=device) == last[:, None]
+    contrast = None
+    if sampler.degeneration_penalty is None:
+        logits = net.extend(cache, start, is_last)
+    else:
+        states = net.states_after(cache, start).view(*is_last.shape, -1)
+        logits = net.predict(states[is_last])
+        contrast = Contrast(
+            states[::num_lines],
+            start.visible[::num_lines].to(device),
+            num_candidates=num_lines,
+            penalty=sampler.degeneration_penalty,
+            num_steps=num_steps,
+        )
+    lines = _Lines.of(start.to(device), last, num_steps=num_steps, num_lines=num_lines)
     for step in range(num_steps):
         history = None
         if sampler.looks_back:
@@ -128,11 +149,13 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         if cursor.any_length:
             logits = _with_one_end(logits, script.ends)
         shaped = sampler.shape(logits, banned=banned, history=history)
-        if sampler.beams == 1:
+        if contrast is not None:
+            token = contrast.candidates(shaped)
+        elif num_lines == 1:
             token = sampler.choose(shaped, uniform[:, step])
         else:
             parent, token, score = _best_ways(
-                shaped, lines.score, cursor.writes(), num_beams=sampler.beams
+                shaped, lines.score, cursor.writes(), num_beams=num_lines
             )
             for each in (lines, cursor, cache):
                 each.select(parent)
@@ -140,19 +163,26 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         turn = cursor.move(token)
         lines.place[:, step] = turn.place
         lines.history[:, num_start + step] = turn.token
+        if contrast is not None:
+            states = net.states_after(cache, lines.read(turn))
+            chosen = contrast.best(states)
+            for each in (lines, cursor, cache):
+                each.select(chosen)
+            turn, states = turn.rows(chosen), states[chosen]
         if sampler.beams == 1 and (blanks.watch is not None or blanks.enough is not None):
-            moment = _moment(turn, logits)
+            first = slice(None, None, num_lines)
+            moment = _moment(turn.rows(first), logits[first])
             if blanks.watch is not None:
                 blanks.watch(moment)
             if blanks.enough is not None and blanks.enough(moment):
                 break
         if step + 1 == num_steps or cursor.over():
             break
-        logits = net.extend(cache, lines.read(turn))
-    if sampler.beams > 1:
+        logits = net.extend(cache, lines.read(turn)) if contrast is None else net.predict(states)
+    if num_lines > 1:
         length = (lines.place != NOWHERE).sum(1).clamp(min=1)
-        merit = (lines.score / length**sampler.length_penalty).view(-1, sampler.beams)
-        lines.select(merit.argmax(1) + torch.arange(len(merit), device=device) * sampler.beams)
+        merit = (lines.score / length**sampler.length_penalty).view(-1, num_lines)
+        lines.select(merit.argmax(1) + torch.arange(len(merit), device=device) * num_lines)
     token = lines.history[:, num_start:].where(lines.place != NOWHERE, NOTHING)
     return Written(token=token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
 

@@ -46,3 +46,14 @@ class Writer(Network, Protocol):
 
         Its visible positions are then in the cache too.
         """
+
+    def states_after(
+        self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N D"]:
+        """The normalised states of the wanted positions, from which `predict` predicts.
+
+        As `extend` otherwise.
+        """
+
+    def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """What normalised states predict, unnormalised."""

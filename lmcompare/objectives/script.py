@@ -102,6 +102,15 @@ class Turn:
     place: Int[Tensor, " B"]  # in the text, of what is written; NOWHERE
     position: Int[Tensor, " B"]
 
+    def rows(self, index: Int[Tensor, " N"] | slice) -> "Turn":
+        """What comes next in some of the rows."""
+        return Turn(
+            token=self.token[index],
+            writes=self.writes[index],
+            place=self.place[index],
+            position=self.position[index],
+        )
+
 
 class Cursor:
     """Where each row stands in its script."""

@@ -141,6 +141,19 @@ def test_every_beam_and_every_row_counts(net: Backbone, vocab: Vocab) -> None:
     assert beams.flops == 3 * alone.flops
 
 
+@pytest.mark.parametrize("objective", [Clm(), T5()], ids=str)
+def test_every_candidate_of_a_contrastive_search_counts(objective: Objective, vocab: Vocab) -> None:
+    """All but what their states are compared by: with each state that was read, in every step."""
+    net, num = make_net(vocab, encodes=objective.encodes), 3
+    sampler = Sampler(degeneration_penalty=0.5, candidates=num)
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
+        cost = cost_of(objective, net, vocab, range(18, LENGTH), sampler=sampler)
+    first = 2 if objective.encodes else 18  # what was read before the first step
+    assert cost.passes == 1 + 5
+    compared = sum(2 * num * D * (first + step) for step in range(5))
+    assert cost.flops == counter.get_total_flops() - compared
+
+
 def test_a_source_is_counted_with_the_first_pass_only(vocab: Vocab) -> None:
     """Though the views of later passes may have it too."""
     costs = []

@@ -147,6 +147,8 @@ def samplers(settings: frozenset[str]) -> list[Sampler]:
         found.append(Sampler())
     if "beams" in settings:
         found.append(Sampler(beams=3, length_penalty=0.5, no_repeat_ngram=1))
+    if "degeneration_penalty" in settings:
+        found.append(Sampler(degeneration_penalty=0.7, candidates=3))
     if "block" in settings:
         found.append(Sampler(block=2))
     return found
@@ -161,6 +163,8 @@ def cases() -> Iterator[tuple[Objective, str, str, bool, Sampler]]:
         for method, filling in objective.fillings.items():
             for any_length in [False, True][: 1 + filling.any_length]:
                 for sampler in samplers(filling.settings)[: 1 if objective.name == "mntp" else 9]:
+                    if any_length and sampler.degeneration_penalty is not None:
+                        continue  # an end is like nothing
                     yield objective, method, filling.holes, any_length, sampler
 
 

@@ -126,7 +126,7 @@ class Recorder:
     def logits(self, view: View, wanted: torch.Tensor) -> torch.Tensor:
         raise AssertionError("everything is read once")
 
-    log_prob = logits
+    log_prob = states_after = predict = logits
 
 
 @pytest.mark.parametrize(("objective", "num_holes"), FREE[:-1], ids=str)
