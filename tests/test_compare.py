@@ -225,8 +225,8 @@ def wrote(
         "tokens_per_second": 101.0,
         "tokens_per_second_together": 1009.0,
         "rows_together": 32,
-        "first_token_seconds": 0.01,
-        "peak_memory": 10**7,
+        "first_token_seconds": 0.0103,
+        "peak_memory": 13 * 10**6,
         "num_alone": 8,
         "device": "Some CPU",
         "threads": 2,
@@ -824,10 +824,11 @@ def test_what_was_written_is_averaged_over_seeds(study):
     assert shown == [
         *("clm", "left-to-right", "temperature 1", "1.750 ±0.622", "6.50"),
         *("0.625 ±0.311", "0.375", "12.5%", "6.2%", "21.1", "0.500", "3M", "101", "1,009"),
+        *("10.3", "13"),
     ]
     assert itself == [
         *("the text itself", "", "", "2.125", "6.50", "0.875", "0.375"),
-        *("12.5%", "6.2%", "21.1", "", "", "", ""),
+        *("12.5%", "6.2%", "21.1", *[""] * 6),
     ]
     assert table.notes == []
 
@@ -1239,7 +1240,7 @@ def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypat
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
     assert any("12.500 ±2.485 6.50 0.500 ±0.000 0.375 12.5% 6.2% 21.1" in line for line in shown)
-    assert any(line.endswith("0.500 3M 101 1,009") for line in shown)
+    assert any(line.endswith("0.500 3M 101 1,009 10.3 13") for line in shown)
     assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2% 21.1" in shown
     assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr
 

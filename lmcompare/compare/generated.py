@@ -1,6 +1,6 @@
 """The third table: what every arm writes behind the same prompts, ranked nowhere."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,11 @@ HEADINGS = (
         "FLOPs/token",
         "tokens/s",
         "together",
+        "first token, ms",
+        "memory, MB",
     ),
 )
-NUM_WORDS, NUM_COSTS = 3, 4  # of the headings, the first and the last
+NUM_WORDS, NUM_COSTS = 3, 6  # of the headings, the first and the last
 ITSELF = "the text itself"
 MARKS = (
     "±: half of a 95% interval of the mean over seeds; of one seed: over its texts, which says "
@@ -39,7 +41,8 @@ MARKS = (
     f"1. repetition: four words in a row that stood before in their text. verbatim: {VERBATIM} "
     "tokens in a row that stand in the training text.",
     "passes and FLOPs/token: of a text that is written alone, prompt included. tokens/s: of one "
-    "alone, and of many together.",
+    "alone, and of many together. first token: of one alone; some ways change it later. memory: of "
+    "the model, and of all that is held beyond it while many are written together.",
 )
 
 
@@ -95,23 +98,25 @@ class GenerationTable:
     def _itself(self, metric: str) -> str:
         if metric not in self.itself:
             return ""
-        ends = dict.fromkeys(format(end, _SHOWN[metric]) for end in self.itself[metric])
+        ends = dict.fromkeys(_SHOWN[metric](end) for end in self.itself[metric])
         return " to ".join(ends)
 
 
-# How a figure is shown; FLOPs have a way of their own.
-_SHOWN: Mapping[str, str] = {
-    "judge_bits_per_byte": ".3f",
-    "written_entropy": ".2f",
-    "distinct_2": ".3f",
-    "self_bleu": ".3f",
-    "repetition": ".1%",
-    "verbatim": ".1%",
-    "words_per_text": ".1f",
-    "passes_per_written_token": ".3f",
-    "flops_per_written_token": "",
-    "written_tokens_per_second": ",.0f",
-    "written_tokens_per_second_together": ",.0f",
+# How a figure is shown.
+_SHOWN: Mapping[str, Callable[[float], str]] = {
+    "judge_bits_per_byte": "{:.3f}".format,
+    "written_entropy": "{:.2f}".format,
+    "distinct_2": "{:.3f}".format,
+    "self_bleu": "{:.3f}".format,
+    "repetition": "{:.1%}".format,
+    "verbatim": "{:.1%}".format,
+    "words_per_text": "{:.1f}".format,
+    "passes_per_written_token": "{:.3f}".format,
+    "flops_per_written_token": short,
+    "written_tokens_per_second": "{:,.0f}".format,
+    "written_tokens_per_second_together": "{:,.0f}".format,
+    "first_token_seconds": lambda seconds: f"{seconds * 1e3:.1f}",
+    "writing_memory": lambda num_bytes: f"{num_bytes / 1e6:,.0f}",
 }
 _WITH_INTERVAL = ("judge_bits_per_byte", "distinct_2")  # what the picture is made of
 
@@ -254,14 +259,14 @@ def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationR
 
 
 def _cells(estimates: Mapping[str, Estimate]) -> Iterator[str]:
-    for metric, pattern in _SHOWN.items():
+    for metric, shown in _SHOWN.items():
         estimate = estimates.get(metric)
         if estimate is None:
             yield MISSING
         elif metric in _WITH_INTERVAL:
             yield with_interval(estimate)
         else:
-            yield format(estimate.mean, pattern) if pattern else short(estimate.mean)
+            yield shown(estimate.mean)
 
 
 def _reasons(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> Iterator[str]:
