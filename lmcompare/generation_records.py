@@ -100,11 +100,7 @@ class GenerationRecord(TextRecord):
     @property
     def settings(self) -> str:
         """The settings of the sampler in words."""
-        given = self.sampler.model_dump(exclude_unset=True)
-        return ", ".join(
-            name if value is True else f"{name.replace('_', '-')} {value:g}"
-            for name, value in given.items()
-        )
+        return ", ".join(self.sampler.in_words)
 
     @property
     def judge_bits_per_byte(self) -> float | None:

@@ -90,6 +90,14 @@ class Sampler(BaseModel):
         return self
 
     @property
+    def in_words(self) -> list[str]:
+        """Each setting that was set."""
+        return [
+            name.replace("_", "-") if value is True else f"{name.replace('_', '-')} {value:g}"
+            for name, value in self.model_dump(exclude_unset=True).items()
+        ]
+
+    @property
     def looks_back(self) -> bool:
         """Whether what was written changes what comes next, beyond what the model makes of it."""
         return self.repetition_penalty != 1 or self.no_repeat_ngram is not None

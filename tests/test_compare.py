@@ -29,6 +29,7 @@ from lmcompare.compare import (
     frontier,
     write_tables,
 )
+from lmcompare.compare.frontier import lines
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord, JudgeRecord, TextFigures, WritingCost
@@ -889,8 +890,11 @@ def test_what_was_written_is_in_the_frame_and_in_no_other_table(study):
         0.5,
         "passes/token",
     ]
-    about = ["temperature", "decoding_steps", "top_p", "judge", "text", "n"]
-    assert frame.loc["verbatim", about].tolist() == [0.5, 7, 0.9, JUDGE.name, "9abc" * 4, 10]
+    about = ["temperature", "decoding_steps", "top_p", "settings", "judge", "text", "n"]
+    assert frame.loc["verbatim", about].tolist() == [
+        *(0.5, 7, 0.9, "temperature 0.5, top-p 0.9, steps 7"),
+        *(JUDGE.name, "9abc" * 4, 10),
+    ]
     assert not [note for note in comparison.notes if note.startswith("sampled")]
     assert "reference_passes_per_written_token" not in frame.index
 
@@ -998,6 +1002,26 @@ def test_the_picture_holds_every_way_and_the_text_itself(study):
     png = frontier(third(comparison), format="png")
     assert png is not None
     assert png.startswith(b"\x89PNG")
+
+
+def test_a_line_is_a_change_of_temperature_alone(study):
+    run = write_run(study, "mdlm", 0)
+    for sampler in (
+        *({"temperature": temperature, "steps": 8} for temperature in (1.0, 0.5)),
+        *({"temperature": temperature} for temperature in (0.5, 1.0)),
+        *({"greedy": True, "steps": 8}, {"beams": 4}, {"beams": 2}),
+    ):
+        wrote(run, 1.5, sampler=sampler)
+    table = third(compare([run]))
+    found = {tuple(row.settings for row in line) for line in lines(table.rows)}
+    assert found == {
+        ("temperature 0.5, steps 8", "temperature 1, steps 8"),
+        ("temperature 0.5", "temperature 1"),
+        *(("greedy, steps 8",), ("beams 4",), ("beams 2",)),
+    }
+    drawn = frontier(table)
+    assert drawn is not None
+    assert all(f">{words}<" in drawn.decode() for words in ("T 1, steps 8", "greedy, steps 8"))
 
 
 def test_a_single_point_is_a_picture(study):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmcompare.errors import UserError
+from lmcompare.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from lmcompare.generation.prompts import Request
@@ -37,6 +37,27 @@ def make_sampler(given: Mapping[str, object]) -> "Sampler":
         option = str(first["loc"][0]).replace("_", "-")
         message = message[0].lower() + message[1:]
         raise UserError(f"--{option} cannot be {first['input']}: {message}") from None
+
+
+def read_decoding(text: str) -> "Sampler":
+    """Settings such as `greedy` or `top_k=40,temperature=0.7`.
+
+    Raises:
+        UserError: there is no such setting, or as `make_sampler`.
+    """
+    from lmcompare.sampling import Sampler
+
+    given: dict[str, object] = {}
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        name = name.replace("-", "_")
+        if name not in Sampler.model_fields:
+            raise UserError(
+                f"--decoding {text!r} sets '{name}', which is no setting of a sampler: "
+                f"{did_you_mean(name, Sampler.model_fields)}"
+            )
+        given[name] = value or "true"
+    return make_sampler(given)
 
 
 def require_use(asked: "Request", max_new_tokens: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lmcompare_cli import options
+from lmcompare_cli.asking import read_decoding
 from lmcompare_cli.console import cache_folder, output, talk
 
 if TYPE_CHECKING:
@@ -99,6 +100,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    decoding: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Generation: further settings of sampling, of each run those that it obeys: "
+            "greedy, beams=4, top_k=40,temperature=0.7, degeneration_penalty=0.6, ...; repeat.",
+            metavar="SETTINGS",
+            show_default=False,
+        ),
+    ] = None,
     benchmarks: Annotated[
         Path,
         typer.Option(
@@ -178,7 +188,13 @@ def evaluate(
         [each for each in names if each not in (*TASKS, "all")], benchmarks, ways=way or ()
     )
     _require_generation(
-        chosen, judge=judge, method=method, temperature=temperature, steps=steps, top_p=top_p
+        chosen,
+        judge=judge,
+        method=method,
+        temperature=temperature,
+        steps=steps,
+        top_p=top_p,
+        decoding=decoding,
     )
     if document is not None and data is None:
         raise UserError("--document says how --data is read, and no --data is given: leave it out")
@@ -206,6 +222,7 @@ def evaluate(
         temperatures=tuple(temperature or (1.0,)),
         steps=tuple(steps or ()),
         top_p=top_p,
+        decodings=tuple(map(read_decoding, decoding or ())),
     )
     runs = find_runs(places)
     judging = None if judge is None else _judge(judge, device)

@@ -29,10 +29,11 @@ COLUMNS = [
     "stride",
     "hidden",  # of a text: how much of it was asked for; empty: all of it
     "given",  # what the answer could make use of: both sides, or the left one
-    "method",  # of writing; as the next four: empty of what is not about what is written
+    "method",  # of writing; as the next five: empty of what is not about what is written
     "temperature",
     "decoding_steps",
     "top_p",
+    "settings",
     "judge",
     "way",  # to ask a benchmark; empty of all else
     "value",
@@ -133,6 +134,7 @@ def _written(record: GenerationRecord) -> Iterator[dict[str, object]]:
         "temperature": sampler.get("temperature"),
         "decoding_steps": sampler.get("steps"),
         "top_p": sampler.get("top_p"),
+        "settings": record.settings,
         "judge": None if record.judge is None else record.judge.name,
         "n": record.num_texts,
     }

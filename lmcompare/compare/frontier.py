@@ -79,18 +79,23 @@ def _areas(costs: Sequence[float]) -> list[float]:
     return [SMALLEST + share * (LARGEST - SMALLEST) for share in shares]
 
 
+def lines(rows: Sequence[GenerationRow]) -> list[list[GenerationRow]]:
+    """Rows that differ in nothing but their temperature, together."""
+    found: dict[object, list[GenerationRow]] = {}
+    for row in rows:
+        rest = frozenset((key, value) for key, value in row.sampler.items() if key != "temperature")
+        found.setdefault(("temperature" in row.sampler, rest), []).append(row)
+    return list(found.values())
+
+
 def _draw(
     axes: "Axes", rows: Sequence[tuple[GenerationRow, float]], *, color: str, marker: str
 ) -> None:
     """An arm that writes in one way: its points, joined from one temperature to the next."""
     first = rows[0][0]
-    # of as many steps each, so that a line is a change of temperature alone
-    lines: dict[object, list[GenerationRow]] = {}
-    for row, _ in rows:
-        lines.setdefault(row.sampler.get("steps"), []).append(row)
-    for own in lines.values():
-        axes.plot(_of(own, "judge_bits_per_byte"), _of(own, "distinct_2"), color=color, alpha=0.5)
     chosen = [row for row, _ in rows]
+    for own in lines(chosen):
+        axes.plot(_of(own, "judge_bits_per_byte"), _of(own, "distinct_2"), color=color, alpha=0.5)
     axes.scatter(
         _of(chosen, "judge_bits_per_byte"),
         _of(chosen, "distinct_2"),
@@ -134,5 +139,5 @@ def _of(rows: Sequence[GenerationRow], metric: str) -> list[float]:
 
 def _short_settings(row: GenerationRow) -> str:
     """As it stands beside a point."""
-    names = {"temperature": "T", "steps": "steps", "top_p": "p"}
-    return ", ".join(f"{names.get(name, name)} {value:g}" for name, value in row.sampler.items())
+    settings = row.settings.replace("temperature", "T").replace("top-p", "p")
+    return settings.replace("degeneration-penalty", "contrast")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.generation.judging import Judge
 from lmcompare.objectives import Objective
+from lmcompare.objectives.blanks import Filling
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler
 
@@ -25,6 +26,7 @@ class Assignment:
         temperatures: of the sampler.
         steps: of the ways to write that have them; their own number by default.
         top_p: of the sampler, where it is of use.
+        decodings: further settings, each for the ways to write that obey all of it.
     """
 
     prompt_tokens: int = 16
@@ -33,6 +35,7 @@ class Assignment:
     temperatures: tuple[float, ...] = (1.0,)
     steps: tuple[int, ...] = ()
     top_p: float | None = None
+    decodings: tuple[Sampler, ...] = ()
 
     def settings(self, objective: Objective) -> list[tuple[str, Sampler]]:
         """All that an objective is asked to do.
@@ -48,28 +51,28 @@ class Assignment:
         return [
             (usual(method), sampler)
             for method in methods
-            for sampler in self._samplers(fillings[method].settings)
+            for sampler in self._samplers(fillings[method])
         ]
 
-    def _samplers(self, useful: frozenset[str]) -> list[Sampler]:
+    def _samplers(self, filling: Filling) -> list[Sampler]:
+        useful = filling.settings
         all_steps: Sequence[int | None] = self.steps if "steps" in useful else ()
-        return list(
-            dict.fromkeys(
-                Sampler(
-                    **{
-                        name: value
-                        for name, value in (
-                            ("temperature", temperature),
-                            ("steps", steps),
-                            ("top_p", self.top_p),
-                        )
-                        if value is not None and name in useful
-                    }
-                )
-                for temperature in self.temperatures
-                for steps in all_steps or (None,)
+        swept = (
+            Sampler(
+                **{
+                    name: value
+                    for name, value in (
+                        ("temperature", temperature),
+                        ("steps", steps),
+                        ("top_p", self.top_p),
+                    )
+                    if value is not None and name in useful
+                }
             )
+            for temperature in self.temperatures
+            for steps in all_steps or (None,)
         )
+        return list(dict.fromkeys([*swept, *filter(filling.obeys, self.decodings)]))
 
 
 def require(
@@ -98,18 +101,24 @@ def require(
     for method in assignment.methods:
         if method not in known:
             raise UserError(f"none of the runs writes by '{method}': {did_you_mean(method, known)}")
-    useful = {
-        name
+    fillings = [
+        objective.fillings[method]
         for objective in objectives
         for method in assignment.methods or [*objective.fillings][:1]
         if method in objective.fillings
-        for name in objective.fillings[method].settings
-    }
+    ]
+    useful = {name for filling in fillings for name in filling.settings}
     for name, given in (("steps", assignment.steps), ("top_p", assignment.top_p)):
         if given and name not in useful:
             raise UserError(
                 f"no run has use of --{name.replace('_', '-')} in its way to write: leave it out, "
                 f"or choose another --method ({', '.join(known)})"
+            )
+    for sampler in assignment.decodings:
+        if not any(filling.obeys(sampler) for filling in fillings):
+            raise UserError(
+                f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
+                f"it out, or choose another --method ({', '.join(known)})"
             )
     for doubt in judge.doubts(records) if judge is not None else ():
         warn(doubt)

@@ -33,6 +33,10 @@ class Filling:
     settings: frozenset[str]
     any_length: bool = False
 
+    def obeys(self, sampler: Sampler) -> bool:
+        """Whether it has use of all that was set."""
+        return sampler.model_fields_set <= self.settings
+
 
 @dataclass(frozen=True)
 class Moment:

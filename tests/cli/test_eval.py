@@ -177,6 +177,21 @@ def test_what_is_written(command: Command, study: Path, judge: Path) -> None:
     assert command("eval", study, *options).out == said.out
 
 
+def test_further_ways_to_choose_tokens_are_rows_of_their_own(command: Command, study: Path) -> None:
+    """Of the runs that obey them."""
+    options = [*WRITE, "--texts", "2", "--decoding", "beams=2, length-penalty=0.5"]
+    said = command("eval", study, *options, "--decoding", "greedy", "--format", "json")
+    assert said.code == 0
+    found = [(row["method"], row["sampler"]) for row in json.loads(said.out)]
+    assert found == [
+        ("left-to-right", {"temperature": 1.0}),
+        ("left-to-right", {"beams": 2, "length_penalty": 0.5}),
+        ("left-to-right", {"greedy": True}),
+        ("mask-predict", {"temperature": 1.0}),
+        ("mask-predict", {"greedy": True}),
+    ]
+
+
 def test_what_is_written_without_a_judge(
     command: Command, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +286,20 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         ([*WRITE, "--temperature", "0"], "a temperature of 0 divides by nothing"),
         ([*WRITE, "--method", "thresholds"], "writes by 'thresholds': did you mean 'threshold'?"),
         ([*WRITE, "--method", "left-to-right", "--steps", "3"], "no run has use of --steps"),
+        (
+            [*WRITE, "--decoding", "beam=2"],
+            "sets 'beam', which is no setting of a sampler: did you",
+        ),
+        (
+            [*WRITE, "--decoding", "beams"],
+            "--beams cannot be true: input should be a valid integer",
+        ),
+        (
+            [*WRITE, "--decoding", "greedy,top_k=3"],
+            "greedy takes the likeliest token, which leaves",
+        ),
+        ([*WRITE, "--decoding", "entropy=1"], "no run writes in a way that has use of entropy 1"),
+        (["--decoding", "greedy"], "--decoding is about what is written, which is not asked for"),
         ([*WRITE, "--data", "here.txt"], "no document with 12 known tokens in a row"),
         ([*WRITE, "--judge", "nowhere"], "there is no run or study at nowhere"),
         ([*WRITE, "--judge", "experiments"], "holds 2 runs, and one is the judge: name that"),

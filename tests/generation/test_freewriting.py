@@ -599,6 +599,41 @@ def test_a_way_gets_the_settings_that_it_obeys() -> None:
     assert settings("mdlm") == [("ancestral", {"temperature": 1.0})]
 
 
+def test_further_settings_are_for_the_ways_that_obey_them() -> None:
+    given = {
+        "decodings": (Sampler(greedy=True), Sampler(beams=3), Sampler(temperature=0.5, steps=7)),
+    }
+    assert settings("clm", **given) == [
+        ("left-to-right", {"temperature": 1.0}),
+        ("left-to-right", {"greedy": True}),
+        ("left-to-right", {"beams": 3}),
+    ]
+    assert settings("mdlm", **given) == [
+        ("ancestral", {"temperature": 1.0}),
+        ("ancestral", {"greedy": True}),
+        ("ancestral", {"temperature": 0.5, "steps": 7}),
+    ]
+    same = {"temperatures": (0.5,), "decodings": (Sampler(temperature=0.5),)}
+    assert settings("clm", **same) == [("left-to-right", {"temperature": 0.5})]
+
+
+def test_a_search_writes_as_much_as_a_draw(trained: dict[str, Run], cache: Path) -> None:
+    searches = (Sampler(beams=3), Sampler(degeneration_penalty=0.6, candidates=3))
+    drawn, *searched = write(trained["clm"], cache, decodings=searches)
+    assert [record.settings for record in searched] == [
+        "beams 3",
+        "degeneration-penalty 0.6, candidates 3",
+    ]
+    assert drawn.cost is not None
+    for record in searched:
+        assert record in trained["clm"].results.generations()
+        assert record.cost is not None
+        assert record.cost.flops_per_token > 2 * drawn.cost.flops_per_token
+        assert [len(item.tokens) for item in items(trained["clm"], record)] == [
+            len(item.tokens) for item in items(trained["clm"], drawn)
+        ]
+
+
 def test_a_run_writes_in_the_ways_that_it_has(trained: dict[str, Run], cache: Path) -> None:
     methods = ("threshold", "left-to-right")
     assert [method for method, _ in settings("mdlm", methods=methods)] == [*methods]
@@ -793,6 +828,10 @@ def test_progress_is_told(trained: dict[str, Run], cache: Path) -> None:
         ({"methods": ("banana",)}, "none of the runs writes by 'banana': known: left-to-right"),
         ({"methods": ("thresholds",)}, "none of the runs writes by 'thresholds': known: left-"),
         ({"steps": (5,)}, r"no run has use of --steps in its way to write: .*\(left-to-right\)"),
+        (
+            {"decodings": (Sampler(beams=2), Sampler(threshold=0.5, temperature=2))},
+            "no run writes in a way that has use of temperature 2 and threshold 0.5: leave it",
+        ),
     ],
 )
 def test_what_cannot_be_asked(trained: dict[str, Run], given: dict[str, Any], said: str) -> None:
