@@ -67,6 +67,7 @@ class Row:
 def rows_of(subject: Subject, asked: Request, warn: Callable[[str], None]) -> Iterator[Row]:
     """Every sample of every prompt."""
     _require(asked)
+    _require_writable(asked.stop, subject.tokenizer)
     for prompt, text in enumerate(asked.prompts):
         holed = HOLE in text
         any_length = asked.hole_tokens is None if holed else asked.any_length
@@ -117,6 +118,29 @@ def _require(asked: Request) -> None:
         raise UserError("an empty text to stop at is everywhere: leave it out")
 
 
+def _require_writable(stop: tuple[str, ...], tokenizer: Tokenizer) -> None:
+    """Make sure that texts to stop at can be written.
+
+    Raises:
+        UserError: one is a special token, or has a character that no token holds.
+    """
+    vocab = tokenizer.vocab
+    specials = tokenizer.pieces(sorted(vocab.specials)) if stop else []
+    for text in stop:
+        if text.strip() in specials:
+            raise UserError(
+                f"{text!r} is a special token of the tokenizer, and none is ever written: give a "
+                "text to stop at, or let the model say where a text ends (--end)"
+            )
+        unknown = [c for c in dict.fromkeys(text) if not _is_known(c, tokenizer)]
+        held = set(tokenizer.decode(vocab.regular.tolist())) if unknown else set()
+        if missing := [c for c in unknown if c not in held]:
+            raise UserError(
+                f"the tokenizer knows no {' '.join(map(repr, missing))} of the text to stop at "
+                f"{text!r}, which so is never written: leave it out"
+            )
+
+
 def _encode(piece: str, tokenizer: Tokenizer) -> list[int]:
     """Ids of a piece of a prompt.
 
@@ -125,16 +149,16 @@ def _encode(piece: str, tokenizer: Tokenizer) -> list[int]:
     """
     ids: list[int] = tokenizer.encode([piece])[0].ids.tolist() if piece else []
     if tokenizer.vocab.roles.get("unk") in ids:
-        unknown = [
-            c
-            for c in dict.fromkeys(piece)
-            if tokenizer.vocab.roles["unk"] in _encoded(c, tokenizer)
-        ]
+        unknown = [c for c in dict.fromkeys(piece) if not _is_known(c, tokenizer)]
         raise UserError(
             f"the tokenizer knows no {' '.join(map(repr, unknown)) or 'word'} of the prompt "
             f"{piece!r}: write it in another way"
         )
     return ids
+
+
+def _is_known(character: str, tokenizer: Tokenizer) -> bool:
+    return tokenizer.vocab.roles.get("unk") not in _encoded(character, tokenizer)
 
 
 def _encoded(text: str, tokenizer: Tokenizer) -> list[int]:

@@ -353,6 +353,8 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
         ("mdlm", ["--beams", "1", *MORE], "mdlm writes by ancestral, which has no use for beams"),
         ("word", ["-p", "the zebra", *MORE], "the tokenizer knows no"),
         ("clm", ["--stop", "", *MORE], "an empty text to stop at is everywhere"),
+        ("clm", ["--stop", "[EOS]", *MORE], "'[EOS]' is a special token of the tokenizer, and"),
+        ("word", ["--stop", "\u00df", *MORE], "of the text to stop at '\u00df', which so is never"),
         ("clm", ["-p", "a", "--hole-tokens", "2"], "--hole-tokens is of no use, as no prompt has"),
         ("t5", ["-p", "a ___", "--stop", "b"], "--stop is of no use, as no prompt is gone on with"),
         ("t5", ["-p", "a ___", "--end"], "--end is of no use, as no prompt is gone on with"),

@@ -97,6 +97,31 @@ def test_what_cannot_be_asked_is_refused_in_a_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "stop", "message"),
+    [
+        ("characters", "bxax", r"knows no 'x' of the text to stop at 'bxax', which so is never"),
+        ("characters", "b", None),
+        ("characters", " [EOS]", r"' \[EOS\]' is a special token of the tokenizer, and none is"),
+        ("word", "x", "knows no 'x' of the text to stop at 'x'"),
+        ("word", "b", None),  # in the midst of a word
+        ("word", "abc a", None),
+        ("bytes", "\u00e9", None),
+        ("bytes", "<extra_id_0>", "is a special token"),
+        ("bytes", "an [EOS]", None),
+    ],
+)
+def test_a_text_to_stop_at_must_be_writable(kind: str, stop: str, message: str | None) -> None:
+    tokenizer = Tokenizer.train(["abc abc"], TokenizerConfig(kind=kind, vocab_size=113))
+    subject = subject_of(Clm(), tokenizer)
+    if message is None:
+        write(subject, "abc", stop=("a", stop))
+        return
+    with pytest.raises(UserError, match=message) as refused:
+        write(subject, "abc", stop=("a", stop))
+    assert "\n" not in str(refused.value)
+
+
 def test_characters_that_the_tokenizer_lacks_are_named() -> None:
     characters = Tokenizer.train(["abc"], TokenizerConfig(kind="characters"))
     subject = subject_of(Clm(), characters)
