@@ -49,7 +49,7 @@ def read_decoding(text: str) -> "Sampler":
 
     given: dict[str, object] = {}
     for part in text.split(","):
-        name, _, value = part.strip().partition("=")
+        name, _, value = (each.strip() for each in part.partition("="))
         name = name.replace("-", "_")
         if name not in Sampler.model_fields:
             raise UserError(

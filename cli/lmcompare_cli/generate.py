@@ -1,8 +1,7 @@
 """`lmcompare generate`."""
 
-import json
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,13 +9,12 @@ import typer
 from rich.text import Text as Line
 
 from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
-from lmcompare_cli.console import output, talk
-from lmcompare_cli.replay import Pages, Stream, is_moving, write, write_sample
+from lmcompare_cli.console import talk
+from lmcompare_cli.replay import Pages, Stream, is_moving, write
+from lmcompare_cli.samples import Texts, as_json, dumped, print_texts
 
 if TYPE_CHECKING:
-    from lmcompare.generation.generate import Generated, Sample
     from lmcompare.generation.prompts import Request
-    from lmcompare.heldout import Subject
     from lmcompare.runs import Run
 
 Form = Literal["text", "jsonl", "json"]
@@ -211,34 +209,17 @@ def generate(
             failed = True
             continue
         if format == "json":
-            rows += [_as_json(texts, sample) for sample in texts.generated.samples]
+            rows += [as_json(texts, sample) for sample in texts.generated.samples]
         elif format == "jsonl":
             for sample in texts.generated.samples:
-                write(_dumped(_as_json(texts, sample)) + "\n")
+                write(dumped(as_json(texts, sample)) + "\n")
         elif not texts.shown:
-            _print(texts, asked, several=several, first=not begun)
+            print_texts(texts, several=several, first=not begun)
             begun = True
     if format == "json":
-        write(_dumped(rows, indent=2) + "\n")
+        write(dumped(rows, indent=2) + "\n")
     if failed:
         raise typer.Exit(1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Texts:
-    """What a run wrote.
-
-    Attributes:
-        methods: of each prompt, how it was written.
-        shown: it stands on the terminal already.
-    """
-
-    subject: "Subject"
-    asked: "Request"
-    precision: Precision
-    methods: tuple[str, ...]
-    generated: "Generated"
-    shown: bool
 
 
 def _write(
@@ -250,7 +231,7 @@ def _write(
     trace: Path | None,
     drawn: bool,
     several: bool,
-) -> _Texts:
+) -> Texts:
     from lmcompare import heldout
     from lmcompare.generation.drafts import Recorder
     from lmcompare.generation.generate import generate as write_all
@@ -302,7 +283,7 @@ def _write(
             num_samples=len(generated.samples),
         )
         Trace(heading, recorder.samples(generated.samples)).write(trace)
-    return _Texts(
+    return Texts(
         subject=subject,
         asked=asked,
         precision=precision,
@@ -310,52 +291,3 @@ def _write(
         generated=generated,
         shown=isinstance(view, Stream),
     )
-
-
-def _print(texts: _Texts, asked: "Request", *, several: bool, first: bool) -> None:
-    """Each text; a heading says of which run, prompt and sample it is, where there are others."""
-    for sample in texts.generated.samples:
-        parts = [
-            *([texts.subject.run.path.name] if several else []),
-            *([f"prompt {sample.prompt}"] if len(asked.prompts) > 1 else []),
-            *([f"sample {sample.number}"] if asked.num > 1 else []),
-        ]
-        if parts:
-            write(("" if first else "\n") + f"=== {', '.join(parts)} ===\n", "cyan")
-        first = False
-        write_sample(sample, texts.subject.tokenizer)
-
-
-def _as_json(texts: _Texts, sample: "Sample") -> dict[str, object]:
-    record, asked, cost = texts.subject.record, texts.asked, texts.generated.cost
-    method = texts.methods[sample.prompt]
-    obeyed = texts.subject.objective.fillings[method].settings
-    return {
-        "run": str(texts.subject.run.path),
-        "objective": texts.subject.objective.name,
-        "arm": record.arm,
-        "run_seed": record.config.seed,
-        "step": texts.subject.step,
-        "seed": asked.seed,
-        "method": method,
-        "precision": texts.precision,
-        "settings": {
-            name: value for name, value in asked.sampler.model_dump().items() if name in obeyed
-        },
-        "prompt": asked.prompts[sample.prompt],
-        "prompt_number": sample.prompt,
-        "number": sample.number,
-        "text": sample.text,
-        "written": sample.written,
-        "num_tokens": sample.num_tokens,
-        "cost": {
-            "passes": cost.passes,
-            "positions": cost.positions,
-            "flops": cost.flops,
-            "seconds": texts.generated.seconds,
-        },
-    }
-
-
-def _dumped(content: object, *, indent: int | None = None) -> str:
-    return json.dumps(content, indent=indent, ensure_ascii=output.options.ascii_only)
