@@ -29,7 +29,7 @@ from lmcompare.compare import (
     frontier,
     write_tables,
 )
-from lmcompare.compare.frontier import lines
+from lmcompare.compare.frontier import frame_of, lines
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord, JudgeRecord, TextFigures, WritingCost
@@ -857,6 +857,19 @@ def test_what_has_no_error_has_no_interval(study):
     assert cells["mlm"][3:6] == ["—", "6.50", "0.500 ±—"]
 
 
+def test_a_figure_that_some_seeds_lack_is_said(study):
+    runs = arm(study, "clm", CLOSE)
+    for run in runs[:2]:
+        wrote(run, 1.5)
+    wrote(runs[2], 1.5, figures={"distinct_2": None, "distinct_2_error": None, "verbatim": None})
+    table = third(compare(runs))
+    assert table.notes == [
+        "clm left-to-right, temperature 1: distinct-2 and verbatim of 2 of 3 seeds, the others "
+        "have none"
+    ]
+    assert table.rows[0].estimates["judge_bits_per_byte"].num == 3
+
+
 def test_each_way_of_writing_is_a_row(study):
     runs = arm(study, "mdlm", [1.0], settings={"objective": "mdlm"}) + arm(study, "clm", [1.0])
     for temperature in (1.0, 0.5):
@@ -1022,6 +1035,11 @@ def test_a_line_is_a_change_of_temperature_alone(study):
     drawn = frontier(table)
     assert drawn is not None
     assert all(f">{words}<" in drawn.decode() for words in ("T 1, steps 8", "greedy, steps 8"))
+
+
+def test_a_picture_spans_its_points_whatever_the_bars_do():
+    assert frame_of([1.0, 3.0], (2.0, 6.0)) == pytest.approx((0.5, 6.5))
+    assert frame_of([2.0], None) == pytest.approx((1.9, 2.1))
 
 
 def test_a_single_point_is_a_picture(study):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SMALLEST, LARGEST = 25.0, 400.0  # areas of points, in square points
 MARKERS = "osD^vPXp*h<>"
+MARGIN = 0.1  # of an axis, on both sides, of what its points span
 
 
 def can_draw() -> bool:
@@ -52,6 +53,10 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
             ]
             _draw(axes, own, color=f"C{number % 10}", marker=MARKERS[number % len(MARKERS)])
         _draw_itself(axes, table.itself)
+        for axis, metric in ((axes.xaxis, "judge_bits_per_byte"), (axes.yaxis, "distinct_2")):
+            axis.set_view_interval(
+                *frame_of(_of(rows, metric), table.itself.get(metric)), ignore=True
+            )
         axes.set_xlabel(f"bits/byte by the judge ({table.judge.name if table.judge else ''})")
         axes.set_ylabel("distinct-2: unlike pairs of words among all")
         axes.set_title(f"{table.num_texts} texts of {table.new_tokens} tokens", loc="left")
@@ -131,6 +136,14 @@ def _draw_itself(axes: "Axes", itself: Mapping[str, tuple[float, float]]) -> Non
         axes.axvline(bits, color="black", linestyle=":", linewidth=1)
         axes.axhline(height, color="black", linestyle=":", linewidth=1)
         axes.scatter([bits], [height], s=200, color="black", marker="*", label=ITSELF)
+
+
+def frame_of(values: Sequence[float], itself: tuple[float, float] | None) -> tuple[float, float]:
+    """What an axis spans: all points; a bar that is longer than that is cut off."""
+    points = [*values, *(itself or ())]
+    low, high = min(points), max(points)
+    margin = MARGIN * (high - low) or 0.1
+    return low - margin, high + margin
 
 
 def _of(rows: Sequence[GenerationRow], metric: str) -> list[float]:

@@ -59,6 +59,11 @@ class GenerationRow:
     seeds: Sequence[int]
     estimates: Mapping[str, Estimate]  # over seeds, by metric; see `text_errors` for one seed
 
+    @property
+    def in_words(self) -> str:
+        """Which row it is."""
+        return f"{self.label} {self.method}, {self.settings}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationTable:
@@ -203,7 +208,8 @@ def _table(
             rows.append(_row(arm, ways[way]))
             if len(ways[way]) < len(arm.results):
                 num = f"{len(ways[way])} of {len(arm.results)} seeds"
-                notes.append(f"{arm.label} {rows[-1].method}, {rows[-1].settings}: {num}")
+                notes.append(f"{rows[-1].in_words}: {num}")
+            notes += _known_of_some(rows[-1])
     itself: dict[str, tuple[float, float]] = {}
     for record in records:
         for metric, value in text_metrics(record.reference, record.num_texts).items():
@@ -256,6 +262,17 @@ def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationR
         seeds=sorted(seed for seed, _ in found),
         estimates=estimates,
     )
+
+
+def _known_of_some(row: GenerationRow) -> Iterator[str]:
+    """Figures that some seeds do not have: what has no two words in a row has no pairs of them."""
+    found: dict[int, list[str]] = {}
+    for metric, heading in zip(_SHOWN, HEADINGS[NUM_WORDS:], strict=True):
+        if metric in row.estimates and row.estimates[metric].num < len(row.seeds):
+            found.setdefault(row.estimates[metric].num, []).append(heading)
+    for num, headings in found.items():
+        figures = " and ".join(headings)
+        yield f"{row.in_words}: {figures} of {num} of {len(row.seeds)} seeds, the others have none"
 
 
 def _cells(estimates: Mapping[str, Estimate]) -> Iterator[str]:
