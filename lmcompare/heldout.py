@@ -194,7 +194,13 @@ def _documents(subject: Subject, asked: Asked, cache: Path) -> Iterable[Encoded]
     if asked.data is not None:
         corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
         return encode_documents(corpus.texts(), tokenizer)
-    prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
+    try:
+        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
+    except UserError as error:
+        raise UserError(
+            f"the text that {subject.run.path} was trained on is not to be had here ({error}): "
+            "type this in the folder in which it was trained, or score another text with --data"
+        ) from None
     if (prepared.tokenizer.hash, prepared.split("train").hash) != (
         tokenizer.hash,
         record.sheet.text,

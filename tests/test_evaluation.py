@@ -384,6 +384,20 @@ def test_a_run_without_a_checkpoint(corpus: Path, train: Trainer, cache: Path) -
         score(Run(train.folder), cache)
 
 
+def test_a_text_named_from_another_folder(
+    tmp_path: Path, train: Trainer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_text(sentences(307))
+    monkeypatch.chdir(tmp_path)
+    run = train(tiny(Path("text.txt"), "clm", "tokenizer.kind=bytes", "budget=1 steps"))
+    assert score(run, cache)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="type this in the folder in which it was trained, or") as e:
+        score(run, cache, again=True)
+    assert "was trained on is not to be had here (there is no file" in str(e.value)
+
+
 @pytest.mark.parametrize("kind", ["bytes", "characters"])
 def test_a_text_that_changed_is_refused(
     tmp_path: Path, train: Trainer, cache: Path, kind: str
