@@ -199,7 +199,8 @@ def _documents(subject: Subject, asked: Asked, cache: Path) -> Iterable[Encoded]
     except UserError as error:
         raise UserError(
             f"the text that {subject.run.path} was trained on is not to be had here ({error}): "
-            "type this in the folder in which it was trained, or score another text with --data"
+            "if its path is relative, type this in the folder of training, or give another text "
+            "with --data"
         ) from None
     if (prepared.tokenizer.hash, prepared.split("train").hash) != (
         tokenizer.hash,

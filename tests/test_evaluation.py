@@ -393,7 +393,7 @@ def test_a_text_named_from_another_folder(
     assert score(run, cache)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="type this in the folder in which it was trained, or") as e:
+    with pytest.raises(UserError, match="type this in the folder of training, or") as e:
         score(run, cache, again=True)
     assert "was trained on is not to be had here (there is no file" in str(e.value)
 

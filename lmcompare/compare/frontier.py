@@ -152,5 +152,11 @@ def _of(rows: Sequence[GenerationRow], metric: str) -> list[float]:
 
 def _short_settings(row: GenerationRow) -> str:
     """As it stands beside a point."""
-    settings = row.settings.replace("temperature", "T").replace("top-p", "p")
-    return settings.replace("degeneration-penalty", "contrast")
+    settings = row.settings
+    for name, short_name in (
+        ("temperature", "T"),
+        ("top-p", "p"),
+        ("degeneration-penalty", "contrast"),
+    ):
+        settings = settings.replace(name, short_name)
+    return settings

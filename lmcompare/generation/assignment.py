@@ -72,7 +72,8 @@ class Assignment:
             for temperature in self.temperatures
             for steps in all_steps or (None,)
         )
-        return list(dict.fromkeys([*swept, *filter(filling.obeys, self.decodings)]))
+        obeyed = (sampler for sampler in self.decodings if not filling.idle(sampler))
+        return list(dict.fromkeys([*swept, *obeyed]))
 
 
 def require(
@@ -115,7 +116,7 @@ def require(
                 f"or choose another --method ({', '.join(known)})"
             )
     for sampler in assignment.decodings:
-        if not any(filling.obeys(sampler) for filling in fillings):
+        if all(filling.idle(sampler) for filling in fillings):
             raise UserError(
                 f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
                 f"it out, or choose another --method ({', '.join(known)})"

@@ -166,16 +166,12 @@ class Objective(BaseModel, ABC):
         if not able:
             raise Unsupported(f"{self.name} {self._why_not(ways[-1], holes, any_length)}")
         method = able[0]
-        if any_length and sampler.degeneration_penalty is not None:
+        filling = self.fillings[method]
+        if idle := filling.idle(sampler, any_length=any_length):
+            where = "" if filling.idle(sampler) else " where no number of tokens is given"
             raise UserError(
-                "a contrastive search compares tokens with the text, and the end of a text or a "
-                "hole is none: give a number of tokens, or leave degeneration_penalty out"
-            )
-        idle = sorted(sampler.model_fields_set - self.fillings[method].settings)
-        if idle:
-            raise UserError(
-                f"{self.name} writes by {method}, which has no use for {' and '.join(idle)}: leave "
-                f"that out, or choose another method ({', '.join(self.fillings)})"
+                f"{self.name} writes by {method}, which has no use for {' and '.join(idle)}"
+                f"{where}: leave that out, or choose another method ({', '.join(self.fillings)})"
             )
         return method
 

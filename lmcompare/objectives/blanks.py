@@ -27,15 +27,18 @@ class Filling:
         holes: which ones.
         settings: of the sampler, those that it obeys.
         any_length: it says itself how long a hole is.
+        want_length: of the settings, those that are of no use where it does.
     """
 
     holes: Holes
     settings: frozenset[str]
     any_length: bool = False
+    want_length: frozenset[str] = frozenset()
 
-    def obeys(self, sampler: Sampler) -> bool:
-        """Whether it has use of all that was set."""
-        return sampler.model_fields_set <= self.settings
+    def idle(self, sampler: Sampler, *, any_length: bool = False) -> list[str]:
+        """What was set and is of no use: in all, or in a hole of any length."""
+        useful = self.settings - self.want_length if any_length else self.settings
+        return sorted(sampler.model_fields_set - useful)
 
 
 @dataclass(frozen=True)

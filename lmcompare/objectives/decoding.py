@@ -20,13 +20,14 @@ from lmcompare.sampling import CHOSEN, NOTHING
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 
-_WRITTEN = CHOSEN | {
-    *("repetition_penalty", "no_repeat_ngram"),
-    *("beams", "length_penalty"),
-    *("degeneration_penalty", "candidates"),
-}
+# the end of a hole is no token that a model reads, so there is nothing to contrast it by
+_CONTRAST = frozenset({"degeneration_penalty", "candidates"})
+_BEAMS = {"beams", "length_penalty"}
+_WRITTEN = CHOSEN | {"repetition_penalty", "no_repeat_ngram"} | _BEAMS | _CONTRAST
 AT_THE_END: Mapping[str, Filling] = {"left-to-right": Filling("end", _WRITTEN)}
-ANYWHERE: Mapping[str, Filling] = {"left-to-right": Filling("any", _WRITTEN, any_length=True)}
+ANYWHERE: Mapping[str, Filling] = {
+    "left-to-right": Filling("any", _WRITTEN, any_length=True, want_length=_CONTRAST)
+}
 
 
 def continue_text(net: Writer, view: View, blanks: Blanks, vocab: Vocab) -> Written:

@@ -344,7 +344,11 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
         ("clm", ["--length-penalty", "2"], "length_penalty compares beams, and there is one"),
         ("clm", ["--degeneration-penalty", "1", "--top-k", "3"], "leaves top_k without effect"),
         ("clm", ["--candidates", "3"], "candidates are those of a contrastive search"),
-        ("t5", ["-p", "a ___", "--degeneration-penalty", "1"], "the end of a text or a hole is"),
+        (
+            "t5",
+            ["-p", "a ___", "--degeneration-penalty", "1"],
+            "where no number of tokens is given: leave",
+        ),
         ("clm", ["--temperature", "0"], "a temperature of 0 divides by nothing"),
         ("clm", ["--temperature", "nan"], "--temperature cannot be nan: input should be a finite"),
         ("clm", ["--top-p", "2"], "--top-p cannot be 2.0: input should be less than or equal to 1"),
