@@ -62,7 +62,9 @@ class RuntimeConfig(BaseModel):
     micro_batch: int | None = Field(
         None, gt=0, description="rows of one forward pass; what suits the device by default"
     )
-    threads: int | None = Field(None, gt=0, description="of the CPU; what torch chooses by default")
+    threads: int | None = Field(
+        None, gt=0, le=1024, description="of the CPU; what torch chooses by default"
+    )
     save_every: int = Field(500, gt=0, description="steps between checkpoints")
     keep: int = Field(
         2, ge=2, description="checkpoints kept; the one before the last is the fall-back"
@@ -171,6 +173,38 @@ def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     return changed
 
 
+# What settings are called elsewhere, by the last part of their names here.
+_CALLED_ELSEWHERE = {
+    **dict.fromkeys(("lr", "step_size"), "optimizer.learning_rate"),
+    **dict.fromkeys(("wd", "l2"), "optimizer.weight_decay"),
+    **dict.fromkeys(("warmup_steps", "warmup_ratio"), "optimizer.warmup"),
+    **dict.fromkeys(("batch_size", "bs", "per_device_train_batch_size"), "batch.rows"),
+    **dict.fromkeys(
+        ("seq_len", "seq_length", "sequence_length", "block_size", "max_length", "context_length"),
+        "batch.length",
+    ),
+    **dict.fromkeys(("epochs", "num_epochs", "steps", "max_steps", "num_steps"), "budget"),
+    **dict.fromkeys(("hidden_size", "d_model", "dim", "n_embd", "embed_dim"), "model.width"),
+    **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers"), "model.layers"),
+    **dict.fromkeys(("n_head", "n_heads", "num_heads", "num_attention_heads"), "model.heads"),
+    **dict.fromkeys(("d_ff", "intermediate_size", "ffn_dim"), "model.ffn"),
+    **dict.fromkeys(
+        (
+            "mask_rate",
+            "mask_prob",
+            "mask_ratio",
+            "masking_rate",
+            "mlm_probability",
+            "noise_density",
+        ),
+        "objective.rate",
+    ),
+    **dict.fromkeys(("mean_span_length", "mean_noise_span_length"), "objective.mean_span"),
+    **dict.fromkeys(("gradient_accumulation_steps", "micro_batch_size"), "runtime.micro_batch"),
+    **dict.fromkeys(("dtype", "bf16", "fp16"), "runtime.precision"),
+    **dict.fromkeys(("path", "dataset", "file", "corpus"), "data.source"),
+}
+
 _SHORT_FOR = {"objective": "name", "model": "preset"}
 
 
@@ -214,6 +248,12 @@ def _sentence(error: ValidationError, table: str) -> str:
     if first["type"] == "extra_forbidden":
         if key in known:
             return f"there is no setting '{key}'{of}: it belongs to another objective; leave it out"
+        table, last = _parts(key)
+        if (meant := _CALLED_ELSEWHERE.get(last.lower().replace("-", "_"))) and not of:
+            return f"there is no setting '{key}': here it is called {meant}"
+        if not table and (same := sorted(name for name in known if _parts(name)[1] == last)):
+            meant = " or ".join(f"'{name}'" for name in same)
+            return f"there is no setting '{key}': did you mean {meant}?"
         near = {name for name in known if _parts(name)[0] == _parts(key)[0]}
         if not near:  # of an objective inside of another
             near = {f"{_parts(key)[0]}.{name}" for name in fields}

@@ -13,7 +13,7 @@ from lmcompare import checkpoints, events, hardware, training
 from lmcompare.config import RunConfig, assign, parse_run
 from lmcompare.records import DoneRecord
 from lmcompare.runs import Run, place_of
-from lmcompare_cli.app import main
+from lmcompare_cli import app, signals
 
 WORDS = ["the", "a", "cat", "dog", "old", "tree", "saw", "ran", "to", "under", "slept", "café"]
 # What a subprocess runs: the command line, without the measurement that takes seconds.
@@ -183,13 +183,15 @@ def command(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LMCOMPARE_CACHE", str(cache))
+    monkeypatch.setenv("LMCOMPARE_TRACEBACK", "1")  # a fault of ours is no error of a user's
+    monkeypatch.setattr(signals, "die", lambda number: sys.exit(128 + number))
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
     def call(*arguments: str | Path) -> Said:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["lmcompare", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            app.main()
         code = ended.value.code
         return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
 

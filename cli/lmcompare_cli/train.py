@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lmcompare_cli import options
+from lmcompare_cli import options, signals
 from lmcompare_cli.console import cache_folder, output, talk
 
 
@@ -62,6 +62,7 @@ def train(
     folder = _folder_of(study, out) if study is not None else out / require_name(name)
     with _Stop() as stop:
         for number, each in enumerate(planned, start=1):
+            stop.trains = False
             run = runs.place_of(each.config, arm=each.arm, study=folder, again=force)
             talk.print(f"[{number}/{len(planned)}] {run.path}", style="bold", soft_wrap=True)
             if run.done() is not None:
@@ -81,7 +82,7 @@ def train(
                         display.close()
                         command = f"the same command{' without --force' if force else ''}"
                         talk.print(f"  {interrupted}; {command} goes on", style="yellow")
-                        raise typer.Exit(130) from None
+                        raise typer.Exit(stop.exit_code) from None
                     except UserError:
                         display.close()
                         raise
@@ -97,18 +98,28 @@ def _folder_of(study: Path, out: Path) -> Path:
 
 
 class _Stop:
-    """Whether an end was asked for; the first time politely, the second time at once."""
+    """Whether an end was asked for.
+
+    While a run trains, the first signal asks politely and the second ends at once. Before its first
+    step there is nothing to save, and the first signal ends at once too.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.number: int | None = None  # of the signal that asked
+        self.trains = False
 
     def __call__(self) -> bool:
-        return self.asked
+        """Return whether to stop; asked after each step."""
+        self.trains = True
+        return self.number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The code that shells give to a command that the signal killed."""
+        return signals.KILLED + (self.number or signal.SIGINT)
 
     def __enter__(self) -> "_Stop":
-        self._before = {
-            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._hear) for number in signals.HEARD}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,9 +127,9 @@ class _Stop:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+        if self.number is not None or not self.trains:
+            signals.end(number)
+        self.number = number
         talk.print(
             "  stopping after this step and saving it; once more to stop at once", style="yellow"
         )

@@ -19,6 +19,7 @@ from lmcompare import checkpoints, events, training
 from lmcompare.budget import Spent
 from lmcompare.records import MetricsLine
 from lmcompare.runs import Run
+from lmcompare_cli import signals
 from lmcompare_cli.progress import TrainingDisplay, clock
 from lmcompare_cli.train import _Stop
 from tests.tiny import (
@@ -202,7 +203,7 @@ def test_a_full_disk(command: Command, corpus: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_with_130_and_the_run_goes_on(
+def test_a_signal_saves_and_then_ends_the_process_and_the_run_goes_on(
     corpus: Path, cache: Path, tmp_path: Path, train: Trainer, number: signal.Signals
 ) -> None:
     process = subprocess.Popen(
@@ -216,7 +217,7 @@ def test_a_signal_saves_and_ends_with_130_and_the_run_goes_on(
     run = started(tmp_path, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == -number, err
     assert out == ""
     assert "stopping after this step and saving it; once more to stop at once" in err
     (step,) = [
@@ -244,7 +245,7 @@ def started(folder: Path, process: "subprocess.Popen[str]") -> Run:
 def test_an_interrupted_force_says_how_to_go_on(
     command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Stop, "__call__", lambda stop: True)
+    monkeypatch.setattr(_Stop, "__call__", lambda stop: True)  # as if a signal had come
     said = command("train", "-o", "clm", *flags(corpus, budget="1k steps"))
     assert said.code == 130
     assert "stopped at step 1, which is saved; the same command goes on" in said.err
@@ -255,10 +256,12 @@ def test_an_interrupted_force_says_how_to_go_on(
 def test_the_second_signal_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with _Stop() as stop:
+        with pytest.raises(signals.Ended):  # nothing has begun that could be saved
+            signal.raise_signal(signal.SIGINT)
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(signals.Ended):
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) == before
 
