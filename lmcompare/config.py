@@ -73,7 +73,7 @@ class RuntimeConfig(BaseModel):
 
 
 # what changes how a run is carried out but not what comes out of it
-_NOT_IDENTITY = {"runtime": {"device", "save_every", "keep", "tensorboard"}}
+_NOT_RESULT = {"runtime": {"device", "save_every", "keep", "tensorboard"}}
 
 
 class RunConfig(BaseModel):
@@ -119,9 +119,17 @@ class RunConfig(BaseModel):
 
     @property
     def identity(self) -> str:
-        """Eight hexadecimal digits: the same for two configurations that give the same result."""
-        canonical = self.model_dump_json(exclude=_NOT_IDENTITY)
-        return blake2b(canonical.encode(), digest_size=4).hexdigest()
+        """Eight hexadecimal digits of all settings that decide what comes out, but for the text.
+
+        The text, its splits and its tokenizer are known by the hash of what was read
+        (`RunRecord.text_hash`), whatever it is called and however it was come by.
+        """
+        settings = self.model_dump_json(exclude={**_NOT_RESULT, "data": True, "tokenizer": True})
+        return blake2b(settings.encode(), digest_size=4).hexdigest()
+
+    def asks_the_same(self, other: "RunConfig") -> bool:
+        """Tell whether the other asks for the same result of the same sources, by their names."""
+        return self.model_dump(exclude=_NOT_RESULT) == other.model_dump(exclude=_NOT_RESULT)
 
 
 def parse_run(given: Mapping[str, Any]) -> RunConfig:

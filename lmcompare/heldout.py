@@ -26,7 +26,6 @@ from lmcompare.data import (
     Tokenizer,
     encode_documents,
     open_corpus,
-    prepare,
     shuffled,
 )
 from lmcompare.errors import UserError
@@ -34,6 +33,7 @@ from lmcompare.hardware import Precision
 from lmcompare.model import Backbone
 from lmcompare.objectives import Objective
 from lmcompare.records import RunRecord
+from lmcompare.run_text import text_of
 from lmcompare.runs import Run, load_checkpoint
 from lmcompare.view import Text
 
@@ -180,37 +180,24 @@ def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | No
     )
 
 
-def documents(subject: Subject, asked: Asked, *, cache: Path) -> Iterator[Encoded]:
+def documents(
+    subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
+) -> Iterator[Encoded]:
     """The documents to ask about, in their order; none is empty.
 
     Raises:
         UserError: the text cannot be read, or is not what the run was trained on.
     """
-    return (document for document in _documents(subject, asked, cache) if len(document))
+    return (each for each in _documents(subject, asked, cache, warn) if len(each))
 
 
-def _documents(subject: Subject, asked: Asked, cache: Path) -> Iterable[Encoded]:
-    tokenizer, record = subject.tokenizer, subject.record
+def _documents(
+    subject: Subject, asked: Asked, cache: Path, warn: Callable[[str], None]
+) -> Iterable[Encoded]:
     if asked.data is not None:
         corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
-        return encode_documents(corpus.texts(), tokenizer)
-    try:
-        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
-    except UserError as error:
-        raise UserError(
-            f"the text that {subject.run.path} was trained on is not to be had here ({error}): "
-            "if its path is relative, type this in the folder of training, or give another text "
-            "with --data"
-        ) from None
-    if (prepared.tokenizer.hash, prepared.split("train").hash) != (
-        tokenizer.hash,
-        record.sheet.text,
-    ):
-        raise UserError(
-            f"the text of {subject.run.path} has changed since it was trained, so its "
-            f"{asked.split} split is another one now: bring the old text back, or score a text "
-            "with --data"
-        )
+        return encode_documents(corpus.texts(), subject.tokenizer)
+    prepared = text_of(subject.run, subject.record, cache=cache, warn=warn)
     split = prepared.split(asked.split)
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
@@ -228,20 +215,11 @@ def training_text(
         warn: told why it is gone.
         what: is not known then.
     """
-    record = subject.record
     try:
-        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
+        return text_of(subject.run, subject.record, cache=cache, warn=warn).split("train")
     except UserError as error:
-        warn(f"the training text is gone, and {what} is not known: {error}")
+        warn(f"{what} is not known: {error}")
         return None
-    split = prepared.split("train")
-    if (prepared.tokenizer.hash, split.hash) != (subject.tokenizer.hash, record.sheet.text):
-        warn(
-            f"the text of {subject.run.path} has changed since it was trained, and {what} is not "
-            "known"
-        )
-        return None
-    return split
 
 
 def cut(document: Encoded, start: int, stop: int) -> Encoded:

@@ -96,6 +96,7 @@ class RunRecord(Record):
     identity: str
     created: str  # ISO 8601, UTC
     text: str  # the corpus in words
+    text_hash: str | None = None  # of the corpus and its tokenizer; None in earlier records
     device: str
     precision: str
     threads: int

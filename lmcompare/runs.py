@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +18,6 @@ from numpy import ndarray
 from pydantic import ValidationError
 
 from lmcompare import checkpoints, files
-from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.records import DoneRecord, MetricsLine, RunRecord
 from lmcompare.results import Results
@@ -217,25 +215,6 @@ class Run:
             return holder or "which is starting"
         except OSError:  # a folder that we may only read: believe what stands there
             return holder
-
-
-def place_of(config: RunConfig, *, arm: str, study: Path, again: bool = False) -> Run:
-    """Where the run of `config` lives: the same configuration is the same place.
-
-    A run that was started again has several places, and lives in the newest.
-
-    Args:
-        config: the run in full.
-        arm: what it is called in tables.
-        study: folder of its study.
-        again: start again in a new place; nothing that was written is ever overwritten.
-    """
-    first = study / f"{arm}-s{config.seed}-{config.identity}"
-    newest = free = Run(first)
-    numbers = count(2)
-    while free.path.exists():
-        newest, free = free, Run(first.with_name(f"{first.name}-{next(numbers)}"))
-    return free if again else newest
 
 
 def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _: None) -> list[Run]:

@@ -23,6 +23,7 @@ from lmcompare.events import Board, Interrupted, Message, Progress, Report
 from lmcompare.model import Backbone, training_flops
 from lmcompare.optim import Optimizer, learning_rate
 from lmcompare.records import ControlSheet, DoneRecord, MetricsLine, RunRecord
+from lmcompare.run_text import is_run_of
 from lmcompare.runs import Run
 from lmcompare.sheets import control_sheet
 from lmcompare.view import View
@@ -31,9 +32,9 @@ from lmcompare.view import View
 def train(
     config: RunConfig,
     run: Run,
+    prepared: Prepared,
     *,
     arm: str,
-    cache: Path,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DoneRecord:
@@ -42,8 +43,8 @@ def train(
     Args:
         config: the run in full.
         run: where it lives.
+        prepared: its text, as `read_text` returns it.
         arm: what it is called in tables.
-        cache: folder of prepared corpora.
         report: told what happens.
         should_stop: asked after every step.
 
@@ -55,22 +56,26 @@ def train(
     done = run.done()
     if done is not None:
         return done
-    # All that can be wrong with settings and text is found before the run's folder is made.
+    # All that can be wrong with settings is found before the run's folder is made.
     device = hardware.choose_device(config.runtime.device)
-    prepared = read_text(config, cache=cache, report=lambda text: report(Message(text=text)))
     with run.locked():
         return _Session(config, run, prepared, device, arm=arm, report=report).go_on(should_stop)
 
 
 def read_text(
-    config: RunConfig, *, cache: Path, report: Callable[[str], None] = lambda text: None
+    config: RunConfig,
+    *,
+    cache: Path,
+    report: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
-    """The text of a run, which is all that it needs.
+    """The text of a run, which is all that it needs; `report` and `warn` as of `prepare`.
 
     Raises:
+        TextUnavailableError: it cannot be read here.
         UserError: it cannot be read, is shorter than one block, or its tokenizer lacks a token.
     """
-    prepared = prepare(config.data, config.tokenizer, cache=cache, report=report)
+    prepared = prepare(config.data, config.tokenizer, cache=cache, report=report, warn=warn)
     config.objective.require(prepared.vocab, length=config.batch.length)
     prepared.split("train").num_blocks(config.batch.length)
     if config.validation.times > 0:
@@ -125,9 +130,10 @@ class _Session:
         sheet = control_sheet(self.config, prepared, net)
         if self.run.record_file.exists():
             record = self.run.record()
-            if record.identity != self.config.identity:
+            if not is_run_of(record, self.config, prepared):
                 raise UserError(
-                    f"{self.run.path} holds the run of another configuration: choose another place"
+                    f"{self.run.path} holds the run of another configuration or text: choose "
+                    "another place"
                 )
             for fact, words in ControlSheet.FACTS.items():
                 if getattr(record.sheet, fact) != getattr(sheet, fact):
@@ -144,6 +150,7 @@ class _Session:
                 identity=self.config.identity,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 text=prepared.description,
+                text_hash=prepared.hash,
                 device=hardware.device_name(self.device),
                 precision=precision,
                 threads=torch.get_num_threads(),

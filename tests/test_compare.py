@@ -41,7 +41,7 @@ from lmcompare.records import (
     MetricsLine,
     RunRecord,
 )
-from lmcompare.runs import Run, find_runs, place_of
+from lmcompare.runs import Run, find_runs
 
 NUM_BYTES, NUM_TOKENS = 1013, 251
 LN2 = 0.6931471805599453
@@ -61,7 +61,7 @@ def write_run(
     """A run directory with everything but its model."""
     settings = {"objective": arm} | dict(settings or {})
     config = parse_run({"seed": seed, **settings})
-    run = place_of(config, arm=arm, study=study)
+    run = Run(study / f"{arm}-s{seed}-{config.identity}")
     while run.path.exists():
         run = Run(run.path.with_name(run.path.name + "x"))
     facts = {

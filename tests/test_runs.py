@@ -13,7 +13,7 @@ import pytest
 from lmcompare import runs
 from lmcompare.errors import UserError
 from lmcompare.records import SCHEMA, LikelihoodRecord, MetricsLine
-from lmcompare.runs import Run, find_runs, place_of
+from lmcompare.runs import Run, find_runs
 from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
 
 HOLD = (
@@ -86,33 +86,6 @@ def test_a_lock_that_may_not_be_opened_is_believed(
     assert run.state() == "stopped"
     (tmp_path / ".holder").write_text("process 1 on another")
     assert run.state() == "running"
-
-
-def test_the_same_configuration_is_the_same_place(tmp_path: Path, corpus: Path) -> None:
-    config = tiny(corpus, "clm", "seed=7")
-    run = place_of(config, arm="left", study=tmp_path)
-    assert run.path == tmp_path / f"left-s7-{config.identity}"
-    assert run.study == tmp_path.name
-    assert place_of(tiny(corpus, "clm", "seed=8"), arm="left", study=tmp_path) != run
-
-
-def test_started_again_it_lives_beside_the_old_and_goes_on_there(
-    tmp_path: Path, corpus: Path
-) -> None:
-    config = tiny(corpus)
-
-    def place(*, again: bool) -> Run:
-        return place_of(config, arm="clm", study=tmp_path, again=again)
-
-    first = place(again=False)
-    assert place(again=True) == first, "where nothing is yet, there is nothing to keep"
-    first.path.mkdir()
-    second = place(again=True)
-    assert second.path.name == first.path.name + "-2"
-    assert place(again=False) == first
-    second.path.mkdir()
-    assert place(again=False) == second, "the same command goes on with the newest"
-    assert place(again=True).path.name == first.path.name + "-3"
 
 
 def test_records_of_another_schema_are_refused(corpus: Path, train: Trainer) -> None:

@@ -369,14 +369,20 @@ def test_too_little_memory_is_a_sentence(
         train(tiny(corpus))
 
 
-def test_other_text_under_the_same_name_is_refused(tmp_path: Path, train: Trainer) -> None:
+def test_other_text_under_the_same_name_is_another_run(tmp_path: Path, train: Trainer) -> None:
     text = tmp_path / "text.txt"
     text.write_text(sentences(307))
     config = tiny(text)
-    train(config, stop_at=3)
+    run = train(config, stop_at=3)
     text.write_text(sentences(299))
-    with pytest.raises(UserError, match=r"the training text of .* has changed since the run began"):
-        train(config)
+    other = train(config)
+    assert other != run
+    assert (run.state(), other.state()) == ("stopped", "finished")
+    with pytest.raises(UserError, match="holds the run of another configuration or text"):
+        train(config, run=run)
+    text.write_text(sentences(307))
+    assert train(config) == run
+    assert "going on from step 3" in train.messages
 
 
 def test_a_place_that_holds_another_run_is_refused(corpus: Path, train: Trainer) -> None:

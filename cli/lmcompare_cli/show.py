@@ -181,6 +181,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
             config.tokenizer,
             cache=cache_folder(),
             report=lambda message: status.update(Line(message)),
+            warn=lambda message: talk.print(f"warning: {message}", style="yellow", soft_wrap=True),
         )
     return prepared.tokenizer
 

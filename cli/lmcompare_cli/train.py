@@ -3,12 +3,16 @@
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmcompare_cli import options, signals
 from lmcompare_cli.console import cache_folder, output, talk
+
+if TYPE_CHECKING:
+    from lmcompare.runs import Run
+    from lmcompare.studies import Planned
 
 
 def train(
@@ -38,11 +42,7 @@ def train(
 
     The folder of each run is printed to stdout.
     """
-    from lmcompare import runs, training
-    from lmcompare.errors import UserError
-    from lmcompare.events import Interrupted
     from lmcompare.studies import require_name
-    from lmcompare_cli.progress import TrainingDisplay
 
     planned = options.planned_runs(
         study,
@@ -63,31 +63,60 @@ def train(
     with _Stop() as stop:
         for number, each in enumerate(planned, start=1):
             stop.trains = False
-            run = runs.place_of(each.config, arm=each.arm, study=folder, again=force)
-            talk.print(f"[{number}/{len(planned)}] {run.path}", style="bold", soft_wrap=True)
-            if run.done() is not None:
-                talk.print("  finished before; --force starts it again in a new place")
-            else:
-                with TrainingDisplay() as display:
-                    try:
-                        done = training.train(
-                            each.config,
-                            run,
-                            arm=each.arm,
-                            cache=cache_folder(),
-                            report=display,
-                            should_stop=stop,
-                        )
-                    except Interrupted as interrupted:
-                        display.close()
-                        command = f"the same command{' without --force' if force else ''}"
-                        talk.print(f"  {interrupted}; {command} goes on", style="yellow")
-                        raise typer.Exit(stop.exit_code) from None
-                    except UserError:
-                        display.close()
-                        raise
-                talk.print(f"  {display.summary(done)}", soft_wrap=True)
+            run = _train(
+                each, study=folder, title=f"[{number}/{len(planned)}]", force=force, stop=stop
+            )
             output.print(str(run.path), soft_wrap=True)
+
+
+def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Stop") -> "Run":
+    """Read the text of a run, find where it lives, and train it if it is not finished."""
+    from lmcompare import run_text, training
+    from lmcompare.data import TextUnavailableError
+    from lmcompare.errors import UserError
+    from lmcompare.events import Interrupted
+    from lmcompare_cli.progress import TrainingDisplay
+
+    try:
+        text = training.read_text(each.config, cache=cache_folder(), report=_say, warn=_warn)
+    except TextUnavailableError as error:
+        left = run_text.finished_without_text(each.config, arm=each.arm, study=study)
+        if left is None or force:
+            raise
+        talk.print(f"{title} {left.path}", style="bold", soft_wrap=True)
+        _warn(f"finished before; whether its text is still the same was not checked: {error}")
+        return left
+    run = run_text.place_of(each.config, text, arm=each.arm, study=study, again=force)
+    talk.print(f"{title} {run.path}", style="bold", soft_wrap=True)
+    if run.done() is not None:
+        talk.print("  finished before; --force starts it again in a new place")
+        return run
+    other = run_text.of_another_text(each.config, text, arm=each.arm, study=study)
+    if other is not None and not run.record_file.exists():
+        _warn(other)
+    with TrainingDisplay() as display:
+        try:
+            done = training.train(
+                each.config, run, text, arm=each.arm, report=display, should_stop=stop
+            )
+        except Interrupted as interrupted:
+            display.close()
+            command = f"the same command{' without --force' if force else ''}"
+            talk.print(f"  {interrupted}; {command} goes on", style="yellow")
+            raise typer.Exit(stop.exit_code) from None
+        except UserError:
+            display.close()
+            raise
+    talk.print(f"  {display.summary(done)}", soft_wrap=True)
+    return run
+
+
+def _say(text: str) -> None:
+    talk.print(f"  {text}", style="dim", soft_wrap=True)
+
+
+def _warn(text: str) -> None:
+    talk.print(f"  {text}", style="yellow", soft_wrap=True)
 
 
 def _folder_of(study: Path, out: Path) -> Path:

@@ -167,6 +167,7 @@ def _variant(result: Result) -> object:
         record.config.model_copy(update={"seed": 0}).identity,
         record.sheet.text,
         record.sheet.tokenizer,
+        record.text_hash,
     )
 
 
@@ -192,6 +193,7 @@ def _settings(result: Result) -> dict[str, str]:
     return settings | {
         "sheet.text": f"training text {record.sheet.text[:8]}",
         "sheet.tokenizer": f"tokenizer {record.sheet.tokenizer[:8]}",
+        "text_hash": f"whole text {(record.text_hash or 'unknown')[:8]}",
         "folder": f"in {result.run.path.parent}",
     }
 

@@ -533,7 +533,7 @@ def test_the_built_in_tokenizer_is_the_default(shown, tmp_path, monkeypatch, fil
     class Prepared:
         tokenizer = Tokenizer.load(file)
 
-    def prepare(data, tokenizer, *, cache, report):
+    def prepare(data, tokenizer, *, cache, report, warn):
         report("at work")
         asked.append((tokenizer, cache))
         return Prepared

@@ -44,7 +44,8 @@ def test_the_path_is_data_and_the_rest_is_talk(command: Command, corpus: Path) -
     assert path.startswith("experiments/default/clm-s0-")
     assert Run(Path(path)).state() == "finished"
     lines = said.err.splitlines()
-    assert lines[0] == f"[1/1] {path}"
+    assert lines[0].startswith("  reading ")
+    assert f"[1/1] {path}" in lines[:4]
     assert any("parameters, float32 on" in line for line in lines)
     assert any("100%  step 3  validation" in line for line in lines)
     assert lines[-1].startswith("  done: 3 steps, 384 tokens, ")
