@@ -4,6 +4,7 @@ A configuration is written in TOML or as `key=value` with dotted keys; what it l
 default here.
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -149,9 +150,27 @@ def parse_data(given: Mapping[str, Any]) -> DataConfig:
 
 def _parse(kind: type[Parsed], given: Mapping[str, Any], *, table: str) -> Parsed:
     try:
-        return kind.model_validate(given)
+        config = kind.model_validate(given)
     except ValidationError as error:
         raise UserError(_sentence(error, table)) from None
+    _require_storable(config.model_dump(), table)
+    return config
+
+
+def _require_storable(value: object, key: str) -> None:
+    """Make sure that JSON can hold all that was set, as it is kept so.
+
+    Raises:
+        UserError: something is infinite or no number, or text that is no Unicode.
+    """
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    for name, each in value.items() if isinstance(value, Mapping) else ():
+        _require_storable(each, f"{key}.{name}" if key else str(name))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key} cannot be {value}: give it a finite number")
+    if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        raise UserError(f"{key} cannot be {value!r}: it holds bytes that are no UTF-8; rename it")
 
 
 def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

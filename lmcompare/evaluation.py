@@ -80,7 +80,7 @@ def measure_likelihood(
     }
     before = {
         known.scoring: known
-        for known in ([] if asked.again else run.results.likelihoods())
+        for known in ([] if asked.again else run.results.likelihoods(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = heldout.unigram_nats(run, tokenizer)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from lmcompare import checkpoints, hardware, rng
+from lmcompare import hardware, rng
 from lmcompare.budget import Spent
 from lmcompare.checkpoints import Checkpoint
 from lmcompare.data import (
@@ -29,12 +29,13 @@ from lmcompare.data import (
     shuffled,
 )
 from lmcompare.errors import UserError
+from lmcompare.finding import every_checkpoint, load_checkpoint
 from lmcompare.hardware import Precision
 from lmcompare.model import Backbone
 from lmcompare.objectives import Objective
 from lmcompare.records import RunRecord
 from lmcompare.run_text import text_of
-from lmcompare.runs import Run, load_checkpoint
+from lmcompare.runs import Run
 from lmcompare.view import Text
 
 REPLICATES = 2  # of what is sampled; many texts make the spread between them known
@@ -160,14 +161,13 @@ def load_every(
         UserError: no run, no checkpoint, no such device.
     """
     hardware.choose_device(device)
-    load_checkpoint(run, warn=lambda _: None)
-    for checkpoint in checkpoints.every(run.checkpoints, warn=warn):
+    for checkpoint in every_checkpoint(run, warn=warn):
         yield _subject(run, checkpoint, device, batch_size)
 
 
 def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> Subject:
     hardware.keep_freed_memory()
-    record, tokenizer = run.record(), Tokenizer.load(run.tokenizer_file)
+    record, tokenizer = run.record(), run.tokenizer()
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
     net.batch_size = batch_size

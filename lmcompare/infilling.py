@@ -76,7 +76,7 @@ def measure_infilling(
     facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
     before = {
         known.hidden: known
-        for known in ([] if asked.again else run.results.infillings())
+        for known in ([] if asked.again else run.results.infillings(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = torch.from_numpy(heldout.unigram_nats(run, subject.tokenizer))

@@ -13,6 +13,7 @@ from pathlib import Path
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared, TokenizerConfig, find_prepared, is_stream, prepare
 from lmcompare.errors import UserError
+from lmcompare.files import name_of
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
 
@@ -40,7 +41,7 @@ def place_of(
         again: start again in a new place; nothing that was written is ever overwritten.
     """
     identity = blake2b(f"{config.identity} {text.hash}".encode(), digest_size=4).hexdigest()
-    first = study / f"{arm}-s{config.seed}-{identity}"
+    first = study / f"{name_of(arm)}-s{config.seed}-{identity}"
     named = re.compile(rf"{re.escape(first.name)}(-\d+)?")
     mine = [
         (
@@ -163,7 +164,7 @@ def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
 
 def _runs_of(config: RunConfig, arm: str, study: Path) -> Iterator[tuple[Run, RunRecord | None]]:
     """The folders of an arm and seed, each with its record, or None where that is no good."""
-    for path in sorted(study.glob(f"{arm}-s{config.seed}-*")):
+    for path in sorted(study.glob(f"{name_of(arm)}-s{config.seed}-*")):
         run = Run(path)
         try:
             record = run.record()

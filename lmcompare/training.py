@@ -14,18 +14,20 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from lmcompare import checkpoints, files, hardware, rng, runs
+from lmcompare import checkpoints, files, hardware, provenance, rng, runs
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared, Split, prepare, training_text
 from lmcompare.errors import UserError
 from lmcompare.events import Board, Interrupted, Message, Progress, Report
+from lmcompare.metrics import MetricsFile
 from lmcompare.model import Backbone, training_flops
 from lmcompare.optim import Optimizer, learning_rate
-from lmcompare.records import ControlSheet, DoneRecord, MetricsLine, RunRecord
+from lmcompare.pace import Pace
+from lmcompare.records import ControlSheet, DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.run_text import is_run_of
 from lmcompare.runs import Run
-from lmcompare.sheets import control_sheet
+from lmcompare.sheets import ReadSoFar, control_sheet
 from lmcompare.view import View
 
 
@@ -40,6 +42,8 @@ def train(
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; a finished one is left.
 
+    Where what a run keeps of its text, the tokenizer and the counts, was lost, it is restored.
+
     Args:
         config: the run in full.
         run: where it lives.
@@ -51,14 +55,18 @@ def train(
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is no number, a full
             disk.
+        Busy: another process writes to the run.
         Interrupted: `should_stop` said so.
     """
     done = run.done()
-    if done is not None:
+    if done is not None and not run.lacks_text():
         return done
     # All that can be wrong with settings is found before the run's folder is made.
     device = hardware.choose_device(config.runtime.device)
     with run.locked():
+        if done is not None:
+            _restore_text(run, prepared, report=report)
+            return done
         return _Session(config, run, prepared, device, arm=arm, report=report).go_on(should_stop)
 
 
@@ -81,6 +89,22 @@ def read_text(
     if config.validation.times > 0:
         prepared.split("validation").num_blocks(config.batch.length)
     return prepared
+
+
+def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
+    """Write again what a run keeps of its text, if that is still the text of its training.
+
+    Raises:
+        UserError: it is another.
+    """
+    record, text = run.record(), prepared.split("train")
+    if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):
+        raise UserError(
+            f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
+            "changed: bring the old one back, or start again with --force"
+        )
+    run.keep_text(prepared.tokenizer, runs.counts_file(text.token_counts()))
+    report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
 
 
 class _Session:
@@ -128,6 +152,7 @@ class _Session:
     def _identify(self, prepared: Prepared, net: Backbone, arm: str) -> RunRecord:
         """Write `run.json`, or check that the one there is of the same run."""
         sheet = control_sheet(self.config, prepared, net)
+        counts = runs.counts_file(self.text.token_counts())
         if self.run.record_file.exists():
             record = self.run.record()
             if not is_run_of(record, self.config, prepared):
@@ -154,16 +179,16 @@ class _Session:
                 device=hardware.device_name(self.device),
                 precision=precision,
                 threads=torch.get_num_threads(),
-                git_commit=runs.git_commit(),
-                versions=runs.library_versions(),
+                git_commit=provenance.git_commit(),
+                versions=provenance.library_versions(),
                 num_parameters=sum(p.numel() for p in net.parameters()),
                 matmul_rate=rate,
                 sheet=sheet,
+                counts=files.checksum_of(counts),
             )
             record.write(self.run.record_file)
-        if not self.run.counts_file.exists():  # killed right after `run.json`
-            files.write_text(self.run.tokenizer_file, prepared.tokenizer.json)
-            self.run.write_token_counts(self.text.token_counts())
+        if self.run.lacks_text():  # killed right after `run.json`, or lost since
+            self.run.keep_text(prepared.tokenizer, counts)
         self.matmul_rate = rate
         self.say(
             f"{record.num_parameters:,} parameters, {precision} on "
@@ -191,14 +216,23 @@ class _Session:
     def _take_up(self) -> None:
         """Go back to the last good checkpoint, if there is one."""
         found = checkpoints.latest(
-            self.run.checkpoints, warn=lambda text: self.say(text, warning=True)
+            self.run.checkpoints,
+            run=self.run.hash,
+            warn=lambda text: self.say(text, warning=True),
         )
+        metrics, manifest = MetricsFile(self.run.metrics_file), None
         if found is not None:
+            manifest = found.record.manifest
+            if manifest is not None:
+                self.run.require_metrics(manifest)
             self.optimizer.restore(found.optimizer())
             self.spent, self.validated = found.record.spent, found.record.validation
             self.say(f"going on from step {self.spent.steps}")
-        self.run.forget_after(self.spent.steps)
-        last = self.run.last_metrics()
+        metrics.cut_after(self.spent.steps)
+        unknown = found is not None and manifest is None  # a checkpoint of schema 1
+        self.read = ReadSoFar(manifest.read if manifest else None if unknown else {})
+        self.pace = Pace(metrics.lines())
+        last = metrics.last()
         if (0 if last is None else last.step) != self.spent.steps:
             raise UserError(
                 f"{self.run.metrics_file} lacks the steps before the checkpoint of step "
@@ -227,6 +261,8 @@ class _Session:
             validation=self.validated,
             wall_seconds=perf_counter() - self.start,
             peak_memory=hardware.peak_memory(self.device),
+            undisturbed_seconds=self.pace.undisturbed_seconds,
+            manifest=self._manifest(),
         )
         done.write(self.run.done_file)
         return done
@@ -247,6 +283,7 @@ class _Session:
             length=config.batch.length,
             separate_documents=config.batch.separate_documents,
         )
+        self.read.add(step + 1, text.tokens)
         stream = rng.generator("corruption", config.seed, step)
         progress = min(config.budget.progress(self.spent), 1.0)
         view = config.objective.corrupt(text, self.vocab, stream, progress=progress)
@@ -323,19 +360,29 @@ class _Session:
             share=share,
             tokens_per_second=(self.spent.tokens - before.tokens) / seconds,
             seconds_left=(1 - share) / gained * seconds if gained > 0 else math.inf,
+            disturbed=self.pace.add(line),
             utilisation=(self.spent.flops - before.flops) / seconds / self.matmul_rate,
         )
 
     def _require_finite(self, value: float, what: str, step: int) -> None:
         if math.isfinite(value):
             return
-        found = checkpoints.latest(self.run.checkpoints, warn=lambda _: None)
+        found = checkpoints.latest(self.run.checkpoints, run=self.run.hash, warn=lambda _: None)
         kept = "no checkpoint was saved yet"
         if found is not None:
             kept = f"the last good checkpoint, of step {found.record.spent.steps}, is kept"
         raise UserError(
             f"the {what} became {value} at step {step} of {self.run.path}, and {kept}: "
             "try a lower optimizer.learning_rate or a longer optimizer.warmup"
+        )
+
+    def _manifest(self) -> Manifest:
+        size = self.run.metrics_file.stat().st_size
+        return Manifest(
+            run=self.run.hash,
+            metrics=files.checksum(self.run.metrics_file, size=size),
+            metrics_size=size,
+            read=self.read.marks,
         )
 
     def _save(self) -> None:
@@ -353,4 +400,5 @@ class _Session:
             spent=self.spent,
             validation=self.validated,
             keep=self.config.runtime.keep,
+            manifest=self._manifest(),
         )

@@ -32,6 +32,7 @@ from lmcompare.compare import (
 from lmcompare.compare.frontier import frame_of, lines
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
+from lmcompare.finding import find_runs
 from lmcompare.generation_records import GenerationRecord, JudgeRecord, TextFigures, WritingCost
 from lmcompare.records import (
     ControlSheet,
@@ -41,7 +42,7 @@ from lmcompare.records import (
     MetricsLine,
     RunRecord,
 )
-from lmcompare.runs import Run, find_runs
+from lmcompare.runs import Run
 
 NUM_BYTES, NUM_TOKENS = 1013, 251
 LN2 = 0.6931471805599453

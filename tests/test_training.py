@@ -149,7 +149,7 @@ def test_missing_metrics_are_not_passed_over(corpus: Path, train: Trainer) -> No
     config = tiny(corpus)
     run = train(config, stop_at=10)
     run.metrics_file.unlink()
-    with pytest.raises(UserError, match="lacks the steps before the checkpoint of step 10"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is missing: bring it back"):
         train(config)
 
 
@@ -157,7 +157,7 @@ def test_a_broken_line_of_metrics_is_said(corpus: Path, train: Trainer) -> None:
     config = tiny(corpus)
     run = train(config, stop_at=10)
     run.metrics_file.write_bytes(b"\xff\x00\n" + run.metrics_file.read_bytes())
-    with pytest.raises(UserError, match="holds a line that is no valid MetricsLine"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl has changed since it was written"):
         train(config)
 
 

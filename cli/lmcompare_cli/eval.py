@@ -173,11 +173,11 @@ def evaluate(
     from lmcompare.config import parse_data
     from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
+    from lmcompare.finding import find_models
     from lmcompare.generation.assignment import Assignment, require
     from lmcompare.generation.freewriting import measure_generation
     from lmcompare.heldout import Asked
     from lmcompare.infilling import measure_infilling
-    from lmcompare.runs import find_runs
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
     from lmcompare_cli.suites import Suites
@@ -224,7 +224,7 @@ def evaluate(
         top_p=top_p,
         decodings=tuple(map(read_decoding, decoding or ())),
     )
-    runs = find_runs(places)
+    runs = find_models(places, warn=_warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
         require(runs, assignment, judge=judging, warn=_warn)
@@ -296,10 +296,10 @@ def _require_generation(chosen: set[str], **given: object) -> None:
 
 def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.errors import UserError
+    from lmcompare.finding import find_models
     from lmcompare.generation.judging import Judge
-    from lmcompare.runs import find_runs
 
-    run, *others = find_runs([place])
+    run, *others = find_models([place], warn=_warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
     return Judge.load(run, device=device, warn=_warn)

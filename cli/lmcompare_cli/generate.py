@@ -144,9 +144,9 @@ def generate(
     sample depends on the seed, its prompt's number and its own alone.
     """
     from lmcompare.errors import UserError
+    from lmcompare.finding import find_models
     from lmcompare.generation.prompts import Request
     from lmcompare.hardware import choose_device
-    from lmcompare.runs import find_runs
 
     asked = Request(
         prompts=tuple(read_prompts(prompt, prompts)),
@@ -185,7 +185,7 @@ def generate(
         raise UserError(
             "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
         )
-    runs = find_runs(places)
+    runs = find_models(places, warn=lambda text: talk.print(text, style="yellow", soft_wrap=True))
     if trace is not None:
         require_place(trace, runs, asked)
     drawn = format == "text" and is_moving() and live is not False

@@ -171,7 +171,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
     from lmcompare.runs import Run
 
     if run:
-        return Tokenizer.load(Run(run).tokenizer_file)
+        return Run(run).tokenizer()
     if config.tokenizer.file:
         file = Path(config.tokenizer.file).expanduser()
         return Tokenizer.load(file, add_missing=config.tokenizer.add_missing)

@@ -40,8 +40,11 @@ def train(
 ) -> None:
     """Train a model, or all models of a study; what is finished is skipped, what is not goes on.
 
-    The folder of each run is printed to stdout.
+    The folder of each run is printed to stdout. What another process trains is passed over, so that
+    two processes share the runs of a study.
     """
+    from lmcompare.files import name_of
+    from lmcompare.runs import Busy
     from lmcompare.studies import require_name
 
     planned = options.planned_runs(
@@ -59,14 +62,28 @@ def train(
         seeds=seed,
         settings=settings,
     )
-    folder = _folder_of(study, out) if study is not None else out / require_name(name)
+    folder = _folder_of(study, out) if study is not None else out / name_of(require_name(name))
+    busy: list[str] = []
     with _Stop() as stop:
         for number, each in enumerate(planned, start=1):
             stop.trains = False
-            run = _train(
-                each, study=folder, title=f"[{number}/{len(planned)}]", force=force, stop=stop
-            )
+            title = f"[{number}/{len(planned)}]"
+            try:
+                run = _train(each, study=folder, title=title, force=force, stop=stop)
+            except Busy as other:
+                if len(planned) == 1:
+                    raise
+                _warn(f"passed over: {other}")
+                busy.append(str(other.path))
+                continue
             output.print(str(run.path), soft_wrap=True)
+    if busy:
+        talk.print(
+            f"{len(planned) - len(busy)} of {len(planned)} runs are finished; in the hands of "
+            f"other processes: {', '.join(busy)}",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Stop") -> "Run":
@@ -88,9 +105,7 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Sto
         return left
     run = run_text.place_of(each.config, text, arm=each.arm, study=study, again=force)
     talk.print(f"{title} {run.path}", style="bold", soft_wrap=True)
-    if run.done() is not None:
-        talk.print("  finished before; --force starts it again in a new place")
-        return run
+    before = run.done()
     other = run_text.of_another_text(each.config, text, arm=each.arm, study=study)
     if other is not None and not run.record_file.exists():
         _warn(other)
@@ -107,7 +122,10 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Sto
         except UserError:
             display.close()
             raise
-    talk.print(f"  {display.summary(done)}", soft_wrap=True)
+    if before is None:
+        talk.print(f"  {display.summary(done)}", soft_wrap=True)
+    else:
+        talk.print("  finished before; --force starts it again in a new place")
     return run
 
 
@@ -121,9 +139,10 @@ def _warn(text: str) -> None:
 
 def _folder_of(study: Path, out: Path) -> Path:
     """A study file lives in its study's folder, or gives it its name."""
+    from lmcompare.files import name_of
     from lmcompare.runs import STUDY_FILE
 
-    return study.parent if study.name == STUDY_FILE else out / study.stem
+    return study.parent if study.name == STUDY_FILE else out / name_of(study.stem)
 
 
 class _Stop:

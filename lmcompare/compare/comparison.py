@@ -165,6 +165,12 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
                 f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
                 f"lmcompare eval --tasks {benchmark.task} {result.run.path}"
             )
+    disturbed = [str(each.run.path) for each in results if each.undisturbed_seconds is not None]
+    if disturbed:
+        yield (
+            "secs: other work on the machine slowed some runs down; (... alone) is their mean at "
+            f"the speed of their undisturbed steps: {', '.join(disturbed)}"
+        )
     changed = [each for each in results if (each.record.git_commit or "").endswith("+")]
     if changed:
         yield (

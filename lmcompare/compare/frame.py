@@ -87,6 +87,7 @@ def _costs(result: Result) -> dict[str, float | None]:
         "targets": spent.targets,
         "flops": spent.flops,
         "training_seconds": spent.seconds,
+        "undisturbed_seconds": result.undisturbed_seconds,
         "parameters": result.record.num_parameters,
         "tokens_per_second": spent.tokens / spent.seconds if spent.seconds else None,
         "peak_memory": result.peak_memory,

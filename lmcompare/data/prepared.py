@@ -22,9 +22,9 @@ from lmcompare.data.meta import Damaged, Meta
 from lmcompare.data.split import Split, SplitRecord, files
 from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
 from lmcompare.data.training_tokenizer import SPECIALS
-from lmcompare.data.writing import SplitWriter, building, remove_abandoned
+from lmcompare.data.writing import SplitWriter, building
 from lmcompare.errors import UserError
-from lmcompare.files import checksum, write_text
+from lmcompare.files import checksum, remove_leftovers, write_text
 from lmcompare.vocab import Vocab
 
 VERSION = 1  # of the tokens; raise it whenever the same settings would give others
@@ -105,7 +105,7 @@ def prepare(
         UserError: the text is broken or too little, or the cache cannot be written.
     """
     streams.remove_abandoned(cache)
-    remove_abandoned(cache / FOLDER)
+    remove_leftovers(cache / FOLDER)
     try:
         corpora = _Corpora.open(data, cache=cache)
         name = corpora.source.name

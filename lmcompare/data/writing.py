@@ -1,12 +1,10 @@
 """The prepared cache as it is written: beside its place, whole or not at all.
 
 A cache is built in a folder of its own, forced to disk and renamed, under a lock that one process
-holds. Since a builder holds the lock, a half-built folder whose lock is free is what a killed
-process left, and is removed. Files are written through ordinary buffers, not mapped, so that memory
-does not grow with the text.
+holds. Files are written through ordinary buffers, not mapped, so that memory does not grow with the
+text.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
@@ -17,7 +15,6 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from lmcompare.data.corpus import SplitName
-from lmcompare.data.locks import locked_if_free
 from lmcompare.data.split import MAX_SPAN, PLACE, SPAN, SplitRecord, files, token_type
 from lmcompare.data.tokenizer import Encoded
 from lmcompare.files import new_folder
@@ -106,16 +103,5 @@ def building(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: it cannot be written, or the disk is full; nothing is left behind.
     """
-    for abandoned in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    with new_folder(folder) as temporary:
+    with new_folder(folder, replace=True) as temporary:  # damaged, or it would not be built again
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would not be built again
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half-built in `folder`, of which the locks are free."""
-    for temporary in folder.glob(".*.*"):
-        with locked_if_free(folder / temporary.name.split(".")[1]) as free:
-            if free:
-                shutil.rmtree(temporary, ignore_errors=True)

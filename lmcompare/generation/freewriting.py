@@ -77,7 +77,7 @@ def measure_generation(
     }
     before = {
         (known.method, known.sampler): known
-        for known in ([] if asked.again else run.results.generations())
+        for known in ([] if asked.again else run.results.generations(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     desk = _Desk(

@@ -84,7 +84,7 @@ def measure_task(
         subjects = [heldout.load(run, device=device, batch_size=batch_size, warn=warn)]
     if asked.untrained:
         subjects.append(_untrained(subjects[0]))
-    known = [] if asked.again else run.results.tasks()
+    known = [] if asked.again else run.results.tasks(warn)
     records = []
     for way in _meant(task.ways, asked.ways):
         for each in subjects:

@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,3 +320,81 @@ def test_a_log_has_a_line_now_and_then(
 )
 def test_durations(seconds: float, written: str) -> None:
     assert clock(seconds) == written
+
+
+HOLD = (
+    "import sys; from pathlib import Path; from lmcompare.runs import Run\n"
+    "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def test_what_another_process_trains_is_passed_over(command: Command, corpus: Path) -> None:
+    seeds = ("--seed", "0", "--seed", "1", "--seed", "2")
+    (other,) = command("train", "-o", "clm", *flags(corpus), "--seed", "1").out.splitlines()
+    shutil.rmtree(other)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, other],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        said = command("train", "-o", "clm", *flags(corpus), *seeds)
+        alone = command("train", "-o", "clm", *flags(corpus), "--seed", "1")
+        process.kill()
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 2
+    assert other not in said.out
+    assert f"passed over: the run {other} is being written by a live process" in said.err
+    last = said.err.splitlines()[-1]
+    assert last == f"2 of 3 runs are finished; in the hands of other processes: {other}"
+    assert "wait for it, or stop it first" in the_error(alone), "nothing else was asked for"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("optimizer.learning_rate=inf", "optimizer.learning_rate cannot be inf"),
+        ("optimizer.weight_decay=nan", "optimizer.weight_decay cannot be nan"),
+        ("objective.mean_span=inf", "mean_span cannot be inf"),
+    ],
+)
+def test_what_no_file_can_hold_is_no_setting(
+    command: Command, corpus: Path, setting: str, said: str
+) -> None:
+    assert said in the_error(command("train", "-o", "t5", *flags(corpus), "-s", setting))
+
+
+def test_a_long_name_of_an_arm_or_study_fits_into_a_folder(command: Command, corpus: Path) -> None:
+    said = command("train", "-o", "clm", *flags(corpus), "--arm", "a" * 300, "--study", "s" * 300)
+    assert said.code == 0, said.err
+    (place,) = said.out.splitlines()
+    assert max(map(len, place.split("/"))) < 130
+    assert command("runs").code == 0
+
+
+def test_a_run_that_other_work_slows_down_is_told_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = MetricsLine(
+        step=3,
+        tokens=5,
+        targets=5,
+        flops=7,
+        seconds=11,
+        loss=1,
+        learning_rate=1,
+        gradient_norm=1,
+        validation=2,
+    )
+    event = events.Progress(
+        line=line,
+        share=0.5,
+        tokens_per_second=13,
+        seconds_left=17,
+        utilisation=0.01,
+        disturbed=True,
+    )
+    TrainingDisplay()(event)
+    assert "1% of matmul rate: other work is running" in capsys.readouterr().err
