@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from lmcompare import files
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationItem, GenerationRecord
-from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
+from lmcompare.records import InfillingItem, InfillingRecord, LikelihoodRecord, ResultRecord
 from lmcompare.task_records import TaskItem, TaskRecord
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -47,6 +47,14 @@ class Results:
     def infillings(self) -> list[InfillingRecord]:
         """What hidden tokens it was asked about so far."""
         return [InfillingRecord.read(path) for path in sorted(self.folder.glob("infilling-*.json"))]
+
+    def infilling_items(self, record: InfillingRecord) -> list[InfillingItem]:
+        """The texts behind one of them.
+
+        Raises:
+            UserError: they are missing or broken.
+        """
+        return self._items(record, InfillingItem)
 
     def generations(self) -> list[GenerationRecord]:
         """What it wrote so far."""

@@ -24,7 +24,7 @@ from numpy import ndarray
 from scipy import special, stats
 
 from lmcompare.pairing import Interval, Scores
-from lmcompare.statistics import LEVEL, SIGNIFICANT, sidak
+from lmcompare.statistics import LEVEL, SIGNIFICANT, Estimate, sidak
 
 NORMAL = 1e9  # degrees of freedom: the variance under exchanges is known, not estimated
 PSEUDO_ITEMS = 2  # one won and one lost, so that no difference is certain
@@ -174,6 +174,36 @@ def difference(ours: Scores, theirs: Scores, *, pooled: Spread | None = None) ->
         own=error(own.variance, own.degrees),
         pooled=error(pooled.variance * (1 / one.num_seeds + 1 / two.num_seeds), pooled.degrees),
     )
+
+
+def estimate(arm: Scores) -> Estimate:
+    """The value of an arm and its 95% interval over items and, of three seeds or more, over seeds.
+
+    By the same variances as those of a difference, for values that are no shares of 1.
+    """
+    moments = _Moments.of(arm)
+    num_items, num_seeds = len(moments.items), moments.num_seeds
+    items = error_of_items(arm) ** 2
+    seeds = 0.0
+    parts = [items**2 / max(1, num_items - 1)]
+    if arm.knows_seeds:
+        seeds = max(0.0, moments.spread - moments.by_chance) / num_seeds
+        parts.append((moments.spread / num_seeds) ** 2 / (num_seeds - 1))
+    variance = items + seeds
+    if num_items == 1 and not arm.knows_seeds:
+        return Estimate(mean=moments.value, low=None, high=None, num=num_seeds)
+    # Satterthwaite 1946, Biometrics Bulletin 2
+    degrees = max(1.0, variance**2 / sum(parts)) if variance else 1.0
+    half = float(special.stdtrit(degrees, (1 + LEVEL) / 2)) * variance**0.5
+    return Estimate(
+        mean=moments.value, low=moments.value - half, high=moments.value + half, num=num_seeds
+    )
+
+
+def error_of_items(arm: Scores) -> float:
+    """The standard error that the value of an arm has over items, its models being given."""
+    items = _Moments.of(arm).items
+    return float((items.var() / max(1, len(items) - 1)) ** 0.5)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
