@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from lmcompare import files
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationItem, GenerationRecord
-from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
+from lmcompare.records import InfillingItem, InfillingRecord, LikelihoodRecord, ResultRecord
 from lmcompare.task_records import TaskItem, TaskRecord
 
 Item = TypeVar("Item", bound=BaseModel)
@@ -73,6 +73,14 @@ class Results:
     def infillings(self, warn: Warn = None) -> list[InfillingRecord]:
         """What hidden tokens it was asked about so far."""
         return [*self._read(InfillingRecord, "infilling", warn)]
+
+    def infilling_items(self, record: InfillingRecord) -> list[InfillingItem]:
+        """The texts behind one of them.
+
+        Raises:
+            UserError: they are missing or broken.
+        """
+        return self._items(record, InfillingItem)
 
     def generations(self, warn: Warn = None) -> list[GenerationRecord]:
         """What it wrote so far."""

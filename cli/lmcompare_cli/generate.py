@@ -77,7 +77,12 @@ def generate(
         typer.Option(help="Of the tokens nearest to the entropy.", show_default=False),
     ] = None,
     repetition_penalty: Annotated[
-        float | None, typer.Option(help="Above 1: what was said is rarer.", show_default="1")
+        float | None,
+        typer.Option(
+            help="Above 1: what was said is rarer. With --beams it is applied before "
+            "probabilities are normalised, in transformers after that: other texts come first.",
+            show_default="1",
+        ),
     ] = None,
     no_repeat_ngram: Annotated[
         int | None, typer.Option(help="So many in a row never twice.", show_default=False)

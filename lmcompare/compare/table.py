@@ -264,10 +264,14 @@ def short(value: float) -> str:
 
 def footnotes(all_sections: Sequence[Section]) -> list[str]:
     """How the table is to be read."""
-    notes = ["±: half of a 95% interval of the mean over seeds (Student's t); ±—: one seed."]
+    notes = [
+        "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
+        "±—: one seed."
+    ]
     if any(row.mark for section in all_sections for row in section.rows):
         notes.append(
-            "best: its interval meets no other of its section; tie: intervals meet, no winner."
+            "best: its interval meets no other of its section, on these documents; tie: intervals "
+            "meet, no winner."
         )
     notes += [
         "Each section is ranked by itself: unlike likelihoods and texts do not compare, nor do "
