@@ -25,8 +25,7 @@ from lmcompare.compare.gates import in_words
 from lmcompare.compare.writing import to_json, to_markdown, to_tex
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
-from lmcompare.task_records import TaskItem, TaskRecord
-from lmcompare.tasks.tuning import RATES
+from lmcompare.task_records import TaskItem, TaskRecord, Trial
 from tests.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
 
 NUM = 41  # examples
@@ -254,21 +253,65 @@ def test_the_parts_of_the_coarsest_level_are_a_small_table(study):
     ]
 
 
-def test_rates_at_the_edge_are_told(study):
-    def settings(best):
-        return {"learning rate": best} | {f"validation at {rate:g}": 0.5 for rate in RATES}
+def tried(best: float, *, pooling: str = "mean", cut_off: bool = False) -> dict[str, Any]:
+    """Three rates with one pooling, one with another."""
+    other = "last" if pooling == "mean" else "mean"
+    trials = [
+        *(
+            Trial(
+                pooling=pooling,
+                learning_rate=rate,
+                validation=0.75 if rate == best else 0.5,
+                loss=1.0,
+                steps=7,
+                cut_off=cut_off and rate == best,
+            )
+            for rate in (3e-4, 1e-3, 3e-3)
+        ),
+        Trial(pooling=other, learning_rate=1e-3, validation=0.25, loss=1.0, steps=7),
+    ]
+    return {"settings": {"learning rate": best, "steps at most": 3000.0}, "trials": trials}
 
+
+def test_it_is_told_how_it_was_learned(study):
+    runs = []
+    for seed, pooling in enumerate(("mean", "last", "mean")):
+        runs.append(write_run(study, "a", seed, settings={"objective": "clm"}))
+        ask(
+            runs[-1],
+            right(20),
+            figures={"frozen probe": (20 + seed) / NUM},
+            **tried(1e-3, pooling=pooling, cut_off=seed == 1),
+        )
+    runs += models(study, "b", right(20), figures={"frozen probe": 0.25}, **tried(1e-3))
+    runs += models(study, "c", right(20))
+    notes = block(compare(runs)).notes
+    assert (
+        "pooling, chosen by validation (its scores there): a mean (2 of 3) or last (1 of 3) of "
+        "mean 58.3, last 41.7; b mean of mean 75.0, last 25.0"
+    ) in notes
+    assert "still improved when the most steps were done: a 1 of 3" in notes
+    assert "fine-tuned below their own frozen probe: a 2 of 3" in notes
+    (_, beyond, *_) = [each for run in runs for each in run.results.tasks()]
+    assert beyond.remarks == [
+        "pooling last, chosen by validation: last 75.0%, mean 25.0%",
+        "still improving after 3,000 steps, the most",
+        "fine-tuned below its own frozen probe",
+    ]
+
+
+def test_rates_at_the_edge_are_told(study):
     runs = []
     for seed, best in enumerate((3e-3, 1e-3, 3e-3)):
         runs.append(write_run(study, "a", seed, settings={"objective": "clm"}))
-        ask(runs[-1], right(20), settings=settings(best))
-    runs += models(study, "b", right(20), settings=settings(3e-4))
-    runs += models(study, "c", right(20), settings=settings(1e-3))
+        ask(runs[-1], right(20), **tried(best))
+    runs += models(study, "b", right(20), **tried(3e-4))
+    runs += models(study, "c", right(20), **tried(1e-3))
     runs += models(study, "d", right(20))
     notes = block(compare(runs)).notes
-    assert "learned best at the highest rate tried: a 2 of 3" in notes
-    assert "learned best at the lowest rate tried: b 1 of 1" in notes
-    assert len([note for note in notes if "rate tried" in note]) == 2
+    for end, labels in (("highest", "a 2 of 3"), ("lowest", "b 1 of 1")):
+        assert f"learned best at the {end} rate or L2 strength that may be tried: {labels}" in notes
+    assert len([note for note in notes if "rate or L2" in note]) == 2
 
 
 def test_it_is_told_which_of_two_stacks_was_read(study):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lmcompare_cli import options
+from lmcompare_cli import options, suites
 from lmcompare_cli.asking import read_decoding
 from lmcompare_cli.console import cache_folder, output, talk
 
@@ -116,22 +116,10 @@ def evaluate(
             metavar="FOLDER",
         ),
     ] = Path("benchmarks"),
-    examples: Annotated[
-        int | None,
-        typer.Option(
-            help="Benchmarks: examples of each, the same for every run.",
-            min=2,
-            show_default="all",
-        ),
-    ] = None,
-    way: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Benchmarks that models learn from examples: only so many of them (10, 100, all), "
-            "or a probe of their states (probe); repeat.",
-            show_default="all ways",
-        ),
-    ] = None,
+    examples: suites.Examples = None,
+    train_examples: suites.TrainExamples = None,
+    pooling: suites.Pooling = None,
+    way: suites.Way = None,
     untrained: Annotated[
         bool,
         typer.Option(
@@ -180,12 +168,15 @@ def evaluate(
     from lmcompare.infilling import measure_infilling
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
-    from lmcompare_cli.suites import Suites
 
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
     chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
-    suites = Suites.of(
-        [each for each in names if each not in (*TASKS, "all")], benchmarks, ways=way or ()
+    benchmarks_asked = suites.Suites.of(
+        [each for each in names if each not in (*TASKS, "all")],
+        benchmarks,
+        ways=way or (),
+        pooling=pooling,
+        train_examples=train_examples,
     )
     _require_generation(
         chosen,
@@ -247,10 +238,12 @@ def evaluate(
                     run, asked, assignment, cache=cache, judge=judging, report=report, warn=_warn
                 )
                 generations += [(run, record) for record in written]
-            answered += suites.ask(
+            answered += benchmarks_asked.ask(
                 run,
                 BenchmarkAsked(
                     limit=examples,
+                    train_limit=train_examples,
+                    pooling=pooling,
                     ways=tuple(way or ()),
                     untrained=untrained,
                     every_checkpoint=every_checkpoint,
@@ -270,7 +263,7 @@ def evaluate(
             generations=generations,
             answered=answered,
         )
-    if suites.failed:
+    if benchmarks_asked.failed:
         raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ from lmcompare.compare import gates
 from lmcompare.compare.answers import AboutTask, Found, answered, leftovers
 from lmcompare.compare.arms import Arm
 from lmcompare.compare.benchmarks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.compare.learning import notes_on_learning
 from lmcompare.compare.table import MISSING
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.pairing import FEWEST_SEEDS, Resampled, resample
@@ -134,9 +135,8 @@ def _block(
             *_reasons(found),
             *_gates(rows),
             *_fewer_untrained(able),
-            *_edges(able),
             *_protocols(rows),
-            *_stacks(able),
+            *notes_on_learning(able),
             *leftovers(arms, about, found),
         ],
     )
@@ -246,24 +246,6 @@ def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
     return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
 
 
-def _edges(found: Mapping[str, Found]) -> list[str]:
-    """Which models might have learned better beyond the learning rates that were tried."""
-    notes = []
-    for end in ("highest", "lowest"):
-        counts = {
-            label: sum(record.rate_at_edge == end for record in each.records)
-            for label, each in found.items()
-        }
-        labels = [
-            f"{label} {count} of {len(found[label].records)}"
-            for label, count in counts.items()
-            if count
-        ]
-        if labels:
-            notes.append(f"learned best at the {end} rate tried: {', '.join(labels)}")
-    return notes
-
-
 def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
     """How it was asked, where no scoring says it."""
     found: dict[str, list[str]] = {}
@@ -271,13 +253,3 @@ def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
         if row.protocol is not None and row.scoring is None:
             found.setdefault(row.protocol, []).append(row.label)
     return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]
-
-
-def _stacks(found: Mapping[str, Found]) -> list[str]:
-    """Which part of a model was read, where it has two."""
-    read: dict[str, list[str]] = {}
-    for label, each in found.items():
-        for part in dict.fromkeys(record.settings.get(STATES_OF) for record in each.records):
-            if part is not None:
-                read.setdefault(str(part), []).append(label)
-    return [f"{STATES_OF} {part}: {', '.join(labels)}" for part, labels in read.items()]
