@@ -64,7 +64,7 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
 def drawn(run: Run, cache: Path, **asked: object) -> tuple[Subject, infilling._Texts]:
     settings = Asked(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
     subject = heldout.load(run, device="cpu", warn=pytest.fail)
-    return subject, infilling._Texts.drawn(subject, settings, cache=cache)
+    return subject, infilling._Texts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
 
 def other(tmp_path: Path, *documents: str) -> dict[str, object]:
