@@ -51,6 +51,9 @@ class ValidationConfig(BaseModel):
     blocks: int = Field(64, gt=0, description="at most this many blocks")
 
 
+COMPILED_WIDTH = 512
+
+
 class RuntimeConfig(BaseModel):
     """How a run is carried out on a machine."""
 
@@ -58,7 +61,11 @@ class RuntimeConfig(BaseModel):
 
     device: str = Field("auto", description="auto, cpu, cuda, mps")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = Field(False, description="torch.compile; needs a C++ compiler on a CPU")
+    compile: Literal["auto"] | bool = Field(
+        "auto",
+        description="torch.compile, which takes a minute or two at first: auto does on a GPU, from "
+        "the width of `small` on; needs a C++ compiler on a CPU",
+    )
     micro_batch: int | None = Field(
         None, gt=0, description="rows of one forward pass; what suits the device by default"
     )
@@ -68,6 +75,12 @@ class RuntimeConfig(BaseModel):
         2, ge=2, description="checkpoints kept; the one before the last is the fall-back"
     )
     tensorboard: bool = Field(False, description="write event files too (extra: tensorboard)")
+
+    def compiles(self, device_type: str, width: int) -> bool:
+        """Whether a model of `width` is compiled on such a device."""
+        if self.compile == "auto":
+            return device_type == "cuda" and width >= COMPILED_WIDTH
+        return self.compile
 
 
 # what changes how a run is carried out but not what comes out of it
@@ -119,6 +132,8 @@ class RunConfig(BaseModel):
     def identity(self) -> str:
         """Eight hexadecimal digits: the same for two configurations that give the same result."""
         canonical = self.model_dump_json(exclude=_NOT_IDENTITY)
+        # as it was written when this was the default, so that runs of then are found again
+        canonical = canonical.replace('"compile":"auto"', '"compile":false')
         return blake2b(canonical.encode(), digest_size=4).hexdigest()
 
 
