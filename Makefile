@@ -59,21 +59,24 @@ gpu-wheels:  ## fetch what a machine with a GPU and PyTorch lacks
 		$(GPU_PACKAGES)
 
 $(SITE)/ready: $(wildcard $(WHEELS)/*.whl)
-	rm -rf $(SITE)
+	rm -rf $(SITE) && mkdir -p $(SITE)
 	@if ls $(WHEELS)/*.whl >/dev/null 2>&1; then \
-		$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) $(WHEELS)/*.whl; fi
-	mkdir -p $(SITE) && touch $@
+		$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) \
+			$(WHEELS)/*.whl 2>/dev/null || true; fi
+	touch $@
 
-gpu: gpu-tests gpu-bench gpu-study  ## everything that only a GPU can show; without one, what is skipped
+gpu: $(SITE)/ready  ## all that only a GPU can show; without one, what is skipped
+	@if $(GPU_PYTHON) benchmarks/gpu_ready.py; then \
+		for part in tests bench study; do $(MAKE) gpu-$$part; done; fi; true
 
 gpu-tests: $(SITE)/ready
-	$(GPU_PYTHON) benchmarks/gpu_ready.py && $(GPU_PYTHON) -m pytest -q -m gpu -n 8 -W default tests/gpu || true
+	$(GPU_PYTHON) -m pytest -q -m gpu -n 8 -W default tests/gpu
 
 gpu-bench: $(SITE)/ready
-	$(GPU_PYTHON) benchmarks/gpu_ready.py && $(GPU_PYTHON) benchmarks/gpu.py || true
+	$(GPU_PYTHON) benchmarks/gpu.py
 
 gpu-study: $(SITE)/ready
-	$(GPU_PYTHON) benchmarks/gpu_ready.py && $(GPU_PYTHON) benchmarks/gpu_study.py || true
+	$(GPU_PYTHON) benchmarks/gpu_study.py
 
 clean:
 	rm -rf $(VENV) build dist

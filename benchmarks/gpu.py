@@ -52,7 +52,8 @@ class Worker:
     def _hear(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.put(line)
+            if line.startswith("{"):
+                self.lines.put(line)
         self.lines.put("")
 
     def said(self, deadline: float) -> Job:

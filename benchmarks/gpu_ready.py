@@ -45,5 +45,5 @@ def why_not() -> str | None:
 if __name__ == "__main__":
     reason = why_not()
     if reason is not None:
-        print(f"skipped tests, speed and study on a GPU: {reason}")
+        print(f"what needs a GPU (tests, speed, study) is skipped: {reason}")
         sys.exit(1)

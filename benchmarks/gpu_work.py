@@ -139,6 +139,7 @@ def peer(job: dict[str, Any]) -> Callable[[], Measured]:
 
     name = job["name"]
     preset, rows, vocab_size = SIZES[job["size"]]
+    rows = max(1, rows // 2)  # as it holds the logits of all of them, in float32 too
     config = ModelConfig.model_validate(preset)
     contestants.VOCAB, contestants.LENGTH, contestants.ROWS = vocab_size, LENGTH, rows
     shape = contestants.peer_shape(

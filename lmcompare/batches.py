@@ -91,13 +91,21 @@ def pieces(view: View, num_rows: int, device: torch.device) -> list[View]:
 
 def rounded(view: View) -> View:
     """The same loss under sizes that are round numbers."""
-    longer = view.padded(-(-view.tokens.shape[1] // LENGTHS) * LENGTHS)
+    longer = view.padded(_up(view.tokens.shape[1], LENGTHS))
     if view.source is not None:
         longer = replace(longer, source=rounded(view.source))
     # What is padded sees what the last position sees, and may spoil the pattern of no other.
-    targets = longer.filled_targets(TARGETS)
-    longer.__dict__.update(hint=view.hint, num_keys=view.num_keys, targets=targets)
+    exact = view.hint == "full"  # all keys are seen, so there may be no more of them
+    longer.__dict__.update(
+        hint=view.hint,
+        num_keys=view.num_keys if exact else _up(view.num_keys, LENGTHS),
+        targets=longer.filled_targets(TARGETS),
+    )
     return longer
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 class Batches:

@@ -118,7 +118,7 @@ def test_round_sizes_keep_loss_and_gradient(name: str) -> None:
         assert len(each.targets) % TARGETS == 0 or len(each.targets) == each.tokens.numel()
         assert each.hint == piece.hint
         moved = each.to(torch.device("meta"))
-        assert (moved.hint, moved.num_keys) == (piece.hint, piece.num_keys)
+        assert (moved.hint, moved.num_keys) == (each.hint, each.num_keys)
         assert moved.targets.shape == each.targets.shape
     for one, two in zip(*results[-2:], strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)

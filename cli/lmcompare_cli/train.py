@@ -1,14 +1,16 @@
 """`lmcompare train`."""
 
-import signal
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmcompare_cli import options
 from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.stopping import Stop
+
+if TYPE_CHECKING:
+    from lmcompare.studies import Planned
 
 
 def train(
@@ -32,6 +34,12 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
     ] = False,
+    parallel: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Runs at a time, each in a process of its own; for small models on a GPU."
+        ),
+    ] = 1,
     out: options.Out = options.EXPERIMENTS,
 ) -> None:
     """Train a model, or all models of a study; what is finished is skipped, what is not goes on.
@@ -60,7 +68,10 @@ def train(
         settings=settings,
     )
     folder = _folder_of(study, out) if study is not None else out / require_name(name)
-    with _Stop() as stop:
+    if parallel > 1:
+        _side_by_side(planned, folder, processes=parallel, again=force)
+        return
+    with Stop() as stop:
         for number, each in enumerate(planned, start=1):
             run = runs.place_of(each.config, arm=each.arm, study=folder, again=force)
             talk.print(f"[{number}/{len(planned)}] {run.path}", style="bold", soft_wrap=True)
@@ -89,36 +100,43 @@ def train(
             output.print(str(run.path), soft_wrap=True)
 
 
+def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
+    """Train all at once, so many at a time; a run that fails takes no other with it."""
+    from lmcompare import runs
+    from lmcompare.errors import UserError
+    from lmcompare_cli.parallel import train_side_by_side
+
+    places = [
+        (each, runs.place_of(each.config, arm=each.arm, study=folder, again=again))
+        for each in planned
+    ]
+    for _, run in places:
+        if run.done() is not None:
+            talk.print(f"{run.path}: finished before", soft_wrap=True)
+            output.print(str(run.path), soft_wrap=True)
+    open_ones = [
+        (each.arm, each.config.model_dump_json(), run.path)
+        for each, run in places
+        if run.done() is None
+    ]
+    errors, interrupted = [], False
+    for ended in train_side_by_side(open_ones, processes=processes, cache=cache_folder()):
+        talk.print(f"{ended.path}: {ended.error or ended.summary}", soft_wrap=True, markup=False)
+        interrupted |= ended.interrupted
+        if ended.error:
+            errors.append(ended)
+        elif not ended.interrupted:
+            output.print(str(ended.path), soft_wrap=True)
+    if interrupted:
+        raise typer.Exit(130)
+    if errors:
+        raise UserError(
+            f"{len(errors)} of {len(planned)} runs failed, the first: {errors[0].error}"
+        )
+
+
 def _folder_of(study: Path, out: Path) -> Path:
     """A study file lives in its study's folder, or gives it its name."""
     from lmcompare.runs import STUDY_FILE
 
     return study.parent if study.name == STUDY_FILE else out / study.stem
-
-
-class _Stop:
-    """Whether an end was asked for; the first time politely, the second time at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self) -> bool:
-        return self.asked
-
-    def __enter__(self) -> "_Stop":
-        self._before = {
-            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        talk.print(
-            "  stopping after this step and saving it; once more to stop at once", style="yellow"
-        )
