@@ -20,7 +20,7 @@ from lmcompare.budget import Spent
 from lmcompare.records import MetricsLine
 from lmcompare.runs import Run
 from lmcompare_cli.progress import TrainingDisplay, clock
-from lmcompare_cli.train import _Stop
+from lmcompare_cli.stopping import Stop
 from tests.tiny import (
     COMMAND,
     Command,
@@ -244,7 +244,7 @@ def started(folder: Path, process: "subprocess.Popen[str]") -> Run:
 def test_an_interrupted_force_says_how_to_go_on(
     command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Stop, "__call__", lambda stop: True)
+    monkeypatch.setattr(Stop, "__call__", lambda stop: True)
     said = command("train", "-o", "clm", *flags(corpus, budget="1k steps"))
     assert said.code == 130
     assert "stopped at step 1, which is saved; the same command goes on" in said.err
@@ -254,7 +254,7 @@ def test_an_interrupted_force_says_how_to_go_on(
 
 def test_the_second_signal_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with _Stop() as stop:
+    with Stop() as stop:
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop()
