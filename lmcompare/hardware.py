@@ -132,7 +132,9 @@ def steps_unread(device: torch.device) -> int:
 
 def pinned(view: View, device: torch.device) -> View:
     """The view in memory from which `device` copies while the processor goes on."""
-    return view.copied(lambda tensor: tensor.pin_memory()) if device.type == "cuda" else view
+    if device.type != "cuda":
+        return view
+    return view.copied(lambda tensor: tensor.contiguous().pin_memory())
 
 
 def pool_of_recordings() -> Any:
