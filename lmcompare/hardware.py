@@ -145,7 +145,8 @@ def pool_of_recordings() -> Any:
 def recorded(work: Callable[[], object], pool: Any) -> Callable[[], None]:
     """`work`, whose kernels are recorded on the GPU and not run; calling it replays them."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
+    # other threads pin memory meanwhile, which must not end the recording
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         work()
     return graph.replay
 
