@@ -92,7 +92,7 @@ def ours(job: dict[str, Any]) -> Callable[[], Measured]:
         flops = training_flops(config, vocab.size, view)
         cost = {"steps": 1, "tokens": rows * length, "targets": view.num_targets, "flops": flops}
         cut = pieces(view, rows, DEVICE)
-        return Batch(step=spent.steps, pieces=cut, cost=cost, parts=None)
+        return Batch(step=spent.steps, tokens=tokens, pieces=cut, cost=cost, parts=None)
 
     def once(view: View) -> torch.Tensor:
         loss: torch.Tensor = net(view)

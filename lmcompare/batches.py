@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
+from torch import Tensor
 
 from lmcompare import hardware, rng
 from lmcompare.budget import Spent
@@ -29,12 +30,14 @@ class Batch:
 
     Attributes:
         step: counted from 0.
+        tokens: of the text, before its corruption.
         pieces: of the view, each for one pass; their losses add up.
         cost: what the step adds to what is spent, but for seconds.
         parts: targets of each part of a mixture.
     """
 
     step: int
+    tokens: Tensor
     pieces: list[View]
     cost: dict[str, int]
     parts: list[int] | None
@@ -70,6 +73,7 @@ class Reader:
         view = config.objective.corrupt(text, self.vocab, stream, progress=progress)
         return Batch(
             step=step,
+            tokens=text.tokens,
             pieces=pieces(view, self.micro_batch, self.device),
             cost={
                 "steps": 1,

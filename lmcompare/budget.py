@@ -43,7 +43,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: float = Field(gt=0, allow_inf_nan=False)
+    amount: float = Field(gt=0, le=1e24, allow_inf_nan=False)
     unit: Unit
 
     def progress(self, spent: Spent) -> float:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from torch import Tensor
 from lmcompare import files
 from lmcompare.budget import Spent
 from lmcompare.errors import UserError
-from lmcompare.records import CheckpointRecord
+from lmcompare.records import CheckpointRecord, Manifest
 
 MODEL, AVERAGE, OPTIMIZER = "model.safetensors", "average.safetensors", "optimizer.safetensors"
+STATE = "state.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,7 @@ class Checkpoint:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to evaluate, float32: averaged ones where the run keeps them."""
-        average = self.path / AVERAGE
-        return load_file(average if average.exists() else self.path / MODEL)
+        return load_file(self.path / (AVERAGE if AVERAGE in self.record.checksums else MODEL))
 
     def optimizer(self) -> dict[str, Tensor]:
         """The optimizer's state."""
@@ -41,6 +42,7 @@ def save(
     spent: Spent,
     validation: float | None,
     keep: int,
+    manifest: Manifest | None = None,
 ) -> Path:
     """Write a checkpoint into `folder` and drop all but the last `keep`.
 
@@ -50,21 +52,22 @@ def save(
         spent: by the run so far.
         validation: the last validation loss.
         keep: how many checkpoints stay.
+        manifest: what the other files of the run are.
 
     Raises:
         UserError: the disk is full or not writable; earlier checkpoints stay.
     """
-    place = folder / f"step-{spent.steps:08d}"
-    # what a killed process left half-written, and a broken one that was passed over on resuming
-    for rest in [*folder.glob(".step-*"), *folder.glob(place.name)]:
-        shutil.rmtree(rest)
+    place = place_of(folder, spent.steps)
+    # broken ones that were passed over on resuming
+    for passed in (each for each in _newest_first(folder) if each.name >= place.name):
+        shutil.rmtree(passed)
     with files.new_folder(place) as new:
         for name, tensors in parts.items():
             write_tensors(new / name, tensors)
         checksums = {name: files.checksum(new / name) for name in parts}
-        CheckpointRecord(spent=spent, validation=validation, checksums=checksums).write(
-            new / "state.json"
-        )
+        CheckpointRecord(
+            spent=spent, validation=validation, checksums=checksums, manifest=manifest
+        ).write(new / STATE)
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old)
     return place
@@ -93,8 +96,15 @@ def _error_number(text: str) -> int:
     return int(rest.partition(")")[0]) if found else 5
 
 
-def latest(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest good checkpoint; None if none was ever written.
+def place_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def latest(
+    folder: Path, *, run: str | None = None, warn: Callable[[str], None]
+) -> Checkpoint | None:
+    """The newest good checkpoint of a run, whose `run.json` has that hash; None without any.
 
     Raises:
         UserError: there are checkpoints and none is good.
@@ -102,7 +112,7 @@ def latest(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
     places = _newest_first(folder)
     for place in places:
         try:
-            return check(place)
+            return check(place, run=run)
         except UserError as error:
             warn(f"{error}; trying the checkpoint before it")
     if places:
@@ -113,33 +123,71 @@ def latest(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
     return None
 
 
-def every(folder: Path, *, warn: Callable[[str], None]) -> Iterator[Checkpoint]:
-    """The good checkpoints that were kept, the oldest first."""
+def every(
+    folder: Path, *, run: str | None = None, warn: Callable[[str], None]
+) -> Iterator[Checkpoint]:
+    """The good checkpoints that were kept, the oldest first; as `latest`."""
     for place in reversed(_newest_first(folder)):
         try:
-            yield check(place)
+            yield check(place, run=run)
         except UserError as error:
             warn(f"{error}; it is left out")
 
 
-def check(place: Path) -> Checkpoint:
+def records(folder: Path) -> Iterator[CheckpointRecord]:
+    """The records of the checkpoints that can be read, the newest first; no more is checked."""
+    for place in _newest_first(folder):
+        with suppress(UserError):
+            yield CheckpointRecord.read(place / STATE)
+
+
+def check(place: Path, *, run: str | None = None) -> Checkpoint:
     """Read the record of a checkpoint and compare the checksums of its files.
 
+    Args:
+        place: its folder.
+        run: hash of the `run.json` that it should belong to; any by default.
+
     Raises:
-        UserError: something is missing, truncated or changed.
+        UserError: something is missing, truncated or changed, or it is of another run or step.
     """
-    record = CheckpointRecord.read(place / "state.json")
+    record = _record(place, run)
     for name, expected in record.checksums.items():
         file = place / name
-        if not file.exists():
-            raise UserError(f"the checkpoint {place} is damaged: {name} is missing")
-        if files.checksum(file) != expected:
+        try:
+            found = files.checksum(file)
+        except FileNotFoundError:
+            raise UserError(f"the checkpoint {place} is damaged: {name} is missing") from None
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint {place} cannot be used: {name} cannot be read ({error.strerror})"
+            ) from None
+        if found != expected:
             raise UserError(
                 f"the checkpoint {place} is damaged: the content of {name} "
                 f"({file.stat().st_size:,} bytes) "
                 "does not match its checksum"
             )
     return Checkpoint(path=place, record=record)
+
+
+def newest_record(folder: Path, *, run: str) -> CheckpointRecord | None:
+    """The record of the newest checkpoint of a run, without a look at its other files.
+
+    Raises:
+        UserError: it is damaged, or of another run.
+    """
+    places = _newest_first(folder)
+    return _record(places[0], run) if places else None
+
+
+def _record(place: Path, run: str | None) -> CheckpointRecord:
+    record = CheckpointRecord.read(place / STATE)
+    if place.name != place_of(place.parent, record.spent.steps).name:
+        raise UserError(f"the checkpoint {place} is in fact of step {record.spent.steps}")
+    if record.manifest is not None and run not in (None, record.manifest.run):
+        raise UserError(f"the checkpoint {place} belongs to another run than its folder")
+    return record
 
 
 def _newest_first(folder: Path) -> list[Path]:

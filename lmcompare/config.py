@@ -4,6 +4,7 @@ A configuration is written in TOML or as `key=value` with dotted keys; what it l
 default here.
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -69,7 +70,9 @@ class RuntimeConfig(BaseModel):
     micro_batch: int | None = Field(
         None, gt=0, description="rows of one forward pass; what suits the device by default"
     )
-    threads: int | None = Field(None, gt=0, description="of the CPU; what torch chooses by default")
+    threads: int | None = Field(
+        None, gt=0, le=1024, description="of the CPU; what torch chooses by default"
+    )
     save_every: int = Field(500, gt=0, description="steps between checkpoints")
     keep: int = Field(
         2, ge=2, description="checkpoints kept; the one before the last is the fall-back"
@@ -84,7 +87,7 @@ class RuntimeConfig(BaseModel):
 
 
 # what changes how a run is carried out but not what comes out of it
-_NOT_IDENTITY = {"runtime": {"device", "save_every", "keep", "tensorboard"}}
+_NOT_RESULT = {"runtime": {"device", "compile", "save_every", "keep", "tensorboard"}}
 
 
 class RunConfig(BaseModel):
@@ -130,11 +133,17 @@ class RunConfig(BaseModel):
 
     @property
     def identity(self) -> str:
-        """Eight hexadecimal digits: the same for two configurations that give the same result."""
-        canonical = self.model_dump_json(exclude=_NOT_IDENTITY)
-        # as it was written when this was the default, so that runs of then are found again
-        canonical = canonical.replace('"compile":"auto"', '"compile":false')
-        return blake2b(canonical.encode(), digest_size=4).hexdigest()
+        """Eight hexadecimal digits of all settings that decide what comes out, but for the text.
+
+        The text, its splits and its tokenizer are known by the hash of what was read
+        (`RunRecord.text_hash`), whatever it is called and however it was come by.
+        """
+        settings = self.model_dump_json(exclude={**_NOT_RESULT, "data": True, "tokenizer": True})
+        return blake2b(settings.encode(), digest_size=4).hexdigest()
+
+    def asks_the_same(self, other: "RunConfig") -> bool:
+        """Tell whether the other asks for the same result of the same sources, by their names."""
+        return self.model_dump(exclude=_NOT_RESULT) == other.model_dump(exclude=_NOT_RESULT)
 
 
 def parse_run(given: Mapping[str, Any]) -> RunConfig:
@@ -154,9 +163,27 @@ def parse_data(given: Mapping[str, Any]) -> DataConfig:
 
 def _parse(kind: type[Parsed], given: Mapping[str, Any], *, table: str) -> Parsed:
     try:
-        return kind.model_validate(given)
+        config = kind.model_validate(given)
     except ValidationError as error:
         raise UserError(_sentence(error, table)) from None
+    _require_storable(config.model_dump(), table)
+    return config
+
+
+def _require_storable(value: object, key: str) -> None:
+    """Make sure that JSON can hold all that was set, as it is kept so.
+
+    Raises:
+        UserError: something is infinite or no number, or text that is no Unicode.
+    """
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    for name, each in value.items() if isinstance(value, Mapping) else ():
+        _require_storable(each, f"{key}.{name}" if key else str(name))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key} cannot be {value}: give it a finite number")
+    if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        raise UserError(f"{key} cannot be {value!r}: it holds bytes that are no UTF-8; rename it")
 
 
 def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -185,6 +212,38 @@ def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
         table[last] = _value(written.strip())
     return changed
 
+
+# What settings are called elsewhere, by the last part of their names here.
+_CALLED_ELSEWHERE = {
+    **dict.fromkeys(("lr", "step_size"), "optimizer.learning_rate"),
+    **dict.fromkeys(("wd", "l2"), "optimizer.weight_decay"),
+    **dict.fromkeys(("warmup_steps", "warmup_ratio"), "optimizer.warmup"),
+    **dict.fromkeys(("batch_size", "bs", "per_device_train_batch_size"), "batch.rows"),
+    **dict.fromkeys(
+        ("seq_len", "seq_length", "sequence_length", "block_size", "max_length", "context_length"),
+        "batch.length",
+    ),
+    **dict.fromkeys(("epochs", "num_epochs", "steps", "max_steps", "num_steps"), "budget"),
+    **dict.fromkeys(("hidden_size", "d_model", "dim", "n_embd", "embed_dim"), "model.width"),
+    **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers"), "model.layers"),
+    **dict.fromkeys(("n_head", "n_heads", "num_heads", "num_attention_heads"), "model.heads"),
+    **dict.fromkeys(("d_ff", "intermediate_size", "ffn_dim"), "model.ffn"),
+    **dict.fromkeys(
+        (
+            "mask_rate",
+            "mask_prob",
+            "mask_ratio",
+            "masking_rate",
+            "mlm_probability",
+            "noise_density",
+        ),
+        "objective.rate",
+    ),
+    **dict.fromkeys(("mean_span_length", "mean_noise_span_length"), "objective.mean_span"),
+    **dict.fromkeys(("gradient_accumulation_steps", "micro_batch_size"), "runtime.micro_batch"),
+    **dict.fromkeys(("dtype", "bf16", "fp16"), "runtime.precision"),
+    **dict.fromkeys(("path", "dataset", "file", "corpus"), "data.source"),
+}
 
 _SHORT_FOR = {"objective": "name", "model": "preset"}
 
@@ -229,6 +288,12 @@ def _sentence(error: ValidationError, table: str) -> str:
     if first["type"] == "extra_forbidden":
         if key in known:
             return f"there is no setting '{key}'{of}: it belongs to another objective; leave it out"
+        table, last = _parts(key)
+        if (meant := _CALLED_ELSEWHERE.get(last.lower().replace("-", "_"))) and not of:
+            return f"there is no setting '{key}': here it is called {meant}"
+        if not table and (same := sorted(name for name in known if _parts(name)[1] == last)):
+            meant = " or ".join(f"'{name}'" for name in same)
+            return f"there is no setting '{key}': did you mean {meant}?"
         near = {name for name in known if _parts(name)[0] == _parts(key)[0]}
         if not near:  # of an objective inside of another
             near = {f"{_parts(key)[0]}.{name}" for name in fields}

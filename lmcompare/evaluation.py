@@ -62,7 +62,9 @@ def measure_likelihood(
         )
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     tokenizer = subject.tokenizer
-    documents = list(_up_to(heldout.documents(subject, asked, cache=cache), asked.max_bytes))
+    documents = list(
+        _up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes)
+    )
     scored = [heldout.is_text(document, tokenizer) for document in documents]
     if not any(which.any() for which in scored):
         raise UserError(
@@ -78,7 +80,7 @@ def measure_likelihood(
     }
     before = {
         known.scoring: known
-        for known in ([] if asked.again else run.results.likelihoods())
+        for known in ([] if asked.again else run.results.likelihoods(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = heldout.unigram_nats(run, tokenizer)

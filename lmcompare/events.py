@@ -25,6 +25,7 @@ class Progress:
     tokens_per_second: float
     seconds_left: float
     utilisation: float  # of the rate at which this machine multiplies matrices, 0 to 1
+    disturbed: bool = False  # steps have lately been far slower than the run's best
 
 
 Report = Callable[[Message | Progress], None]

@@ -1,14 +1,28 @@
-"""Writing so that a file or folder is there whole or not at all."""
+"""Writing so that a file or folder is there whole or not at all, and the names of files.
+
+What is being written has a name of its own, beginning with `.lmcompare-`, and its writer holds a
+lock on it, which the system lets go when a process dies, however it dies. So whoever writes into a
+folder knows what a killed process left there, and removes it: neither a process number that is
+used again nor another container can mislead it.
+"""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from secrets import token_hex
+from time import monotonic, sleep
 
 from lmcompare.errors import UserError
+
+LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come behind it
+PATIENCE = 1.0  # seconds; whoever looks whether a lock is held holds it for a moment
+_NEW, _OLD = ".lmcompare-new-", ".lmcompare-old-"
 
 
 @contextmanager
@@ -27,23 +41,30 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the ways in which reading `path` can fail into sentences."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: bring it back from a copy") from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): see to it that you may read it"
+        ) from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Raises:
         UserError: the disk is full or the folder is not writable; the old content stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with explained(path), _begun(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as (new, descriptor):
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(descriptor)
+        new.replace(path)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -62,40 +83,187 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         UserError: as `write_bytes`; nothing is left behind, and what was there stays.
     """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        old = path.with_name(f"{temporary.name}.old")
-        temporary.mkdir()  # unlike the tempfile module's, readable to whom the user's umask says
+    with explained(path), _begun(path, os.O_RDONLY | os.O_DIRECTORY) as (new, descriptor):
+        yield new
+        for file in new.iterdir():
+            sync(file)
+        os.fsync(descriptor)
+        old = _old(new)
         try:
-            yield temporary
-            for file in temporary.iterdir():
-                sync(file)
-            sync(temporary)
             if replace and path.exists():
                 path.rename(old)
-            temporary.rename(path)
+            new.rename(path)
             sync(path.parent)
         finally:
             if old.exists() and not path.exists():
                 old.rename(path)
-            shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
-    """Have what was written to a file or folder reach the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+@contextmanager
+def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
+    """What is to become `path`: a new file or folder, locked, removed if it is still there after.
+
+    Args:
+        path: where it will be.
+        flags: for opening it.
+
+    Yields:
+        Its path until then, and its descriptor.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    while True:
+        new = path.with_name(f"{_NEW}{token_hex(4)}-{name_of(path.name)}")
+        if flags & os.O_DIRECTORY:
+            new.mkdir()  # unlike the tempfile module's, readable to whom the user's umask says
+        with suppress(FileNotFoundError):  # taken for a leftover before it was locked
+            descriptor = os.open(new, flags, 0o666)
+            if _lock(descriptor) is not False and new.exists():
+                break
+            os.close(descriptor)
     try:
-        os.fsync(descriptor)
+        yield new, descriptor
+    finally:
+        _remove(new)
+        os.close(descriptor)
+
+
+def _old(new: Path) -> Path:
+    """Where what `new` replaces is put aside for a moment."""
+    return new.with_name(new.name.replace(_NEW, _OLD, 1))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that are dead had begun to write into a folder.
+
+    What such a process had put aside comes back, if nothing took its place.
+    """
+    for new in folder.glob(f"{_NEW}*"):
+        with suppress(OSError), opened(new) as descriptor:
+            if _lock(descriptor):
+                target, old = new.with_name(new.name[len(_NEW) + 9 :]), _old(new)
+                if old.exists() and not target.exists():
+                    old.rename(target)
+                _remove(new)
+    for old in folder.glob(f"{_OLD}*"):
+        if not old.with_name(old.name.replace(_OLD, _NEW, 1)).exists():
+            _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class Held(Exception):
+    """A lock is held by another process, which says who it is."""
+
+
+@contextmanager
+def locked(path: Path, words: str) -> Iterator[None]:
+    """Hold the lock that the file `path` is; it stays, and says whose it was last.
+
+    Args:
+        path: made if it is not there.
+        words: who holds it, for others.
+
+    Raises:
+        Held: another process holds it.
+        OSError: the file cannot be made.
+    """
+    with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        patient = monotonic() + PATIENCE
+        while _lock(descriptor) is False:
+            if monotonic() > patient:
+                raise Held(_words(descriptor))
+            sleep(0.05)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, words.encode(), 0)
+        yield
+
+
+def holder(path: Path) -> str | None:
+    """Who holds the lock that a file is; None if nobody does, or it is not to be known."""
+    try:
+        with opened(path) as descriptor:
+            return _words(descriptor) if _lock(descriptor, fcntl.LOCK_SH) is False else None
+    except OSError:
+        return None
+
+
+def _words(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode(errors="replace") or "which is starting"
+
+
+def _lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
+    """Lock what is open until it is closed: False if another has; None where there are no locks."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@contextmanager
+def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """The descriptor of an open file or folder."""
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def checksum(path: Path) -> str:
-    """Hash of a file's content, in hexadecimal; read in constant memory."""
+def sync(path: Path) -> None:
+    """Have what was written to a file or folder reach the disk."""
+    with opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+def checksum(path: Path, *, size: int | None = None) -> str:
+    """Hash of a file's content, or of its first `size` bytes, in hexadecimal; in constant memory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    now = path.stat()
+    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    return _checksum(path, now.st_size if size is None else size, state)
+
+
+@lru_cache(maxsize=4096)
+def _checksum(path: Path, left: int, state: tuple[int, ...]) -> str:
+    """The same; what stays as it is is read once a process."""
     digest = blake2b(digest_size=16)
     with path.open("rb") as file:
-        while part := file.read(1 << 20):
+        while left > 0 and (part := file.read(min(left, 1 << 20))):
             digest.update(part)
+            left -= len(part)
     return digest.hexdigest()
+
+
+def checksum_of(content: bytes) -> str:
+    """Return what `checksum` finds of a file that holds `content`."""
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+def name_of(text: str) -> str:
+    """The name of a file for what is called `text`: readable, short, and unlike for unlike texts.
+
+    What no name should hold becomes `_`, and what is too long loses its middle; either is told
+    from others by a hash at the end.
+    """
+    name = "".join(each if each.isalnum() or each in "-_." else "_" for each in text)
+    if name and name == text and len(name.encode()) <= LONGEST_NAME and not name.startswith("."):
+        return name
+    key = blake2b(text.encode(errors="surrogatepass"), digest_size=4).hexdigest()
+    half = (LONGEST_NAME - len(key) - 2) // 2
+    if len(name.encode()) > 2 * half:
+        start, end = name.encode()[:half], name.encode()[-half:]
+        name = f"{start.decode(errors='ignore')}-{end.decode(errors='ignore')}"
+    return f"{name.lstrip('.')}-{key}"

@@ -24,7 +24,9 @@ STEPS_UNREAD = 16
 TOKENS_AT_ONCE = 4096  # of a forward pass on a processor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 NUM_PRODUCTS = 2  # timed together; few, as a processor without bfloat16 takes long for each
-WORTHWHILE = 1.2  # bfloat16 is chosen where it multiplies at least this much faster
+# what Linux calls the instructions that multiply bfloat16: of x86, and of ARM
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def choose_device(name: str) -> torch.device:
@@ -54,9 +56,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = ""
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else ""
+    if names := _cpuinfo("model name"):
+        model = names[0]
     return f"{model or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
@@ -81,14 +82,30 @@ def matmul_rate(
 def choose_precision(asked: str, device: torch.device) -> tuple[Precision, float]:
     """The precision to train in and the rate of matrix products in it, operations a second.
 
-    `auto` measures both on this machine and takes bfloat16 where it is worth it.
+    `auto` is bfloat16 where the device has instructions for it: the same for all runs on a machine,
+    however busy it is.
     """
-    if asked == "float32":
-        return "float32", matmul_rate(device, "float32")
-    if asked == "bfloat16":
-        return "bfloat16", matmul_rate(device, "bfloat16")
-    single, half = matmul_rate(device, "float32"), matmul_rate(device, "bfloat16")
-    return ("bfloat16", half) if half > WORTHWHILE * single else ("float32", single)
+    half = multiplies_bfloat16(device) if asked == "auto" else asked == "bfloat16"
+    precision: Precision = "bfloat16" if half else "float32"
+    return precision, matmul_rate(device, precision)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions that multiply bfloat16, as far as is known."""
+    if device.type == "cuda":  # from compute capability 8.0 on
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return not BFLOAT16_FLAGS.isdisjoint(flags[0].split() if flags else ())
+
+
+def _cpuinfo(key: str) -> list[str]:
+    """What Linux says of each processor under a key; nothing elsewhere."""
+    if not CPUINFO.exists():
+        return []
+    pairs = (line.partition(":") for line in CPUINFO.read_text().split("\n"))
+    return [value.strip() for name, _, value in pairs if name.strip() == key]
 
 
 def rows_at_once(device: torch.device, *, rows: int, length: int) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from lmcompare import checkpoints, hardware, rng
+from lmcompare import hardware, rng
 from lmcompare.budget import Spent
 from lmcompare.checkpoints import Checkpoint
 from lmcompare.data import (
@@ -26,15 +26,16 @@ from lmcompare.data import (
     Tokenizer,
     encode_documents,
     open_corpus,
-    prepare,
     shuffled,
 )
 from lmcompare.errors import UserError
+from lmcompare.finding import every_checkpoint, load_checkpoint
 from lmcompare.hardware import Precision
 from lmcompare.model import Backbone
 from lmcompare.objectives import Objective
 from lmcompare.records import RunRecord
-from lmcompare.runs import Run, load_checkpoint
+from lmcompare.run_text import text_of
+from lmcompare.runs import Run
 from lmcompare.view import Text
 
 REPLICATES = 2  # of what is sampled; many texts make the spread between them known
@@ -160,14 +161,13 @@ def load_every(
         UserError: no run, no checkpoint, no such device.
     """
     hardware.choose_device(device)
-    load_checkpoint(run, warn=lambda _: None)
-    for checkpoint in checkpoints.every(run.checkpoints, warn=warn):
+    for checkpoint in every_checkpoint(run, warn=warn):
         yield _subject(run, checkpoint, device, batch_size)
 
 
 def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> Subject:
     hardware.keep_freed_memory()
-    record, tokenizer = run.record(), Tokenizer.load(run.tokenizer_file)
+    record, tokenizer = run.record(), run.tokenizer()
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
     net.batch_size = batch_size
@@ -180,37 +180,24 @@ def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | No
     )
 
 
-def documents(subject: Subject, asked: Asked, *, cache: Path) -> Iterator[Encoded]:
+def documents(
+    subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
+) -> Iterator[Encoded]:
     """The documents to ask about, in their order; none is empty.
 
     Raises:
         UserError: the text cannot be read, or is not what the run was trained on.
     """
-    return (document for document in _documents(subject, asked, cache) if len(document))
+    return (each for each in _documents(subject, asked, cache, warn) if len(each))
 
 
-def _documents(subject: Subject, asked: Asked, cache: Path) -> Iterable[Encoded]:
-    tokenizer, record = subject.tokenizer, subject.record
+def _documents(
+    subject: Subject, asked: Asked, cache: Path, warn: Callable[[str], None]
+) -> Iterable[Encoded]:
     if asked.data is not None:
         corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
-        return encode_documents(corpus.texts(), tokenizer)
-    try:
-        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
-    except UserError as error:
-        raise UserError(
-            f"the text that {subject.run.path} was trained on is not to be had here ({error}): "
-            "if its path is relative, type this in the folder of training, or give another text "
-            "with --data"
-        ) from None
-    if (prepared.tokenizer.hash, prepared.split("train").hash) != (
-        tokenizer.hash,
-        record.sheet.text,
-    ):
-        raise UserError(
-            f"the text of {subject.run.path} has changed since it was trained, so its "
-            f"{asked.split} split is another one now: bring the old text back, or score a text "
-            "with --data"
-        )
+        return encode_documents(corpus.texts(), subject.tokenizer)
+    prepared = text_of(subject.run, subject.record, cache=cache, warn=warn)
     split = prepared.split(asked.split)
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
@@ -228,20 +215,11 @@ def training_text(
         warn: told why it is gone.
         what: is not known then.
     """
-    record = subject.record
     try:
-        prepared = prepare(record.config.data, record.config.tokenizer, cache=cache)
+        return text_of(subject.run, subject.record, cache=cache, warn=warn).split("train")
     except UserError as error:
-        warn(f"the training text is gone, and {what} is not known: {error}")
+        warn(f"{what} is not known: {error}")
         return None
-    split = prepared.split("train")
-    if (prepared.tokenizer.hash, split.hash) != (subject.tokenizer.hash, record.sheet.text):
-        warn(
-            f"the text of {subject.run.path} has changed since it was trained, and {what} is not "
-            "known"
-        )
-        return None
-    return split
 
 
 def cut(document: Encoded, start: int, stop: int) -> Encoded:

@@ -66,7 +66,7 @@ def measure_infilling(
     """
     _require(asked)
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
-    texts = _Texts.drawn(subject, asked, cache=cache)
+    texts = _Texts.drawn(subject, asked, cache=cache, warn=warn)
     trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
     if width > trained:
         warn(
@@ -76,7 +76,7 @@ def measure_infilling(
     facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
     before = {
         known.hidden: known
-        for known in ([] if asked.again else run.results.infillings())
+        for known in ([] if asked.again else run.results.infillings(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     unigram = torch.from_numpy(heldout.unigram_nats(run, subject.tokenizer))
@@ -180,14 +180,16 @@ class _Texts:
     digest: str  # of tokens and hidden places
 
     @staticmethod
-    def drawn(subject: Subject, asked: Asked, *, cache: Path) -> "_Texts":
+    def drawn(
+        subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
+    ) -> "_Texts":
         """Those to ask about.
 
         Raises:
             UserError: an unreadable text, or none that is long enough.
         """
         tokenizer = subject.tokenizer
-        documents = heldout.documents(subject, asked, cache=cache)
+        documents = heldout.documents(subject, asked, cache=cache, warn=warn)
         pieces = list(islice(_pieces(documents, tokenizer, asked.length), asked.num_texts))
         if not pieces:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Shares of what models gained of the same items: with intervals, and one beside another.
+"""Shares of what models gained of the same items, with intervals.
 
 The value of a model is the sum of what it gained over the sum of what was possible, and that of an
 arm the mean of its seeds' values. Two things vary, the items and the seeds, and an interval holds
@@ -17,7 +17,6 @@ All random streams are fixed: the same answers give the same figures.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -30,7 +29,6 @@ from lmcompare.statistics import LEVEL
 RESAMPLES = 2_000  # of the items
 WEIGHTINGS = 5  # of the seeds, for each of them
 FEWEST_SEEDS = 3  # of which a spread is known; of fewer, intervals are over items alone
-PERMUTATIONS = 4_999
 NUMBERS_AT_ONCE = 2**22  # of one step; bounds memory, changes no result
 
 
@@ -41,12 +39,14 @@ class Scores:
     Attributes:
         gained: of each item, by model.
         possible: the same of what there was to gain.
-        seeds: of the models; where two arms have the same, each seed stands beside its own.
+        seeds: of the models.
+        highest: value that there can be; the lowest is 0.
     """
 
     gained: Float[ndarray, "S N"]
     possible: Float[ndarray, "S N"]
     seeds: tuple[int, ...]
+    highest: float = 1.0
 
     @property
     def knows_seeds(self) -> bool:
@@ -88,14 +88,14 @@ class Resampled:
 
     @property
     def interval(self) -> Interval:
-        """Of the value, which lies in 0 to 1.
+        """Of the value.
 
         Where all was gained of all items, or nothing, resamples are all alike; then it is Wilson's
         (1927, Journal of the American Statistical Association 22) for so many items to gain from.
         """
-        low, high = np.clip(_ends(self._values), 0.0, 1.0).tolist()
+        low, high = np.clip(_ends(self._values), 0.0, self.scores.highest).tolist()
         num_items = int(self.scores.possible.any(0).sum())
-        if low == high and low in (0.0, 1.0) and num_items:
+        if low == high and low in (0.0, self.scores.highest) and num_items:
             wilson = stats.binomtest(round(low * num_items), num_items).proportion_ci(
                 LEVEL, method="wilson"
             )
@@ -107,19 +107,6 @@ class Resampled:
         """Of the value, as the middle two thirds of resampled ones tell it."""
         low, high = _ends(self._values, level=_ONE_DEVIATION)
         return float(high - low) / 2
-
-    def minus(self, other: "Resampled") -> Interval:
-        """By how much it exceeds another on the same items, and of each seed that both have."""
-        if self.scores.seeds == other.scores.seeds:
-            differences = Resampled(
-                scores=self.scores,
-                by_seed=self.by_seed - other.by_seed,
-                drawn=self.drawn - other.drawn,
-            )._values
-        else:
-            differences = self._values - other._values
-        low, high = _ends(differences).tolist()
-        return Interval(value=self.value - other.value, low=low, high=high)
 
     @cached_property
     def _values(self) -> Float[ndarray, " _"]:
@@ -189,61 +176,3 @@ def _ratio(gained: ndarray, possible: ndarray) -> ndarray:
     """What was gained of what was possible; 0 where nothing was."""
     found: ndarray = np.divide(gained, possible, out=np.zeros_like(gained), where=possible != 0)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chance:
-    """How probable a difference at least as large is between arms that are alike."""
-
-    p: float
-    test: Literal["McNemar", "permutation"]
-
-
-def paired_test(ours: Scores, theirs: Scores) -> Chance:
-    """Two-sided: had the two arms' answers to each item been exchanged by a coin, would it matter?
-
-    Where each item is right or wrong and each arm one model, this is McNemar's exact test (McNemar
-    1947, Psychometrika 12), which needs no coin. Else the coin is thrown 4,999 times (Yeh 2000,
-    https://arxiv.org/abs/cs/0008005), for all seeds of an item together: what it tells of is other
-    items, not other seeds.
-    """
-    if ours.are_right_or_wrong and theirs.are_right_or_wrong:
-        return Chance(p=_mcnemar(ours.gained[0], theirs.gained[0]), test="McNemar")
-    return Chance(p=_permuted(ours, theirs), test="permutation")
-
-
-def _mcnemar(ours: Float[ndarray, " N"], theirs: Float[ndarray, " N"]) -> float:
-    won, lost = int((ours > theirs).sum()), int((ours < theirs).sum())
-    return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def _permuted(ours: Scores, theirs: Scores) -> float:
-    """The share of exchanges that give such a difference, the observed one being one of them.
-
-    Of the sums over seeds (Phipson & Smyth 2010, https://arxiv.org/abs/1603.05766, on counting the
-    observed one). Items that are alike are exchanged together, by one binomial number: what
-    `scipy.stats.permutation_test` does item by item takes minutes for 67,000 of them.
-    """
-    items = np.stack(
-        [each.mean(0) for arm in (ours, theirs) for each in (arm.gained, arm.possible)], axis=1
-    )
-    totals = items.sum(0)
-    kinds, counts = np.unique(items, axis=0, return_counts=True)
-    moved = kinds[:, 2:] - kinds[:, :2]  # what an exchange brings to ours
-    kinds_that_matter = (moved != 0).any(1)
-    moved, counts = moved[kinds_that_matter], counts[kinds_that_matter]
-
-    def difference(moved: Float[ndarray, "R 2"]) -> Float[ndarray, " R"]:
-        one, other = totals[:2] + moved, totals[2:] - moved
-        found: ndarray = _ratio(one[:, 0], one[:, 1]) - _ratio(other[:, 0], other[:, 1])
-        return found
-
-    observed = abs(float(difference(np.zeros((1, 2)))[0])) - 1e-12  # rounding makes no difference
-    stream = np.random.default_rng(rng.key("exchanged answers"))
-    at_once = max(1, NUMBERS_AT_ONCE // max(1, len(counts)))
-    as_large = 1
-    for start in range(0, PERMUTATIONS, at_once):
-        size = min(at_once, PERMUTATIONS - start)
-        exchanged = stream.binomial(counts, 0.5, size=(size, len(counts)))
-        as_large += int((np.abs(difference(exchanged @ moved)) >= observed).sum())
-    return as_large / (1 + PERMUTATIONS)

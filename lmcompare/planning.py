@@ -1,7 +1,7 @@
 """What a run would cost, found out without running it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,13 +55,15 @@ class Plan:
     depths: tuple[Depth, ...]  # with an encoder: a decoder-only model, and both matched to it
 
 
-def plan(config: RunConfig, *, cache: Path) -> Plan:
-    """Check a configuration against its text and say what it costs.
+def plan(
+    config: RunConfig, *, cache: Path, warn: Callable[[str], None] = lambda text: None
+) -> Plan:
+    """Check a configuration against its text and say what it costs; `warn` as of `prepare`.
 
     Raises:
         UserError: whatever `train` would refuse before its first step.
     """
-    prepared = read_text(config, cache=cache)
+    prepared = read_text(config, cache=cache, warn=warn)
     vocab, split = prepared.vocab, prepared.split("train")
     texts = [
         training_text(

@@ -1,74 +1,24 @@
 """What is written into a run directory: one pydantic record for each JSON file.
 
-Every file carries the version of the schema it was written by. A file of another version is refused
-with a sentence, never guessed at.
+Every file carries the version of the schema it was written by, and a checksum of what it holds. A
+file of an unknown version, or one that was changed, is refused with a sentence, never guessed at.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from lmcompare import files
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
-from lmcompare.errors import UserError
 from lmcompare.objectives import Likelihood
+from lmcompare.record_files import Record
 
-SCHEMA = 1
 LN2 = 0.6931471805599453
 
 # how much of a text is hidden: one token, a share of its tokens, or its end
 Hidden = Literal["one", "15%", "50%", "second half"]
-
-
-class Record(BaseModel):
-    """A JSON file of a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    remedy: ClassVar[str] = "start the run again with --force"  # for a file that is no good
-
-    schema_version: int = SCHEMA
-
-    def write(self, path: Path) -> None:
-        """Write the record, whole or not at all."""
-        files.write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read the record at `path`.
-
-        Raises:
-            UserError: it is missing, broken, or of another schema.
-        """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        try:
-            version = _Versioned.model_validate_json(content).schema_version
-            if version == SCHEMA:
-                return cls.model_validate_json(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise UserError(
-                f"{path} is no valid {cls.__name__}: {where}: {first['msg']}; it was changed by "
-                f"hand or by another version: {cls.remedy}"
-            ) from None
-        except UserError as error:
-            raise UserError(f"{path} is no valid {cls.__name__}: {error}") from None
-        raise UserError(
-            f"{path} was written in schema {version} and this lmcompare reads schema {SCHEMA}: "
-            f"use the version that wrote it, or {cls.remedy}"
-        )
-
-
-class _Versioned(BaseModel):
-    schema_version: int = 0
 
 
 class ControlSheet(BaseModel):
@@ -96,6 +46,7 @@ class RunRecord(Record):
     identity: str
     created: str  # ISO 8601, UTC
     text: str  # the corpus in words
+    text_hash: str | None = None  # of the corpus and its tokenizer; None in earlier records
     device: str
     precision: str
     threads: int
@@ -104,6 +55,7 @@ class RunRecord(Record):
     num_parameters: int
     matmul_rate: float  # operations a second, measured at start
     sheet: ControlSheet
+    counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
 
 
 class MetricsLine(BaseModel):
@@ -129,6 +81,22 @@ class MetricsLine(BaseModel):
         return Spent(steps=self.step, **costs)
 
 
+class Manifest(BaseModel):
+    """What the other files of a run were when a record of it was written.
+
+    `run.json` holds the hashes of the tokenizer and of the counts, so that its own stands for them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str  # hash of `run.json`
+    metrics: str  # hash of the first `metrics_size` bytes of `metrics.jsonl`
+    metrics_size: int
+    # by step, a hash of all text that was read up to it, in its order: at powers of two and the
+    # last step; None where the run began in a version that did not keep it
+    read: Mapping[int, str] | None
+
+
 class CheckpointRecord(Record):
     """`state.json` of a checkpoint: written last of its files, with the checksums of the others."""
 
@@ -137,6 +105,7 @@ class CheckpointRecord(Record):
     spent: Spent
     validation: float | None
     checksums: Mapping[str, str]
+    manifest: Manifest | None = None  # None of schema 1
 
 
 class DoneRecord(Record):
@@ -147,6 +116,9 @@ class DoneRecord(Record):
     validation: float | None
     wall_seconds: float  # of this run's last session, all but the preparation of the text
     peak_memory: int  # bytes
+    # what its `seconds` would have been without other work on the machine, where that shows
+    undisturbed_seconds: float | None = None
+    manifest: Manifest | None = None  # None of schema 1
 
 
 class ResultRecord(Record, ABC):
@@ -160,6 +132,8 @@ class ResultRecord(Record, ABC):
     source: str  # a split of the run's own corpus, another text, or the files of a benchmark
     text: str  # hash of what was asked
     step: int
+    run: str | None = None  # hash of `run.json`; as the next, put in where the result is written
+    items: str | None = None  # hash of the file of its items
 
     @property
     @abstractmethod

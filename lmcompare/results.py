@@ -1,8 +1,12 @@
-"""What was measured of a run's models: a record a result, beside it a line an item."""
+"""What was measured of a run's models: a record a result, beside it a line an item.
+
+Each record holds the hashes of its items and of the run that it is of.
+"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +18,12 @@ from pydantic import BaseModel
 from lmcompare import files
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationItem, GenerationRecord
-from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
+from lmcompare.records import InfillingItem, InfillingRecord, LikelihoodRecord, ResultRecord
 from lmcompare.task_records import TaskItem, TaskRecord
 
 Item = TypeVar("Item", bound=BaseModel)
+Kept = TypeVar("Kept", bound=ResultRecord)
+Warn = Callable[[str], None] | None  # told of results that are damaged and left out; None: an error
 
 
 @dataclass(frozen=True)
@@ -25,34 +31,86 @@ class Results:
     """The folder of a run's results; it may not exist yet."""
 
     folder: Path
+    run_file: Path  # the run's `run.json`
 
     def write(self, record: ResultRecord, items: Iterable[BaseModel]) -> Path:
         """Keep a result and its items; one that asked the same of the same text is replaced."""
         place = self._file(record)
         lines = "".join(item.model_dump_json() + "\n" for item in items)
         files.write_text(place.with_suffix(".jsonl"), lines)
-        record.write(place)
+        proofs = {"run": self._run(), "items": files.checksum(place.with_suffix(".jsonl"))}
+        record.model_copy(update=proofs).write(place)
+        before = self._former_file(record)
+        if before != place and before.exists():
+            before.unlink()
+            before.with_suffix(".jsonl").unlink(missing_ok=True)
         return place
 
+    def _run(self) -> str | None:
+        return files.checksum(self.run_file) if self.run_file.exists() else None
+
     def _file(self, record: ResultRecord) -> Path:
+        return self.folder / f"{files.name_of(record.stem)}.json"
+
+    def _former_file(self, record: ResultRecord) -> Path:
+        """The file of a result of schema 1, whose name could be another's and had no limit."""
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in record.stem)
         return self.folder / f"{name}.json"
 
-    def likelihoods(self) -> list[LikelihoodRecord]:
-        """The likelihoods measured so far."""
-        return [
-            LikelihoodRecord.read(path) for path in sorted(self.folder.glob("likelihood-*.json"))
-        ]
+    def _items_file(self, record: ResultRecord) -> Path:
+        place = self._file(record)
+        former = self._former_file(record)
+        return (place if record.verified or not former.exists() else former).with_suffix(".jsonl")
 
-    def infillings(self) -> list[InfillingRecord]:
+    def likelihoods(self, warn: Warn = None) -> list[LikelihoodRecord]:
+        """The likelihoods measured so far.
+
+        Raises:
+            UserError: one is damaged and nobody is warned; so too of the next three.
+        """
+        return [*self._read(LikelihoodRecord, "likelihood", warn)]
+
+    def infillings(self, warn: Warn = None) -> list[InfillingRecord]:
         """What hidden tokens it was asked about so far."""
-        return [InfillingRecord.read(path) for path in sorted(self.folder.glob("infilling-*.json"))]
+        return [*self._read(InfillingRecord, "infilling", warn)]
 
-    def generations(self) -> list[GenerationRecord]:
+    def infilling_items(self, record: InfillingRecord) -> list[InfillingItem]:
+        """The texts behind one of them.
+
+        Raises:
+            UserError: they are missing or broken.
+        """
+        return self._items(record, InfillingItem)
+
+    def generations(self, warn: Warn = None) -> list[GenerationRecord]:
         """What it wrote so far."""
-        return [
-            GenerationRecord.read(path) for path in sorted(self.folder.glob("generation-*.json"))
-        ]
+        return [*self._read(GenerationRecord, "generation", warn)]
+
+    def tasks(self, warn: Warn = None) -> list[TaskRecord]:
+        """How well it did at tasks so far."""
+        return [*self._read(TaskRecord, "task", warn)]
+
+    def _read(self, kind: type[Kept], task: str, warn: Warn) -> Iterator[Kept]:
+        for path in sorted(self.folder.glob(f"{task}-*.json")):
+            try:
+                record = kind.read(path)
+                if record.run is not None and record.run != self._run():
+                    raise UserError(f"{path} is a result of another run: {record.remedy}")
+                self._require_items(record, path.with_suffix(".jsonl"))
+            except UserError as error:
+                if warn is None:
+                    raise
+                warn(f"left out: {error}")
+                continue
+            yield record
+
+    def _require_items(self, record: ResultRecord, place: Path) -> None:
+        try:
+            if record.items in (None, files.checksum(place)):
+                return
+        except OSError:
+            pass
+        raise UserError(f"{place} is missing or damaged: {record.remedy}")
 
     def generation_items(self, record: GenerationRecord) -> list[GenerationItem]:
         """The texts behind one of them.
@@ -62,18 +120,6 @@ class Results:
         """
         return self._items(record, GenerationItem)
 
-    def _items(self, record: ResultRecord, kind: type[Item]) -> list[Item]:
-        place = self._file(record).with_suffix(".jsonl")
-        try:
-            lines = place.read_text(encoding="utf-8").splitlines()
-            return [kind.model_validate_json(line) for line in lines]
-        except (OSError, ValueError):
-            raise UserError(f"{place} is missing or damaged: {record.remedy}") from None
-
-    def tasks(self) -> list[TaskRecord]:
-        """How well it did at tasks so far."""
-        return [TaskRecord.read(path) for path in sorted(self.folder.glob("task-*.json"))]
-
     def task_items(self, record: TaskRecord) -> list[TaskItem]:
         """The examples behind one of them.
 
@@ -81,6 +127,14 @@ class Results:
             UserError: they are missing or broken.
         """
         return self._items(record, TaskItem)
+
+    def _items(self, record: ResultRecord, kind: type[Item]) -> list[Item]:
+        place = self._items_file(record)
+        self._require_items(record, place)
+        try:
+            return [kind.model_validate_json(line) for line in lines_of(place)]
+        except (OSError, ValueError):
+            raise UserError(f"{place} is missing or damaged: {record.remedy}") from None
 
     def task_scores(self, record: TaskRecord) -> Float[ndarray, "2 N"]:
         """What was gained of each example behind one of them, and what was possible.
@@ -90,10 +144,10 @@ class Results:
         Raises:
             UserError: they are missing or broken, or not as many as the record says.
         """
-        place = self._file(record).with_suffix(".jsonl")
+        place = self._items_file(record)
+        self._require_items(record, place)
         try:
-            with place.open(encoding="utf-8") as lines:
-                read = [(each["gained"], each["possible"]) for each in map(json.loads, lines)]
+            read = [(each["gained"], each["possible"]) for each in map(json.loads, lines_of(place))]
             scores = np.array(read, dtype=np.float64).reshape(-1, 2).T
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"{place} is missing or damaged: {record.remedy}") from None
@@ -111,25 +165,31 @@ class Results:
             UserError: the disk is full or the folder not writable.
         """
         place = self._unfinished_file(record)
+        lines = (item.model_dump_json().encode() for item in items)
         with files.explained(place):
             place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("a", encoding="utf-8") as file:
-                file.writelines(item.model_dump_json() + "\n" for item in items)
+            with place.open("ab") as file:
+                file.writelines(self._proof(line) + b" " + line + b"\n" for line in lines)
 
     def kept_items(self, record: TaskRecord) -> list[TaskItem]:
-        """The answers of a result that was not completed; a line that was cut off is left out."""
+        """The answers of a result that was not completed, up to one that is cut off or damaged."""
         place = self._unfinished_file(record)
         if not place.exists():
             return []
-        try:
-            lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]
-            items = [TaskItem.model_validate_json(line) for line in whole]
-        except ValueError:
-            return []
-        if len(whole) < len(lines):
-            files.write_text(place, "".join(whole))
-        return items
+        whole, items = b"", dict[int, TaskItem]()
+        for line in [*lines_of(place)]:
+            proof, _, item = line.partition(b" ")
+            if not line.endswith(b"\n") or proof != self._proof(item[:-1]):
+                files.write_bytes(place, whole)
+                break
+            whole += line
+            kept = TaskItem.model_validate_json(item)
+            items[kept.item] = kept
+        return [*items.values()]
+
+    def _proof(self, line: bytes) -> bytes:
+        """That a line is as it was written, of this run: what is unfinished has no record yet."""
+        return blake2b(line, key=(self._run() or "").encode(), digest_size=8).hexdigest().encode()
 
     def forget_items(self, record: TaskRecord) -> None:
         """Drop the answers of a result that was not completed."""
@@ -137,3 +197,9 @@ class Results:
 
     def _unfinished_file(self, record: TaskRecord) -> Path:
         return self._file(record).with_suffix(".unfinished")
+
+
+def lines_of(place: Path) -> Iterator[bytes]:
+    """The lines of a file of JSON lines, in which only a line feed ends a line."""
+    with place.open("rb") as file:
+        yield from file

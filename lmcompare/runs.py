@@ -1,32 +1,44 @@
-"""The run directory: its names, its states, its lock. No other module knows them."""
+"""The run directory: its names, its states, its lock, and whether its files belong together.
+
+What is read is checked where it is read, each file once a process: `done.json` and each checkpoint
+hold the hash of `run.json`, which holds those of the tokenizer and of the counts.
+"""
 
 import os
 import platform
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
 import safetensors
 import safetensors.numpy
-from filelock import FileLock, Timeout
 from jaxtyping import Int
 from numpy import ndarray
-from pydantic import ValidationError
 
 from lmcompare import checkpoints, files
-from lmcompare.config import RunConfig
+from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.records import DoneRecord, MetricsLine, RunRecord
+from lmcompare.metrics import MetricsFile
+from lmcompare.records import DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.results import Results
 
 State = Literal["finished", "running", "stopped", "empty"]
 
 STUDY_FILE = "study.toml"
+_RESTORED = "the same `lmcompare train` restores it from the text of training"
+
+
+class Busy(UserError):
+    """A run is being written by another live process."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the run {path} is being written by a live process ({holder}): wait for it, or stop "
+            "it first"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class Run:
     """One run directory; it may not exist yet."""
 
     path: Path
+    at: int | None = None  # a step: its checkpoint is what is meant, and not the last one
 
     @property
     def study(self) -> str:
@@ -73,7 +86,9 @@ class Run:
     @property
     def results(self) -> Results:
         """What was measured of its models."""
-        return Results(self.path / "eval")
+        folder = self.path / "eval"
+        place = folder if self.at is None else checkpoints.place_of(folder, self.at)
+        return Results(place, self.record_file)
 
     @property
     def tensorboard(self) -> Path:
@@ -84,15 +99,45 @@ class Run:
         """What the run is.
 
         Raises:
-            UserError: no run there, or one of another schema.
+            UserError: no run there, one of another schema, or one that is not what was trained.
         """
         if not self.record_file.exists():
             raise UserError(f"{self.path} is no run: it holds no {self.record_file.name}")
-        return RunRecord.read(self.record_file)
+        record = RunRecord.read(self.record_file)
+        if self.done() is None:
+            kept = [each.manifest for each in checkpoints.records(self.checkpoints)]
+            if kept and all(each is not None and each.run != self.hash for each in kept):
+                raise UserError(
+                    f"{self.record_file} is not that of the checkpoints beside it: bring it back "
+                    "from a copy, or start the run again with --force"
+                )
+        return record
 
     def done(self) -> DoneRecord | None:
-        """How the run ended, if it did."""
-        return DoneRecord.read(self.done_file) if self.done_file.exists() else None
+        """How the run ended, if it did.
+
+        Raises:
+            UserError: it is broken, or how another run ended.
+        """
+        if not self.done_file.exists():
+            return None
+        done = DoneRecord.read(self.done_file)
+        if done.manifest is not None and done.manifest.run != self.hash:
+            raise UserError(
+                f"{self.record_file} and {self.done_file} are not of the same run: bring them back "
+                "from a copy, or start the run again with --force"
+            )
+        return done
+
+    @property
+    def hash(self) -> str:
+        """That of `run.json`, which other files of the run hold.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        with files.reading(self.record_file):
+            return files.checksum(self.record_file)
 
     def state(self) -> State:
         """Where the run stands."""
@@ -103,36 +148,21 @@ class Run:
         return "stopped" if self.record_file.exists() else "empty"
 
     def metrics(self) -> Iterator[MetricsLine]:
-        """The lines of `metrics.jsonl`; a last line that is cut off is left out.
+        """The lines of `metrics.jsonl`: all while it is written, else up to the last checkpoint.
 
         Raises:
-            UserError: a line is broken.
+            UserError: a line is broken, or the file is not what it was at that checkpoint.
         """
-        if self.metrics_file.exists():
-            with self.metrics_file.open("rb") as file:
-                for line in file:
-                    if line.endswith(b"\n"):
-                        yield self._metrics_line(line)
+        yield from MetricsFile(self.metrics_file).lines(self._metrics_size())
 
     def last_metrics(self) -> MetricsLine | None:
-        """The last line of `metrics.jsonl`, found from the end of the file."""
-        if not self.metrics_file.exists():
-            return None
-        with self.metrics_file.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 4096))
-            whole, _, _ = file.read().rpartition(b"\n")
-        last = whole.rpartition(b"\n")[2]
-        return self._metrics_line(last) if last else None
+        """The last of these lines, found from the end of the file."""
+        return MetricsFile(self.metrics_file).last(self._metrics_size())
 
-    def _metrics_line(self, line: bytes) -> MetricsLine:
-        try:
-            return MetricsLine.model_validate_json(line)
-        except ValidationError:
-            raise UserError(
-                f"{self.metrics_file} holds a line that is no valid {MetricsLine.__name__}, "
-                f"{line[:40]!r}: start the run again with --force"
-            ) from None
+    def last_validation(self) -> float | None:
+        """The latest validation loss, nats a target."""
+        losses = [line.validation for line in self.metrics() if line.validation is not None]
+        return losses[-1] if losses else None
 
     def add_metrics(self, line: MetricsLine) -> None:
         """Append a line to `metrics.jsonl`.
@@ -140,48 +170,47 @@ class Run:
         Raises:
             UserError: the disk is full or the file not writable.
         """
-        with files.explained(self.metrics_file), self.metrics_file.open("ab") as file:
-            file.write(line.model_dump_json().encode() + b"\n")
+        MetricsFile(self.metrics_file).add(line)
 
-    def last_validation(self) -> float | None:
-        """The latest validation loss, nats a target."""
-        losses = [line.validation for line in self.metrics() if line.validation is not None]
-        return losses[-1] if losses else None
+    def _metrics_size(self) -> int | None:
+        """How many bytes of `metrics.jsonl` count; None for all."""
+        if self.state() == "running" or not self.record_file.exists():
+            return None
+        last = self.done() or checkpoints.newest_record(self.checkpoints, run=self.hash)
+        if last is None or last.manifest is None:
+            return None
+        self.require_metrics(last.manifest)
+        return last.manifest.metrics_size
 
-    def forget_after(self, step: int) -> None:
-        """Drop the metrics of steps after `step`, which are going to be done again."""
-        if self.metrics_file.exists():
-            kept = (line.model_dump_json() + "\n" for line in self.metrics() if line.step <= step)
-            files.write_text(self.metrics_file, "".join(kept))
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run, so that no other process writes to it.
+    def require_metrics(self, manifest: Manifest) -> None:
+        """Make sure that `metrics.jsonl` begins with what it was.
 
         Raises:
-            UserError: a live process holds it.
+            UserError: it does not.
         """
-        with files.explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Whoever looks whether a run is running holds its lock for a moment.
-            lock = FileLock(self._lock_file, timeout=1)
-            try:
-                lock.acquire()
-            except Timeout:
-                raise UserError(
-                    f"the run {self.path} is being written by a live process "
-                    f"({self._lock_holder()}): wait for it, or stop it first"
-                ) from None
-        try:
-            files.write_text(self._holder_file, f"process {os.getpid()} on {platform.node()}")
-            yield
-        finally:
-            self._holder_file.unlink(missing_ok=True)
-            lock.release()
+        self._require(
+            self.metrics_file,
+            manifest.metrics,
+            size=manifest.metrics_size,
+            remedy="bring it back from a copy, or start the run again with --force",
+        )
 
-    def write_token_counts(self, counts: Int[ndarray, " V"]) -> None:
-        """Keep how often each id stands in the training text."""
-        files.write_bytes(self.counts_file, safetensors.numpy.save({"train": counts}))
+    def _require(self, file: Path, expected: str, *, remedy: str, size: int | None = None) -> None:
+        if not file.exists():
+            raise UserError(f"{file} is missing: {remedy}")
+        with files.reading(file):
+            same = files.checksum(file, size=size) == expected
+        if not same:
+            raise UserError(f"{file} has changed since it was written: {remedy}")
+
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer.
+
+        Raises:
+            UserError: it is missing, or not the one of training.
+        """
+        self._require(self.tokenizer_file, self.record().sheet.tokenizer, remedy=_RESTORED)
+        return Tokenizer.load(self.tokenizer_file)
 
     def token_counts(self) -> Int[ndarray, " V"]:
         """How often each id stands in the training text.
@@ -189,111 +218,62 @@ class Run:
         Raises:
             UserError: the file is missing or damaged.
         """
+        if (expected := self.record().counts) is not None:
+            self._require(self.counts_file, expected, remedy=_RESTORED)
         try:
             return safetensors.numpy.load_file(self.counts_file)["train"]
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise UserError(
-                f"{self.counts_file} is missing or damaged ({error}): start the run again with "
-                "--force"
+                f"{self.counts_file} is missing or damaged ({error}): {_RESTORED}"
             ) from None
+
+    def lacks_text(self) -> bool:
+        """Whether what it keeps of its text, the tokenizer and the counts, is missing or damaged.
+
+        Raises:
+            UserError: no run there.
+        """
+        record = self.record()
+        try:
+            self._require(self.tokenizer_file, record.sheet.tokenizer, remedy="")
+            self.token_counts()
+        except UserError:
+            return True
+        return False
+
+    def keep_text(self, tokenizer: Tokenizer, counts: bytes) -> None:
+        """Write what the run keeps of its text: `tokenizer.json` and `counts.safetensors`."""
+        files.write_text(self.tokenizer_file, tokenizer.json)
+        files.write_bytes(self.counts_file, counts)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run, so that no other process writes to it.
+
+        Raises:
+            Busy: a live process holds it.
+        """
+        with files.explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = files.locked(self._lock_file, f"process {os.getpid()} on {platform.node()}")
+            try:
+                lock.__enter__()
+            except files.Held as held:
+                raise Busy(self.path, str(held)) from None
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
 
     @property
     def _lock_file(self) -> Path:
         return self.path / ".lock"
 
-    @property
-    def _holder_file(self) -> Path:
-        return self.path / ".holder"
-
     def _lock_holder(self) -> str | None:
         """Who holds the lock; None if nobody does."""
-        if not self._lock_file.exists():
-            return None
-        holder = self._holder_file.read_text() if self._holder_file.exists() else None
-        try:
-            with FileLock(self._lock_file, blocking=False):
-                return None
-        except Timeout:
-            return holder or "which is starting"
-        except OSError:  # a folder that we may only read: believe what stands there
-            return holder
+        return files.holder(self._lock_file)
 
 
-def place_of(config: RunConfig, *, arm: str, study: Path, again: bool = False) -> Run:
-    """Where the run of `config` lives: the same configuration is the same place.
-
-    A run that was started again has several places, and lives in the newest.
-
-    Args:
-        config: the run in full.
-        arm: what it is called in tables.
-        study: folder of its study.
-        again: start again in a new place; nothing that was written is ever overwritten.
-    """
-    first = study / f"{arm}-s{config.seed}-{config.identity}"
-    newest = free = Run(first)
-    numbers = count(2)
-    while free.path.exists():
-        newest, free = free, Run(first.with_name(f"{first.name}-{next(numbers)}"))
-    return free if again else newest
-
-
-def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _: None) -> list[Run]:
-    """All runs at `places`: run directories, studies, study files, or folders of studies.
-
-    Raises:
-        UserError: a place that does not exist or holds no run.
-    """
-    found: dict[Path, Run] = {}
-    for place in places:
-        folder = place.parent if place.is_file() else place
-        if not folder.exists():
-            raise UserError(
-                f"there is no run or study at {place}: start one with `lmcompare train`"
-            )
-        if (folder / "run.json").exists():
-            runs = [folder]
-        else:
-            runs = sorted(
-                path.parent for path in [*folder.glob("*/run.json"), *folder.glob("*/*/run.json")]
-            )
-        if not runs:
-            raise UserError(f"{place} holds no run yet: start one with `lmcompare train`")
-        found |= {path.resolve(): Run(path) for path in runs}
-    return list(found.values())
-
-
-def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Checkpoint:
-    """The newest good checkpoint of a run.
-
-    Raises:
-        UserError: there is none.
-    """
-    checkpoint = checkpoints.latest(run.checkpoints, warn=warn)
-    if checkpoint is None:
-        raise UserError(
-            f"the run {run.path} has no checkpoint yet: let `lmcompare train` go on with it first"
-        )
-    return checkpoint
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what a result may depend on."""
-    names = ("lmcompare", "torch", "tokenizers", "numpy", "safetensors", "pydantic")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
-
-
-def git_commit() -> str | None:
-    """The commit of lmcompare's own source, `+` behind it if changed; None outside git."""
-    source = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(source), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        if git("ls-files", Path(__file__).name) == "":
-            return None  # installed into somebody else's repository
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
+def counts_file(counts: Int[ndarray, " V"]) -> bytes:
+    """What `counts.safetensors` holds: how often each id stands in the training text."""
+    return safetensors.numpy.save({"train": counts})

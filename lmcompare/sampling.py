@@ -32,7 +32,12 @@ class Sampler(BaseModel):
     typical: float | None = Field(
         None, gt=0, lt=1, description="of the tokens nearest to the entropy, with this probability"
     )
-    repetition_penalty: float = Field(1.0, gt=0, description="above 1: what was said is rarer")
+    repetition_penalty: float = Field(
+        1.0,
+        gt=0,
+        description="above 1: what was said is rarer; beams add up log-probabilities of the law "
+        "that is left, normalised (transformers penalises them afterwards, so its beams differ)",
+    )
     no_repeat_ngram: int | None = Field(
         None, ge=1, description="no so many tokens in a row come a second time"
     )

@@ -1,8 +1,13 @@
-"""The control sheet of a run: hashes of what it reads and what it starts from."""
+"""The control sheet of a run: hashes of what it reads and what it starts from.
 
+What it is to read is known at its start; what it did read is hashed as it goes.
+"""
+
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
+from torch import Tensor
 
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared, shuffled
@@ -26,6 +31,32 @@ def control_sheet(config: RunConfig, prepared: Prepared, net: Backbone) -> Contr
             for name, parameter in net.named_parameters()
         },
     )
+
+
+class ReadSoFar:
+    """A hash of all that a run read, step by step, which goes on from where it was saved.
+
+    Kept at powers of two and at the last step, so that runs of unlike length can be compared over
+    the steps that they share.
+    """
+
+    def __init__(self, saved: Mapping[int, str] | None) -> None:
+        """Go on from what was saved; None if that is not known, and will not be."""
+        self._marks = None if saved is None else dict(saved)
+
+    def add(self, step: int, tokens: Tensor) -> None:
+        """Take in what a step, counted from 1, read."""
+        if self._marks is not None:
+            before = self._marks.pop(step - 1, "")
+            if (step - 1).bit_count() == 1:
+                self._marks[step - 1] = before
+            content = tokens.cpu().numpy().astype("<i4").tobytes()
+            self._marks[step] = blake2b(before.encode() + content, digest_size=16).hexdigest()
+
+    @property
+    def marks(self) -> dict[int, str] | None:
+        """What is to be saved."""
+        return None if self._marks is None else dict(self._marks)
 
 
 def _hash(content: bytes) -> str:

@@ -1,13 +1,14 @@
 """Means with their uncertainty, and what is left of many comparisons made at once."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 LEVEL = 0.95  # how often an interval holds the true mean
+SIGNIFICANT = 0.05  # p of what is called a difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +62,15 @@ def error_interval(value: float, error: float, num: int, *, level: float = LEVEL
     return Estimate(mean=value, low=value - half, high=value + half, num=1)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected for that many comparisons at once (Holm 1979, Scand. J. Statistics 6).
+def sidak(p: float, num_comparisons: int) -> float:
+    """Correct p for so many comparisons at once (Sidak 1967, J. Amer. Statistical Ass. 62).
 
     If none of them is a true difference, the chance that any of what comes back is below 0.05 is
-    at most 0.05, whatever they have to do with each other.
+    at most 0.05, whatever they have to do with each other. Unlike a correction by ranks (Holm
+    1979) it depends on no other p, so that of two arms it is the same whichever others are there.
 
     Args:
-        p_values: of each comparison, in any order.
+        p: of one comparison, two-sided.
+        num_comparisons: that are made at once, this one among them.
     """
-    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, number in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
-        corrected[number] = largest
-    return corrected
+    return -math.expm1(num_comparisons * math.log1p(-p)) if p < 1 else 1.0

@@ -16,70 +16,99 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmcompare import checkpoints, files, hardware, rng, runs
+from lmcompare import checkpoints, files, hardware, provenance, rng, runs
 from lmcompare.batches import Batches, Reader, pieces
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared, Split, prepare
 from lmcompare.errors import UserError
 from lmcompare.events import Board, Interrupted, Message, Progress, Report
+from lmcompare.metrics import MetricsFile
 from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, learning_rate
-from lmcompare.records import ControlSheet, DoneRecord, MetricsLine, RunRecord
+from lmcompare.pace import Pace
+from lmcompare.records import ControlSheet, DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.replay import Replayed
+from lmcompare.run_text import is_run_of
 from lmcompare.runs import Run
-from lmcompare.sheets import control_sheet
+from lmcompare.sheets import ReadSoFar, control_sheet
 from lmcompare.view import View
 
 
 def train(
     config: RunConfig,
     run: Run,
+    prepared: Prepared,
     *,
     arm: str,
-    cache: Path,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; a finished one is left.
 
+    Where what a run keeps of its text, the tokenizer and the counts, was lost, it is restored.
+
     Args:
         config: the run in full.
         run: where it lives.
+        prepared: its text, as `read_text` returns it.
         arm: what it is called in tables.
-        cache: folder of prepared corpora.
         report: told what happens.
         should_stop: asked after every step.
 
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is no number, a full
             disk.
+        Busy: another process writes to the run.
         Interrupted: `should_stop` said so.
     """
     done = run.done()
-    if done is not None:
+    if done is not None and not run.lacks_text():
         return done
-    # All that can be wrong with settings and text is found before the run's folder is made.
+    # All that can be wrong with settings is found before the run's folder is made.
     device = hardware.choose_device(config.runtime.device)
-    prepared = read_text(config, cache=cache, report=lambda text: report(Message(text=text)))
     with run.locked():
+        if done is not None:
+            _restore_text(run, prepared, report=report)
+            return done
         return _Session(config, run, prepared, device, arm=arm, report=report).go_on(should_stop)
 
 
 def read_text(
-    config: RunConfig, *, cache: Path, report: Callable[[str], None] = lambda text: None
+    config: RunConfig,
+    *,
+    cache: Path,
+    report: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
-    """The text of a run, which is all that it needs.
+    """The text of a run, which is all that it needs; `report` and `warn` as of `prepare`.
 
     Raises:
+        TextUnavailableError: it cannot be read here.
         UserError: it cannot be read, is shorter than one block, or its tokenizer lacks a token.
     """
-    prepared = prepare(config.data, config.tokenizer, cache=cache, report=report)
+    prepared = prepare(config.data, config.tokenizer, cache=cache, report=report, warn=warn)
     config.objective.require(prepared.vocab, length=config.batch.length)
     prepared.split("train").num_blocks(config.batch.length)
     if config.validation.times > 0:
         prepared.split("validation").num_blocks(config.batch.length)
     return prepared
+
+
+def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
+    """Write again what a run keeps of its text, if that is still the text of its training.
+
+    Raises:
+        UserError: it is another.
+    """
+    record, text = run.record(), prepared.split("train")
+    if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):
+        raise UserError(
+            f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
+            "changed: bring the old one back, or start again with --force"
+        )
+    run.keep_text(prepared.tokenizer, runs.counts_file(text.token_counts()))
+    report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +173,13 @@ class _Session:
     def _identify(self, prepared: Prepared, net: Backbone, arm: str) -> RunRecord:
         """Write `run.json`, or check that the one there is of the same run."""
         sheet = control_sheet(self.config, prepared, net)
+        counts = runs.counts_file(self.text.token_counts())
         if self.run.record_file.exists():
             record = self.run.record()
-            if record.identity != self.config.identity:
+            if not is_run_of(record, self.config, prepared):
                 raise UserError(
-                    f"{self.run.path} holds the run of another configuration: choose another place"
+                    f"{self.run.path} holds the run of another configuration or text: choose "
+                    "another place"
                 )
             for fact, words in ControlSheet.FACTS.items():
                 if getattr(record.sheet, fact) != getattr(sheet, fact):
@@ -165,19 +196,20 @@ class _Session:
                 identity=self.config.identity,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 text=prepared.description,
+                text_hash=prepared.hash,
                 device=hardware.device_name(self.device),
                 precision=precision,
                 threads=torch.get_num_threads(),
-                git_commit=runs.git_commit(),
-                versions=runs.library_versions(),
+                git_commit=provenance.git_commit(),
+                versions=provenance.library_versions(),
                 num_parameters=sum(p.numel() for p in net.parameters()),
                 matmul_rate=rate,
                 sheet=sheet,
+                counts=files.checksum_of(counts),
             )
             record.write(self.run.record_file)
-        if not self.run.counts_file.exists():  # killed right after `run.json`
-            files.write_text(self.run.tokenizer_file, prepared.tokenizer.json)
-            self.run.write_token_counts(self.text.token_counts())
+        if self.run.lacks_text():  # killed right after `run.json`, or lost since
+            self.run.keep_text(prepared.tokenizer, counts)
         self.matmul_rate = rate
         self.say(
             f"{record.num_parameters:,} parameters, {precision} on "
@@ -206,14 +238,23 @@ class _Session:
     def _take_up(self) -> None:
         """Go back to the last good checkpoint, if there is one."""
         found = checkpoints.latest(
-            self.run.checkpoints, warn=lambda text: self.say(text, warning=True)
+            self.run.checkpoints,
+            run=self.run.hash,
+            warn=lambda text: self.say(text, warning=True),
         )
+        metrics, manifest = MetricsFile(self.run.metrics_file), None
         if found is not None:
+            manifest = found.record.manifest
+            if manifest is not None:
+                self.run.require_metrics(manifest)
             self.optimizer.restore(found.optimizer())
             self.spent, self.validated = found.record.spent, found.record.validation
             self.say(f"going on from step {self.spent.steps}")
-        self.run.forget_after(self.spent.steps)
-        last = self.run.last_metrics()
+        metrics.cut_after(self.spent.steps)
+        unknown = found is not None and manifest is None  # a checkpoint of schema 1
+        self.read = ReadSoFar(manifest.read if manifest else None if unknown else {})
+        self.pace = Pace(metrics.lines())
+        last = metrics.last()
         if (0 if last is None else last.step) != self.spent.steps:
             raise UserError(
                 f"{self.run.metrics_file} lacks the steps before the checkpoint of step "
@@ -244,6 +285,8 @@ class _Session:
             validation=self.validated,
             wall_seconds=perf_counter() - self.start,
             peak_memory=hardware.peak_memory(self.device),
+            undisturbed_seconds=self.pace.undisturbed_seconds,
+            manifest=self._manifest(),
         )
         done.write(self.run.done_file)
         return done
@@ -271,6 +314,7 @@ class _Session:
         """One update of the weights; `spent` moves on, and what came out waits to be read."""
         start, config, before = perf_counter(), self.config, self.spent
         batch = batches(before)
+        self.read.add(batch.step + 1, batch.tokens)
         loss = self._backward(batch.pieces)
         reached = batch.after(before, seconds=perf_counter() - start)
         rate = learning_rate(config.optimizer, config.budget.progress(reached))
@@ -368,19 +412,29 @@ class _Session:
             share=share,
             tokens_per_second=(after.tokens - before.tokens) / seconds,
             seconds_left=(1 - share) / gained * seconds if gained > 0 else math.inf,
+            disturbed=self.pace.add(line),
             utilisation=(after.flops - before.flops) / seconds / self.matmul_rate,
         )
 
     def _require_finite(self, value: float, what: str, step: int) -> None:
         if math.isfinite(value):
             return
-        found = checkpoints.latest(self.run.checkpoints, warn=lambda _: None)
+        found = checkpoints.latest(self.run.checkpoints, run=self.run.hash, warn=lambda _: None)
         kept = "no checkpoint was saved yet"
         if found is not None:
             kept = f"the last good checkpoint, of step {found.record.spent.steps}, is kept"
         raise UserError(
             f"the {what} became {value} at step {step} of {self.run.path}, and {kept}: "
             "try a lower optimizer.learning_rate or a longer optimizer.warmup"
+        )
+
+    def _manifest(self) -> Manifest:
+        size = self.run.metrics_file.stat().st_size
+        return Manifest(
+            run=self.run.hash,
+            metrics=files.checksum(self.run.metrics_file, size=size),
+            metrics_size=size,
+            read=self.read.marks,
         )
 
     def _save(self) -> None:
@@ -398,4 +452,5 @@ class _Session:
             spent=self.spent,
             validation=self.validated,
             keep=self.config.runtime.keep,
+            manifest=self._manifest(),
         )

@@ -258,7 +258,7 @@ def test_a_full_disk_while_training(
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     place = save(tmp_path, 1)
-    shutil.copytree(place, tmp_path / ".step-00000002.4711")
+    shutil.copytree(place, tmp_path / ".lmcompare-new-12ab34cd-step-00000002")
     save(tmp_path, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
 

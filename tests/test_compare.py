@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -32,16 +33,18 @@ from lmcompare.compare import (
 from lmcompare.compare.frontier import frame_of, lines
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
+from lmcompare.finding import find_runs
 from lmcompare.generation_records import GenerationRecord, JudgeRecord, TextFigures, WritingCost
 from lmcompare.records import (
     ControlSheet,
     DoneRecord,
+    InfillingItem,
     InfillingRecord,
     LikelihoodRecord,
     MetricsLine,
     RunRecord,
 )
-from lmcompare.runs import Run, find_runs, place_of
+from lmcompare.runs import Run
 
 NUM_BYTES, NUM_TOKENS = 1013, 251
 LN2 = 0.6931471805599453
@@ -61,7 +64,7 @@ def write_run(
     """A run directory with everything but its model."""
     settings = {"objective": arm} | dict(settings or {})
     config = parse_run({"seed": seed, **settings})
-    run = place_of(config, arm=arm, study=study)
+    run = Run(study / f"{arm}-s{seed}-{config.identity}")
     while run.path.exists():
         run = Run(run.path.with_name(run.path.name + "x"))
     facts = {
@@ -146,17 +149,26 @@ NO = "it gives no likelihood of a continuation"
 
 
 def ask(
-    run: Run, one: float, some: float, half: float, end: float | None, **changes: Any
+    run: Run,
+    one: float,
+    some: float,
+    half: float,
+    end: float | None,
+    unlike: float = 0.0,
+    **changes: Any,
 ) -> list[InfillingRecord]:
-    """Keep answers of so many bits about hidden tokens, and a reason for the one that is None."""
-    record, last = run.record(), run.last_metrics()
+    """Keep answers of so many bits about hidden tokens, and a reason for the one that is None.
+
+    The texts have all the same bits a byte, or in turn so many more and less nats.
+    """
+    own, last = run.record(), run.last_metrics()
     assert last is not None
     kept = []
     for hidden, bits in {"one": one, "15%": some, "50%": half, "second half": end}.items():
         num_bytes = {"one": 61, "15%": 211}.get(hidden, 727)
         given = {
-            "arm": record.arm,
-            "seed": record.config.seed,
+            "arm": own.arm,
+            "seed": own.config.seed,
             "source": "validation",
             "text": "5678" * 4,
             "hidden": hidden,
@@ -176,8 +188,19 @@ def ask(
         given |= {"reason": NO} if bits is None else answer
         for key, value in changes.items():
             given |= {} if bits is None and key in answer else {key: value}
-        kept.append(InfillingRecord(**given))
-        run.results.write(kept[-1], [])
+        record = InfillingRecord(**given)
+        kept.append(record)
+        items = [
+            InfillingItem(
+                text=number,
+                num_bytes=record.num_bytes,
+                num_tokens=record.num_tokens,
+                nats=record.nats + unlike * (-1) ** number,
+            )
+            for number in range(64)
+            if record.nats is not None
+        ]
+        run.results.write(record, items)
     return kept
 
 
@@ -719,8 +742,35 @@ def test_answers_are_in_the_frame(questioned):
     anchors = frame[frame["metric"] == "unigram_bits_per_hidden_byte"]
     assert anchors["value"].tolist() == pytest.approx([2.5] * len(anchors))
     errors = answers.set_index(["arm", "hidden", "seed"])["standard_error"]
-    assert errors["mdlm", "one", 0] == pytest.approx(0.5 / 61 / LN2)
-    assert errors["mlm"].isna().all()
+    assert errors.notna().all(), "of those that are not sampled too: over texts"
+    assert errors["mlm"].max() < 1e-9, "here they are all alike"
+
+
+def test_texts_that_differ_widen_an_answer(study):
+    """Of one seed too, and of three with those that seeds differ by."""
+    runs = arm(study, "clm", CLOSE)
+    for run in runs:
+        ask(run, 1.0, 2.0, 3.0, 4.0, unlike=61 * LN2 / 4)
+    error = 0.25 / math.sqrt(63)  # in bits a byte, of 64 texts that are off by a quarter
+    for some in (runs[:1], runs):
+        [row] = compare(some).hidden[0].rows
+        answer = row.answers["one"]
+        assert answer is not None
+        assert answer.bits_per_byte.half_width == pytest.approx(
+            stats.t(63).ppf(0.975) * error, rel=0.01
+        )
+    frame = collect(runs)
+    one = frame[(frame["metric"] == "bits_per_hidden_byte") & (frame["hidden"] == "one")]
+    assert one["standard_error"].tolist() == pytest.approx([error] * 3)
+
+
+def test_answers_without_their_texts_are_one_line(study):
+    run = arm(study, "clm", [1.0])[0]
+    ask(run, 1.0, 2.0, 3.0, 4.0)
+    for file in run.path.glob("eval/infilling-*.jsonl"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"infilling-.*jsonl is missing or damaged"):
+        compare([run])
 
 
 def test_json_and_tex_hold_the_second_table(questioned):

@@ -390,25 +390,28 @@ def test_a_text_named_from_another_folder(
     (tmp_path / "text.txt").write_text(sentences(307))
     monkeypatch.chdir(tmp_path)
     run = train(tiny(Path("text.txt"), "clm", "tokenizer.kind=bytes", "budget=1 steps"))
-    assert score(run, cache)
+    first = score(run, cache)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    assert score(run, cache, again=True) == first, "the cache holds what it read"
     with pytest.raises(UserError, match="type this in the folder of training, or") as e:
-        score(run, cache, again=True)
+        score(run, tmp_path / "empty", again=True)
     assert "was trained on is not to be had here (there is no file" in str(e.value)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "characters"])
-def test_a_text_that_changed_is_refused(
+def test_a_text_that_changed_is_read_as_it_was_or_refused(
     tmp_path: Path, train: Trainer, cache: Path, kind: str
 ) -> None:
     """Whether or not its tokenizer shows it."""
     text = tmp_path / "text.txt"
     text.write_text(sentences(307))
     run = train(tiny(text, "clm", f"tokenizer.kind={kind}", "budget=1 steps"))
+    first = score(run, cache)
     text.write_text(sentences(307).replace("cat", "Rat"))
+    assert score(run, cache, again=True) == first
     with pytest.raises(UserError, match=r"the text of .* has changed since it was trained"):
-        score(run, cache)
+        score(run, tmp_path / "empty")
 
 
 def test_a_damaged_checkpoint_is_told(corpus: Path, train: Trainer, cache: Path) -> None:

@@ -1,12 +1,14 @@
 """The machine: work done side by side."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from threading import current_thread
 
 import pytest
 import torch
 
-from lmcompare.hardware import side_by_side
+from lmcompare import hardware
+from lmcompare.hardware import choose_precision, side_by_side
 from lmcompare.model import Backbone
 from tests.conftest import SIZE
 from tests.model.views import KINDS, make_view
@@ -63,3 +65,49 @@ def test_scores_are_the_same_side_by_side(kind: str, net: Backbone, three_thread
     assert not scores.requires_grad
     torch.set_num_threads(1)
     torch.testing.assert_close(scores, net.log_prob(view), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "precision"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16\n", "bfloat16"),
+        ("flags\t\t: fpu avx2 amx_bf16 amx_tile\n", "bfloat16"),
+        ("flags\t\t: fpu avx2 avx512f\n", "float32"),
+        ("Features\t: fp asimd bf16 i8mm\n", "bfloat16"),
+        ("Features\t: fp asimd\n", "float32"),
+        ("", "float32"),
+        (None, "float32"),  # not Linux
+    ],
+)
+@pytest.mark.parametrize("rates", [(1e9, 9e9), (9e9, 1e9)])
+def test_what_a_processor_has_decides_and_not_how_fast_it_was(
+    cpuinfo: str | None,
+    precision: str,
+    rates: tuple[float, float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        file.write_text(cpuinfo)
+    measured = dict(zip(("float32", "bfloat16"), rates, strict=True))
+    monkeypatch.setattr(hardware, "CPUINFO", file)
+    monkeypatch.setattr(hardware, "matmul_rate", lambda device, which: measured[which])
+    assert choose_precision("auto", CPU) == (precision, measured[precision])
+    assert choose_precision("float32", CPU)[0] == "float32"
+    assert choose_precision("bfloat16", CPU)[0] == "bfloat16"
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_gpu_is_asked_for_bfloat16_in_hardware(
+    has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def supported(*, including_emulation: bool) -> bool:
+        asked.append(including_emulation)
+        return has
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert hardware.multiplies_bfloat16(torch.device("cuda")) is has
+    assert asked == [False]

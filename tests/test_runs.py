@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare import runs
 from lmcompare.errors import UserError
-from lmcompare.records import SCHEMA, LikelihoodRecord, MetricsLine
-from lmcompare.runs import Run, find_runs, place_of
-from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
+from lmcompare.finding import find_runs
+from lmcompare.metrics import MetricsFile
+from lmcompare.record_files import SCHEMA
+from lmcompare.records import LikelihoodRecord, MetricsLine
+from lmcompare.runs import Run
+from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
 
 HOLD = (
     "import sys; from pathlib import Path; from lmcompare.runs import Run\n"
@@ -63,56 +66,30 @@ def test_states(corpus: Path, train: Trainer) -> None:
     assert run.state() == "empty"
     states: set[str] = set()
     train(config, stop_at=3, hear=lambda event: states.add(run.state()))
-    assert states == {"empty", "running"}, "empty while the text is read"
+    assert states == {"running"}
     assert run.state() == "stopped"
     train(config)
     assert run.state() == "finished"
-    assert not list(run.path.glob(".holder"))
+    assert [path.name for path in run.path.glob(".*")] == [".lock"]
 
 
-def test_a_lock_that_may_not_be_opened_is_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_whether_a_run_is_running_is_seen_where_one_may_only_read(
+    holder: tuple[Run, "subprocess.Popen[str]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of a colleague's runs, in a folder that we may only read."""
+    """As of a colleague's runs, in a folder that we may not write to."""
+    run, process = holder
+    open_file = os.open
 
-    class Forbidden:
-        def __init__(self, *_: object, **__: object):
+    def may_only_read(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
             raise PermissionError(13, "Permission denied")
+        return open_file(path, flags, mode)
 
-    run = Run(tmp_path)
-    (tmp_path / "run.json").touch()
-    (tmp_path / ".lock").touch()
-    monkeypatch.setattr(runs, "FileLock", Forbidden)
-    assert run.state() == "stopped"
-    (tmp_path / ".holder").write_text("process 1 on another")
+    monkeypatch.setattr(os, "open", may_only_read)
     assert run.state() == "running"
-
-
-def test_the_same_configuration_is_the_same_place(tmp_path: Path, corpus: Path) -> None:
-    config = tiny(corpus, "clm", "seed=7")
-    run = place_of(config, arm="left", study=tmp_path)
-    assert run.path == tmp_path / f"left-s7-{config.identity}"
-    assert run.study == tmp_path.name
-    assert place_of(tiny(corpus, "clm", "seed=8"), arm="left", study=tmp_path) != run
-
-
-def test_started_again_it_lives_beside_the_old_and_goes_on_there(
-    tmp_path: Path, corpus: Path
-) -> None:
-    config = tiny(corpus)
-
-    def place(*, again: bool) -> Run:
-        return place_of(config, arm="clm", study=tmp_path, again=again)
-
-    first = place(again=False)
-    assert place(again=True) == first, "where nothing is yet, there is nothing to keep"
-    first.path.mkdir()
-    second = place(again=True)
-    assert second.path.name == first.path.name + "-2"
-    assert place(again=False) == first
-    second.path.mkdir()
-    assert place(again=False) == second, "the same command goes on with the newest"
-    assert place(again=True).path.name == first.path.name + "-3"
+    process.kill()
+    process.wait()
+    assert run.state() == "empty"
 
 
 def test_records_of_another_schema_are_refused(corpus: Path, train: Trainer) -> None:
@@ -133,10 +110,12 @@ def test_records_of_another_schema_are_refused(corpus: Path, train: Trainer) -> 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "Invalid JSON"),
-        (b"{", "Invalid JSON"),
+        (b"", "invalid JSON"),
+        (b"{", "invalid JSON"),
         (b"[]", "no valid"),
-        (b"\xff\xfe", "Invalid JSON"),
+        (b"[" * 100_000, "recursion"),
+        (b'{"seed": ' + b"1" * 5_000 + b"}", "integer string conversion"),
+        (b"\xff\xfe", "invalid JSON"),
         (b'{"schema_version": 1}', "arm: Field required"),
         (b'{"schema_version": 1, "config": {"objective": "xlm"}}', "no objective is called 'xlm'"),
     ],
@@ -159,7 +138,12 @@ def test_broken_records_say_which_and_what_to_do(
 def test_a_field_more_is_no_valid_record(corpus: Path, train: Trainer) -> None:
     run = train(tiny(corpus, "clm", "budget=3 steps"))
     for file, read in ((run.record_file, run.record), (run.done_file, run.done)):
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"extra": 1}))
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps(content | {"extra": 1}))
+        with pytest.raises(UserError, match="its content does not match its checksum"):
+            read()
+        del content["checksum"]
+        file.write_text(json.dumps(content | {"schema_version": 1, "extra": 1}))
         with pytest.raises(UserError, match="extra: Extra inputs are not permitted"):
             read()
 
@@ -173,7 +157,7 @@ def test_metrics_but_for_a_line_cut_off(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert list(run.metrics()) == []
     assert run.last_metrics() is None
-    run.forget_after(0)
+    MetricsFile(run.metrics_file).cut_after(0)
     assert not run.metrics_file.exists()
     line = MetricsLine(
         step=1, tokens=2, targets=3, flops=4, seconds=5, loss=6, learning_rate=7, gradient_norm=8
@@ -187,24 +171,47 @@ def test_metrics_but_for_a_line_cut_off(tmp_path: Path) -> None:
     assert last.step == 299
     assert last.spent.targets == 3
     assert run.last_validation() == 149.5
-    run.forget_after(7)
+    before = run.metrics_file.read_bytes()
+    MetricsFile(run.metrics_file).cut_after(7)
+    assert before.startswith(run.metrics_file.read_bytes()), "what is kept is kept to the byte"
     assert len(run.metrics_file.read_text().splitlines()) == 7
 
 
-def test_counts_that_are_missing_or_damaged(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    with pytest.raises(UserError, match="missing or damaged"):
-        run.token_counts()
-    run.counts_file.write_bytes(b"nothing of use")
-    with pytest.raises(UserError, match="missing or damaged"):
-        run.token_counts()
+def test_a_tokenizer_or_counts_that_were_lost_are_restored(corpus: Path, train: Trainer) -> None:
+    config = tiny(corpus, "clm", "budget=3 steps")
+    run = train(config)
+    for file, read in (
+        (run.counts_file, run.token_counts),
+        (run.tokenizer_file, run.tokenizer),
+    ):
+        content = file.read_bytes()
+        for damaged, said in ((None, "is missing"), (content[:-9], "has changed")):
+            file.unlink()
+            if damaged is not None:
+                file.write_bytes(damaged)
+            with pytest.raises(UserError, match=f"{said}.*: the same `lmcompare train` restores"):
+                read()
+            train(config)
+            assert file.read_bytes() == content
+    assert "restored tokenizer.json and counts.safetensors" in train.messages
+
+
+def test_what_is_lost_is_not_restored_from_another_text(tmp_path: Path, train: Trainer) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(sentences(307))
+    run = train(tiny(text, "clm", "budget=3 steps"))
+    run.tokenizer_file.unlink()
+    text.write_text(sentences(299))
+    with pytest.raises(UserError, match="cannot be restored as its text has changed"):
+        train(tiny(text, "clm", "budget=3 steps"), run=run)
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("one/a", "one/b", "two/a"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "run.json").touch()
+    monkeypatch.setattr(Run, "record", lambda run: None)
     (tmp_path / "one" / "study.toml").touch()
     (tmp_path / "none").mkdir()
     return tmp_path

@@ -149,7 +149,7 @@ def test_missing_metrics_are_not_passed_over(corpus: Path, train: Trainer) -> No
     config = tiny(corpus)
     run = train(config, stop_at=10)
     run.metrics_file.unlink()
-    with pytest.raises(UserError, match="lacks the steps before the checkpoint of step 10"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is missing: bring it back"):
         train(config)
 
 
@@ -157,7 +157,7 @@ def test_a_broken_line_of_metrics_is_said(corpus: Path, train: Trainer) -> None:
     config = tiny(corpus)
     run = train(config, stop_at=10)
     run.metrics_file.write_bytes(b"\xff\x00\n" + run.metrics_file.read_bytes())
-    with pytest.raises(UserError, match="holds a line that is no valid MetricsLine"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl has changed since it was written"):
         train(config)
 
 
@@ -369,14 +369,20 @@ def test_too_little_memory_is_a_sentence(
         train(tiny(corpus))
 
 
-def test_other_text_under_the_same_name_is_refused(tmp_path: Path, train: Trainer) -> None:
+def test_other_text_under_the_same_name_is_another_run(tmp_path: Path, train: Trainer) -> None:
     text = tmp_path / "text.txt"
     text.write_text(sentences(307))
     config = tiny(text)
-    train(config, stop_at=3)
+    run = train(config, stop_at=3)
     text.write_text(sentences(299))
-    with pytest.raises(UserError, match=r"the training text of .* has changed since the run began"):
-        train(config)
+    other = train(config)
+    assert other != run
+    assert (run.state(), other.state()) == ("stopped", "finished")
+    with pytest.raises(UserError, match="holds the run of another configuration or text"):
+        train(config, run=run)
+    text.write_text(sentences(307))
+    assert train(config) == run
+    assert "going on from step 3" in train.messages
 
 
 def test_a_place_that_holds_another_run_is_refused(corpus: Path, train: Trainer) -> None:

@@ -12,8 +12,9 @@ import torch
 from lmcompare import checkpoints, events, hardware, training
 from lmcompare.config import RunConfig, assign, parse_run
 from lmcompare.records import DoneRecord
-from lmcompare.runs import Run, place_of
-from lmcompare_cli.app import main
+from lmcompare.run_text import place_of
+from lmcompare.runs import Run
+from lmcompare_cli import app, signals
 
 WORDS = ["the", "a", "cat", "dog", "old", "tree", "saw", "ran", "to", "under", "slept", "café"]
 # What a subprocess runs: the command line, without the measurement that takes seconds.
@@ -88,7 +89,8 @@ class Trainer:
         self.messages: list[str] = []
 
     def place(self, config: RunConfig) -> Run:
-        return place_of(config, arm=config.objective.name, study=self.folder)
+        text = training.read_text(config, cache=self.cache)
+        return place_of(config, text, arm=config.objective.name, study=self.folder)
 
     def __call__(
         self,
@@ -99,6 +101,7 @@ class Trainer:
         hear: Callable[[Any], None] = lambda event: None,
     ) -> Run:
         """Train to the end, or till a step, where it is stopped as by Ctrl-C."""
+        text = training.read_text(config, cache=self.cache, warn=self.messages.append)
         run = run or self.place(config)
         steps = [0]
 
@@ -116,8 +119,8 @@ class Trainer:
             return training.train(
                 config,
                 run,
+                text,
                 arm=config.objective.name,
-                cache=self.cache,
                 report=report,
                 should_stop=should_stop,
             )
@@ -183,13 +186,15 @@ def command(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LMCOMPARE_CACHE", str(cache))
+    monkeypatch.setenv("LMCOMPARE_TRACEBACK", "1")  # a fault of ours is no error of a user's
+    monkeypatch.setattr(signals, "die", lambda number: sys.exit(128 + number))
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
     def call(*arguments: str | Path) -> Said:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["lmcompare", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            app.main()
         code = ended.value.code
         return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
 

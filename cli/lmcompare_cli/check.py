@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output
+from lmcompare_cli.console import cache_folder, output, talk
 
 if TYPE_CHECKING:
     from lmcompare.planning import Depth, Plan
@@ -42,7 +42,7 @@ def check(
         seeds=None,
         settings=settings,
     )
-    plans = [(each, plan(each.config, cache=cache_folder())) for each in planned]
+    plans = [(each, plan(each.config, cache=cache_folder(), warn=_warn)) for each in planned]
     if format == "json":
         rows = [
             {"arm": each.arm, "seed": each.config.seed, **asdict(costs)} for each, costs in plans
@@ -100,6 +100,10 @@ def check(
                 for depth in depths[arm]
             ),
         )
+
+
+def _warn(text: str) -> None:
+    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def _size(preset: str, costs: "Plan") -> str:

@@ -76,9 +76,9 @@ def compare(
 
     from lmcompare.compare import FORMATS, write_tables
     from lmcompare.compare import compare as compare_runs
-    from lmcompare.runs import find_runs
+    from lmcompare.finding import find_runs
 
-    runs = find_runs(places or [Path("experiments")], warn=talk.print)
+    runs = find_runs(places or [Path("experiments")], warn=lambda text: _say(talk, (text, "")))
     comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
     if layout is Format.table:
         _print(comparison, output)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lmcompare_cli import options
+from lmcompare_cli import options, suites
 from lmcompare_cli.asking import read_decoding
 from lmcompare_cli.console import cache_folder, output, talk
 
@@ -116,22 +116,10 @@ def evaluate(
             metavar="FOLDER",
         ),
     ] = Path("benchmarks"),
-    examples: Annotated[
-        int | None,
-        typer.Option(
-            help="Benchmarks: examples of each, the same for every run.",
-            min=2,
-            show_default="all",
-        ),
-    ] = None,
-    way: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Benchmarks that models learn from examples: only so many of them (10, 100, all), "
-            "or a probe of their states (probe); repeat.",
-            show_default="all ways",
-        ),
-    ] = None,
+    examples: suites.Examples = None,
+    train_examples: suites.TrainExamples = None,
+    pooling: suites.Pooling = None,
+    way: suites.Way = None,
     untrained: Annotated[
         bool,
         typer.Option(
@@ -173,19 +161,22 @@ def evaluate(
     from lmcompare.config import parse_data
     from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
+    from lmcompare.finding import find_models
     from lmcompare.generation.assignment import Assignment, require
     from lmcompare.generation.freewriting import measure_generation
     from lmcompare.heldout import Asked
     from lmcompare.infilling import measure_infilling
-    from lmcompare.runs import find_runs
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
-    from lmcompare_cli.suites import Suites
 
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
     chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
-    suites = Suites.of(
-        [each for each in names if each not in (*TASKS, "all")], benchmarks, ways=way or ()
+    benchmarks_asked = suites.Suites.of(
+        [each for each in names if each not in (*TASKS, "all")],
+        benchmarks,
+        ways=way or (),
+        pooling=pooling,
+        train_examples=train_examples,
     )
     _require_generation(
         chosen,
@@ -224,7 +215,7 @@ def evaluate(
         top_p=top_p,
         decodings=tuple(map(read_decoding, decoding or ())),
     )
-    runs = find_runs(places)
+    runs = find_models(places, warn=_warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
         require(runs, assignment, judge=judging, warn=_warn)
@@ -247,10 +238,12 @@ def evaluate(
                     run, asked, assignment, cache=cache, judge=judging, report=report, warn=_warn
                 )
                 generations += [(run, record) for record in written]
-            answered += suites.ask(
+            answered += benchmarks_asked.ask(
                 run,
                 BenchmarkAsked(
                     limit=examples,
+                    train_limit=train_examples,
+                    pooling=pooling,
                     ways=tuple(way or ()),
                     untrained=untrained,
                     every_checkpoint=every_checkpoint,
@@ -270,7 +263,7 @@ def evaluate(
             generations=generations,
             answered=answered,
         )
-    if suites.failed:
+    if benchmarks_asked.failed:
         raise typer.Exit(1)
 
 
@@ -296,10 +289,10 @@ def _require_generation(chosen: set[str], **given: object) -> None:
 
 def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.errors import UserError
+    from lmcompare.finding import find_models
     from lmcompare.generation.judging import Judge
-    from lmcompare.runs import find_runs
 
-    run, *others = find_runs([place])
+    run, *others = find_models([place], warn=_warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
     return Judge.load(run, device=device, warn=_warn)

@@ -9,6 +9,10 @@ import typer
 from lmcompare_cli.console import output, talk
 
 
+def _warn(text: str) -> None:
+    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)
+
+
 class To(StrEnum):
     """For which library."""
 
@@ -29,10 +33,10 @@ def export(
     """
     from lmcompare.errors import UserError
     from lmcompare.export import export_hf
-    from lmcompare.runs import find_runs
+    from lmcompare.finding import find_models
 
     exporters = {To.hf: export_hf}
-    run, *others = find_runs([place])
+    run, *others = find_models([place], warn=_warn)
     if others:
         raise UserError(
             f"{place} holds {1 + len(others)} runs and one can be exported at a time: name it, "
@@ -42,7 +46,7 @@ def export(
         run,
         folder,
         force=force,
-        warn=lambda text: talk.print(f"warning: {text}", style="yellow", soft_wrap=True),
+        warn=_warn,
     )
     talk.print(f"{native.auto_class}.from_pretrained loads it as {native.name}", soft_wrap=True)
     output.print(folder, soft_wrap=True)

@@ -77,7 +77,12 @@ def generate(
         typer.Option(help="Of the tokens nearest to the entropy.", show_default=False),
     ] = None,
     repetition_penalty: Annotated[
-        float | None, typer.Option(help="Above 1: what was said is rarer.", show_default="1")
+        float | None,
+        typer.Option(
+            help="Above 1: what was said is rarer. With --beams it is applied before "
+            "probabilities are normalised, in transformers after that: other texts come first.",
+            show_default="1",
+        ),
     ] = None,
     no_repeat_ngram: Annotated[
         int | None, typer.Option(help="So many in a row never twice.", show_default=False)
@@ -144,9 +149,9 @@ def generate(
     sample depends on the seed, its prompt's number and its own alone.
     """
     from lmcompare.errors import UserError
+    from lmcompare.finding import find_models
     from lmcompare.generation.prompts import Request
     from lmcompare.hardware import choose_device
-    from lmcompare.runs import find_runs
 
     asked = Request(
         prompts=tuple(read_prompts(prompt, prompts)),
@@ -185,7 +190,7 @@ def generate(
         raise UserError(
             "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
         )
-    runs = find_runs(places)
+    runs = find_models(places, warn=lambda text: talk.print(text, style="yellow", soft_wrap=True))
     if trace is not None:
         require_place(trace, runs, asked)
     drawn = format == "text" and is_moving() and live is not False

@@ -6,65 +6,68 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmcompare_cli import signals
 from lmcompare_cli.stopping import Stop
+
+Job = tuple[str, str, Path, bool]  # arm, configuration as JSON, folder of the study, again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run ended: with a line about it, interrupted, or with an error in one line."""
+    """How a run ended: with a line about it, by a signal, or with an error in one line."""
 
-    path: Path
+    name: str  # its folder; its arm and seed where there is none
     summary: str = ""
     error: str = ""
-    interrupted: bool = False
+    exit_code: int = 0  # of a signal that stopped it
 
 
-def train_side_by_side(
-    runs: Sequence[tuple[str, str, Path]], *, processes: int, cache: Path
-) -> Iterator[Ended]:
-    """Train all `runs` (arm, configuration as JSON, folder), and tell of each as it ends.
+def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[Ended]:
+    """Train all runs, and tell of each as it ends.
 
-    An interrupt reaches every process: each saves its run, and those that wait are left.
+    A signal to the group reaches every process: each saves its run, and those that wait are left.
     """
-    if not runs:
-        return
     context = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot fork
-    with ProcessPoolExecutor(min(processes, len(runs)), mp_context=context) as pool, Stop() as stop:
-        coming: list[Future[Ended]] = [pool.submit(_train, *run, cache) for run in runs]
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool, Stop() as stop:
+        coming: list[Future[Ended]] = [pool.submit(_train, *job, cache) for job in jobs]
+        stop()  # from now on a signal is for the processes to obey
         for future in as_completed(coming):
             if future.cancelled():
                 continue
             ended = future.result()
             yield ended
-            if stop() or ended.interrupted:
+            if stop() or ended.exit_code:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _train(arm: str, config: str, path: Path, cache: Path) -> Ended:
+def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
     """Train one run, in a process of the pool."""
-    from lmcompare import training
+    from lmcompare import run_text, training
     from lmcompare.config import RunConfig
     from lmcompare.errors import UserError
     from lmcompare.events import Interrupted
-    from lmcompare.runs import Run
 
+    config = RunConfig.model_validate_json(given)
+    name = f"{arm}, seed {config.seed}"
     try:
         with Stop() as stop:
+            text = training.read_text(config, cache=cache)
+            run = run_text.place_of(config, text, arm=arm, study=study, again=again)
+            name, before = str(run.path), run.done()
             done = training.train(
-                RunConfig.model_validate_json(config),
-                Run(path),
-                arm=arm,
-                cache=cache,
-                report=lambda _: None,
-                should_stop=stop,
+                config, run, text, arm=arm, report=lambda _: None, should_stop=stop
             )
     except Interrupted as interrupted:
-        return Ended(path=path, summary=str(interrupted), interrupted=True)
+        return Ended(name=name, summary=str(interrupted), exit_code=stop.exit_code)
+    except signals.Ended as ended:
+        return Ended(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
     except UserError as error:
-        return Ended(path=path, error=str(error))
+        return Ended(name=name, error=str(error))
+    if before is not None:
+        return Ended(name=name, summary="finished before")
     validation = "" if done.validation is None else f", validation {done.validation:.4f}"
     return Ended(
-        path=path,
+        name=name,
         summary=f"{done.spent.steps:,} steps in {done.spent.seconds:,.0f} s, "
         f"loss {done.loss:.4f}{validation}",
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 10.0  # seconds, where there is no terminal to draw on
 SMOOTHING = 0.9
+DISTURBED = "other work is running beside it; -s runtime.threads=1 bears that better"
 
 
 class TrainingDisplay:
@@ -59,6 +60,8 @@ class TrainingDisplay:
         left = event.seconds_left * event.tokens_per_second / self._speed
         loss = f"step {line.step:,}  loss {self._loss:.3f}"
         rate = f"{self._speed:,.0f} tokens/s, {event.utilisation:.0%} of matmul rate"
+        if event.disturbed:
+            rate += f": {DISTURBED}"
         speed = f"{rate}, {clock(left)} left"
         self._bar.update(self._task, completed=event.share, loss=loss, speed=speed)
         if line.validation is not None:

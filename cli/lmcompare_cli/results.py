@@ -145,6 +145,7 @@ def _notes_on_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> Iterator[s
     for run, record in results:
         notes = [
             *([record.protocol] if record.protocol else []),
+            *(f"{record.way}: {remark}" for remark in record.remarks),
             *([f"{MISSING} {record.reason}"] if record.reason else []),
             *(f"{num:,} {what}" for what, num in record.counts.items() if num),
         ]

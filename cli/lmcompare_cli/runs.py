@@ -21,11 +21,11 @@ def runs(
     import json
 
     from lmcompare.errors import UserError
-    from lmcompare.runs import find_runs
+    from lmcompare.finding import find_runs
     from lmcompare_cli.tables import print_table
 
     rows: list[dict[str, Any]] = []
-    for run in find_runs(places or [out]):
+    for run in find_runs(places or [out], warn=_warn):
         try:
             record = run.record()
             last = run.last_metrics()
@@ -45,7 +45,7 @@ def runs(
                 }
             )
         except UserError as error:
-            talk.print(f"left out: {error}", style="yellow", soft_wrap=True)
+            _warn(f"left out: {error}")
     if format == "json":
         output.print(json.dumps(rows, indent=2), soft_wrap=True)
         return
@@ -64,3 +64,7 @@ def runs(
             for row in rows
         ),
     )
+
+
+def _warn(text: str) -> None:
+    talk.print(text, style="yellow", soft_wrap=True)

@@ -81,7 +81,14 @@ def show(
     config = _configuration(objective, settings or [], run=run, tokenizer=tokenizer)
     loaded = _tokenizer(config, run)
     row = one_row(sentence, loaded)
-    config.objective.require(loaded.vocab, length=row.tokens.shape[1])
+    try:
+        config.objective.require(loaded.vocab, length=row.tokens.shape[1])
+    except UserError as error:
+        talk.print(
+            f"warning: blocks this short are shown but never trained on: {error}",
+            style="yellow",
+            soft_wrap=True,
+        )
     views = {
         number: config.objective.corrupt(
             row, loaded.vocab, rng.generator("corruption", seed, number)
@@ -105,6 +112,15 @@ def show(
         output.print(*draw(views[step], row, loaded), _sums(views[step], row, loaded), sep="\n")
     if not any(view.num_targets for view in views.values()):
         talk.print("chance left nothing to predict: another --step draws again")
+    elif draws > 1 and len({str(_lists(view, loaded)) for view in views.values()}) == 1:
+        talk.print("the draws are alike: this text is too short for chance to make a difference")
+    if run is None and tokenizer is None:
+        talk.print(
+            f"words are cut by a tokenizer of {config.data.names[0]} ({loaded.vocab.size:,} ids); "
+            "--run RUN and --tokenizer FILE bring another",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _read(text: str) -> str:
@@ -155,7 +171,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
     from lmcompare.runs import Run
 
     if run:
-        return Tokenizer.load(Run(run).tokenizer_file)
+        return Run(run).tokenizer()
     if config.tokenizer.file:
         file = Path(config.tokenizer.file).expanduser()
         return Tokenizer.load(file, add_missing=config.tokenizer.add_missing)
@@ -165,6 +181,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
             config.tokenizer,
             cache=cache_folder(),
             report=lambda message: status.update(Line(message)),
+            warn=lambda message: talk.print(f"warning: {message}", style="yellow", soft_wrap=True),
         )
     return prepared.tokenizer
 

@@ -1,9 +1,11 @@
-"""The benchmarks of `lmcompare eval`: each read once; one that fails takes no other down."""
+"""The benchmarks of `lmcompare eval`: options, and tasks of which none takes another down."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
 
 from lmcompare_cli.console import talk
 
@@ -11,22 +13,66 @@ if TYPE_CHECKING:
     from lmcompare.runs import Run
     from lmcompare.task_records import TaskRecord
     from lmcompare.tasks.measuring import Asked
-    from lmcompare.tasks.task import Examples, Task
+    from lmcompare.tasks.task import Examples as Read
+    from lmcompare.tasks.task import Task
+
+Examples = Annotated[
+    int | None,
+    typer.Option(
+        help="Benchmarks: examples of each that are asked about, the same for every run; "
+        "--train-examples limits those that are learned from.",
+        min=2,
+        show_default="all",
+    ),
+]
+TrainExamples = Annotated[
+    int | None,
+    typer.Option(
+        help="Benchmarks that models learn from examples: so many to learn from at most, and "
+        "as many at most by which settings are chosen.",
+        min=2,
+        show_default="all",
+    ),
+]
+Pooling = Annotated[
+    Literal["mean", "last", "first", "encoder"] | None,
+    typer.Option(
+        help="Benchmarks that models learn from examples: how states become one, the same for "
+        "all; first is the start token or a word's first piece, encoder the mean of the "
+        "encoder's.",
+        show_default="the best for each model by validation",
+    ),
+]
+Way = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Benchmarks that models learn from examples: only so many of them (10, 100, all), "
+        "or a probe of their states (probe); repeat.",
+        show_default="all ways",
+    ),
+]
 
 
 @dataclass
 class Suites:
     """Tasks that could be read, and whether something failed."""
 
-    read: "Sequence[tuple[Task[Any], Examples[Any]]]" = ()
+    read: "Sequence[tuple[Task[Any], Read[Any]]]" = ()
     failed: bool = field(default=False)
 
     @staticmethod
-    def of(names: Sequence[str], folder: Path, *, ways: Sequence[str]) -> "Suites":
+    def of(
+        names: Sequence[str],
+        folder: Path,
+        *,
+        ways: Sequence[str],
+        pooling: str | None,
+        train_examples: int | None,
+    ) -> "Suites":
         """The tasks that are meant, with their examples.
 
         Raises:
-            UserError: an unknown name, a way in which none of them is asked, or all of them fail.
+            UserError: an unknown name, an option that is of no use to any of them, or all fail.
         """
         from lmcompare.errors import UserError, did_you_mean
         from lmcompare.tasks.registry import choose
@@ -40,6 +86,16 @@ class Suites:
                     f"no chosen task is asked in the way '{way}' (--way): "
                     f"{did_you_mean(way, able) if able else 'choose one with --tasks'}"
                 )
+        if pooling is not None and not any(each.task.pools for each in chosen):
+            raise UserError(
+                "no chosen task pools states (--pooling): leave it out, or add a task of the kind "
+                "classification or tagging with --tasks"
+            )
+        if train_examples is not None and not any(len(each.task.ways) > 1 for each in chosen):
+            raise UserError(
+                "no chosen task learns from examples (--train-examples): leave it out, or choose "
+                "one with --tasks"
+            )
         for each in chosen:
             try:
                 read.append((each.task, each.task.read(each.folder)))

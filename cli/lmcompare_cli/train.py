@@ -10,6 +10,7 @@ from lmcompare_cli.console import cache_folder, output, talk
 from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
+    from lmcompare.runs import Run
     from lmcompare.studies import Planned
 
 
@@ -44,13 +45,12 @@ def train(
 ) -> None:
     """Train a model, or all models of a study; what is finished is skipped, what is not goes on.
 
-    The folder of each run is printed to stdout.
+    The folder of each run is printed to stdout. What another process trains is passed over, so that
+    two processes share the runs of a study.
     """
-    from lmcompare import runs, training
-    from lmcompare.errors import UserError
-    from lmcompare.events import Interrupted
+    from lmcompare.files import name_of
+    from lmcompare.runs import Busy
     from lmcompare.studies import require_name
-    from lmcompare_cli.progress import TrainingDisplay
 
     planned = options.planned_runs(
         study,
@@ -67,76 +67,114 @@ def train(
         seeds=seed,
         settings=settings,
     )
-    folder = _folder_of(study, out) if study is not None else out / require_name(name)
+    folder = _folder_of(study, out) if study is not None else out / name_of(require_name(name))
     if parallel > 1:
         _side_by_side(planned, folder, processes=parallel, again=force)
         return
+    busy: list[str] = []
     with Stop() as stop:
         for number, each in enumerate(planned, start=1):
-            run = runs.place_of(each.config, arm=each.arm, study=folder, again=force)
-            talk.print(f"[{number}/{len(planned)}] {run.path}", style="bold", soft_wrap=True)
-            if run.done() is not None:
-                talk.print("  finished before; --force starts it again in a new place")
-            else:
-                with TrainingDisplay() as display:
-                    try:
-                        done = training.train(
-                            each.config,
-                            run,
-                            arm=each.arm,
-                            cache=cache_folder(),
-                            report=display,
-                            should_stop=stop,
-                        )
-                    except Interrupted as interrupted:
-                        display.close()
-                        command = f"the same command{' without --force' if force else ''}"
-                        talk.print(f"  {interrupted}; {command} goes on", style="yellow")
-                        raise typer.Exit(130) from None
-                    except UserError:
-                        display.close()
-                        raise
-                talk.print(f"  {display.summary(done)}", soft_wrap=True)
+            stop.trains = False
+            title = f"[{number}/{len(planned)}]"
+            try:
+                run = _train(each, study=folder, title=title, force=force, stop=stop)
+            except Busy as other:
+                if len(planned) == 1:
+                    raise
+                _warn(f"passed over: {other}")
+                busy.append(str(other.path))
+                continue
             output.print(str(run.path), soft_wrap=True)
+    if busy:
+        talk.print(
+            f"{len(planned) - len(busy)} of {len(planned)} runs are finished; in the hands of "
+            f"other processes: {', '.join(busy)}",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop") -> "Run":
+    """Read the text of a run, find where it lives, and train it if it is not finished."""
+    from lmcompare import run_text, training
+    from lmcompare.data import TextUnavailableError
+    from lmcompare.errors import UserError
+    from lmcompare.events import Interrupted
+    from lmcompare_cli.progress import TrainingDisplay
+
+    try:
+        text = training.read_text(each.config, cache=cache_folder(), report=_say, warn=_warn)
+    except TextUnavailableError as error:
+        left = run_text.finished_without_text(each.config, arm=each.arm, study=study)
+        if left is None or force:
+            raise
+        talk.print(f"{title} {left.path}", style="bold", soft_wrap=True)
+        _warn(f"finished before; whether its text is still the same was not checked: {error}")
+        return left
+    run = run_text.place_of(each.config, text, arm=each.arm, study=study, again=force)
+    talk.print(f"{title} {run.path}", style="bold", soft_wrap=True)
+    before = run.done()
+    other = run_text.of_another_text(each.config, text, arm=each.arm, study=study)
+    if other is not None and not run.record_file.exists():
+        _warn(other)
+    with TrainingDisplay() as display:
+        try:
+            done = training.train(
+                each.config, run, text, arm=each.arm, report=display, should_stop=stop
+            )
+        except Interrupted as interrupted:
+            display.close()
+            command = f"the same command{' without --force' if force else ''}"
+            talk.print(f"  {interrupted}; {command} goes on", style="yellow")
+            raise typer.Exit(stop.exit_code) from None
+        except UserError:
+            display.close()
+            raise
+    if before is None:
+        talk.print(f"  {display.summary(done)}", soft_wrap=True)
+    else:
+        talk.print("  finished before; --force starts it again in a new place")
+    return run
 
 
 def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
-    """Train all at once, so many at a time; a run that fails takes no other with it."""
-    from lmcompare import runs
+    """Train all runs, so many at a time; a run that fails takes no other with it."""
+    from lmcompare.data import is_stream
     from lmcompare.errors import UserError
+    from lmcompare.run_text import sources
     from lmcompare_cli.parallel import train_side_by_side
 
-    places = [
-        (each, runs.place_of(each.config, arm=each.arm, study=folder, again=again))
-        for each in planned
-    ]
-    for _, run in places:
-        if run.done() is not None:
-            talk.print(f"{run.path}: finished before", soft_wrap=True)
-            output.print(str(run.path), soft_wrap=True)
-    open_ones = [
-        (each.arm, each.config.model_dump_json(), run.path)
-        for each, run in places
-        if run.done() is None
-    ]
-    errors, interrupted = [], False
-    for ended in train_side_by_side(open_ones, processes=processes, cache=cache_folder()):
-        talk.print(f"{ended.path}: {ended.error or ended.summary}", soft_wrap=True, markup=False)
-        interrupted |= ended.interrupted
-        if ended.error:
-            errors.append(ended)
-        elif not ended.interrupted:
-            output.print(str(ended.path), soft_wrap=True)
-    if interrupted:
-        raise typer.Exit(130)
-    if errors:
+    if streams := {name for each in planned for name in sources(each.config) if is_stream(name)}:
         raise UserError(
-            f"{len(errors)} of {len(planned)} runs failed, the first: {errors[0].error}"
+            f"runs side by side read the text each for itself, and {', '.join(sorted(streams))} "
+            "can be read only once: name a file"
         )
+    jobs = [(each.arm, each.config.model_dump_json(), folder, again) for each in planned]
+    failed, interrupted = [], 0
+    for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
+        talk.print(f"{ended.name}: {ended.error or ended.summary}", soft_wrap=True)
+        interrupted = interrupted or ended.exit_code
+        if ended.error:
+            failed.append(ended)
+        elif not ended.exit_code:
+            output.print(ended.name, soft_wrap=True)
+    if interrupted:
+        raise typer.Exit(interrupted)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(jobs)} runs failed; the first: {failed[0].error}")
+
+
+def _say(text: str) -> None:
+    talk.print(f"  {text}", style="dim", soft_wrap=True)
+
+
+def _warn(text: str) -> None:
+    talk.print(f"  {text}", style="yellow", soft_wrap=True)
 
 
 def _folder_of(study: Path, out: Path) -> Path:
     """A study file lives in its study's folder, or gives it its name."""
+    from lmcompare.files import name_of
     from lmcompare.runs import STUDY_FILE
 
-    return study.parent if study.name == STUDY_FILE else out / study.stem
+    return study.parent if study.name == STUDY_FILE else out / name_of(study.stem)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 from lmcompare.budget import Spent
 from lmcompare.errors import UserError
@@ -23,6 +24,8 @@ class Result:
     loss: float | None  # of training at its end, nats a target
     validation: float | None  # nats a target
     peak_memory: int | None  # bytes
+    undisturbed_seconds: float | None = None  # without other work on the machine, where it shows
+    read: Mapping[int, str] | None = None  # by step, a hash of what was read up to it
     likelihoods: Sequence[LikelihoodRecord]
     infillings: Sequence[InfillingRecord]
     generations: Sequence[GenerationRecord]
@@ -59,23 +62,39 @@ class Arm:
         return self.results[0].finished
 
 
+class _Measured(TypedDict):
+    likelihoods: Sequence[LikelihoodRecord]
+    infillings: Sequence[InfillingRecord]
+    generations: Sequence[GenerationRecord]
+    tasks: Sequence[TaskRecord]
+
+
 def read_results(
     runs: Iterable[Run], *, unfinished: bool, note: Callable[[str], None]
 ) -> list[Result]:
-    """The finished runs, and the others too if they are wanted.
+    """The finished runs, and the others too if they are wanted; damaged ones are told of.
 
     Raises:
-        UserError: nothing is left, or a file is broken or of another schema.
+        UserError: nothing is left.
     """
-    results, left_out = [], []
+    results, left_out, damaged = list[Result](), list[str](), list[UserError]()
     for run in runs:
-        result = _read(run)
+        if run.at is not None:
+            raise UserError(f"{run.path} is meant as it was at step {run.at}: name the run alone")
+        try:
+            result = _read(run, note)
+        except UserError as error:
+            damaged.append(error)
+            note(f"left out: {error}")
+            continue
         if result is None:
             left_out.append(f"{run.path} (no step yet)")
         elif result.finished or unfinished:
             results.append(result)
         else:
             left_out.append(f"{run.path} (at step {result.spent.steps:,})")
+    if damaged and not results:
+        raise damaged[0]
     if not left_out and not results:
         raise UserError("there is no run to compare: start one with `lmcompare train`")
     if not results:
@@ -87,11 +106,24 @@ def read_results(
         )
     if left_out:
         note(f"left out because not finished: {', '.join(left_out)}")
+    if unverified := [result for result in results if not result.record.verified]:
+        note(
+            f"{len(unverified)} of {len(results)} runs were written by an earlier version without "
+            "checksums, and what is in their files was not verified: "
+            + ", ".join(str(result.run.path) for result in unverified)
+        )
     return results
 
 
-def _read(run: Run) -> Result | None:
+def _read(run: Run, note: Callable[[str], None]) -> Result | None:
     record, done = run.record(), run.done()
+    kept = run.results
+    measured = _Measured(
+        likelihoods=kept.likelihoods(note),
+        infillings=kept.infillings(note),
+        generations=kept.generations(note),
+        tasks=kept.tasks(note),
+    )
     if done is not None:
         return Result(
             run=run,
@@ -101,10 +133,9 @@ def _read(run: Run) -> Result | None:
             loss=done.loss,
             validation=done.validation,
             peak_memory=done.peak_memory,
-            likelihoods=run.results.likelihoods(),
-            infillings=run.results.infillings(),
-            generations=run.results.generations(),
-            tasks=run.results.tasks(),
+            undisturbed_seconds=done.undisturbed_seconds,
+            read=None if done.manifest is None else done.manifest.read,
+            **measured,
         )
     line = run.last_metrics()
     if line is None:
@@ -120,10 +151,7 @@ def _read(run: Run) -> Result | None:
         loss=line.loss,
         validation=validated[-1] if validated else None,
         peak_memory=None,
-        likelihoods=run.results.likelihoods(),
-        infillings=run.results.infillings(),
-        generations=run.results.generations(),
-        tasks=run.results.tasks(),
+        **measured,
     )
 
 
@@ -163,24 +191,30 @@ def _variant(result: Result) -> object:
     """Equal for two runs that may be averaged once their seeds are known to differ."""
     record = result.record
     return (
-        result.run.path.resolve().parent,
+        _folder(result),
         record.config.model_copy(update={"seed": 0}).identity,
         record.sheet.text,
         record.sheet.tokenizer,
+        record.text_hash,
     )
 
 
+def _folder(result: Result) -> Path:
+    """The study's folder: where the run is found, though it may be a link to another place."""
+    return result.run.path.absolute().parent.resolve()
+
+
 def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
-    """For each variant the fewest settings that make it unlike the others."""
+    """For each variant the fewest settings that make it unlike the others, or else a number."""
     settings = [_settings(runs[0]) for runs in variants]
     keys = [key for key in dict.fromkeys(key for each in settings for key in each)]
     differing = [key for key in keys if len({each.get(key) for each in settings}) > 1]
-    tags: list[str] = []
+    tags = ["" for _ in settings]
     for num in range(1, len(differing) + 1):
         tags = [", ".join(each[key] for key in differing[:num] if key in each) for each in settings]
         if len(set(tags)) == len(tags):
-            break
-    return tags
+            return tags
+    return [f"{tag}, {number}".removeprefix(", ") for number, tag in enumerate(tags, start=1)]
 
 
 def _settings(result: Result) -> dict[str, str]:
@@ -192,7 +226,8 @@ def _settings(result: Result) -> dict[str, str]:
     return settings | {
         "sheet.text": f"training text {record.sheet.text[:8]}",
         "sheet.tokenizer": f"tokenizer {record.sheet.tokenizer[:8]}",
-        "folder": f"in {result.run.path.parent}",
+        "text_hash": f"whole text {(record.text_hash or 'unknown')[:8]}",
+        "folder": f"in {_folder(result)}",
     }
 
 

@@ -1,7 +1,7 @@
 """The fourth table: what arms reach in benchmarks, each beside one arm that is the reference.
 
 Nothing is called the best. An arm wins, loses or ties with the reference, in a test on the same
-examples that is corrected for all comparisons of its table.
+examples that is corrected for all comparisons of its table (`lmcompare.significance`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from lmcompare.compare import gates
 from lmcompare.compare.table import MISSING
 from lmcompare.objectives import Likelihood
 from lmcompare.pairing import Interval
+from lmcompare.statistics import SIGNIFICANT
 from lmcompare.task_records import Group
 
 HEADINGS = (
@@ -19,10 +20,11 @@ HEADINGS = (
 )
 CHANCE, REFERENCE = "chance", "reference"
 MARKS = (
-    "In percent, with 95% intervals over examples and seeds. untrained: the same model as it "
+    "In percent; values with 95% intervals over examples and seeds. untrained: the model as it "
     "started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
-    "wins, loses: p < 0.05 in a paired test and an interval without 0; ties: anything else, and "
-    "no proof that both are alike.",
+    "wins, loses: p < 0.05, corrected for the whole table, in a test in which examples and seeds "
+    "are both random. Intervals of differences are of the same test, and without 0 just then: 95% "
+    "for all of the table together. ties: anything else, and no proof that both are alike.",
 )
 _SIGNS: Mapping[Likelihood, str] = {"exact": "", "bound": "≤", "pseudo": "~"}
 
@@ -42,9 +44,9 @@ class BenchmarkRow:
     scoring: str | None = None
     likelihood: Likelihood | None = None
     protocol: str | None = None
-    difference: Interval | None = None  # from the reference
+    difference: Interval | None = None  # from the reference; one of all that hold together
     test: str | None = None
-    p: float | None = None
+    p: float | None = None  # of this comparison alone
     corrected_p: float | None = None
     gates: Mapping[str, str]  # by sign: the particulars
     figures: Mapping[str, float]  # others than the value, by name; means over seeds
@@ -55,7 +57,7 @@ class BenchmarkRow:
         """How it does beside the reference."""
         if self.corrected_p is None or self.difference is None:
             return None
-        if self.corrected_p >= gates.SIGNIFICANT or not self.difference.excludes(0):
+        if self.corrected_p >= SIGNIFICANT:
             return "ties"
         return "wins" if self.difference.value > 0 else "loses"
 
@@ -159,4 +161,10 @@ class BenchmarkTable:
 
 def _interval(interval: Interval, pattern: str = ".1f") -> str:
     value = format(100 * interval.value, pattern)
-    return f"{value} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return f"{value} [{_end(interval.low)}, {_end(interval.high)}]"
+
+
+def _end(value: float) -> str:
+    """In percent; an end that is not 0 is not shown as 0, as a verdict may depend on it."""
+    shown = f"{100 * value:.1f}"
+    return f"{100 * value:.1g}" if value and not float(shown) else shown

@@ -16,6 +16,7 @@ from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, 
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
 from lmcompare.compare.table import Section, sections, short
 from lmcompare.compare.verdicts import benchmark_tables
+from lmcompare.records import InfillingRecord, LikelihoodRecord
 from lmcompare.runs import Run
 
 # what an objective changes by its nature, at one budget and backbone
@@ -91,7 +92,7 @@ def compare(
     frame = tidy(arms)
     notes += _notes_on_runs(arms)
     notes += _notes_on_seeds(arms)
-    notes += _notes_on_sampling(frame)
+    notes += _notes_on_sampling(arms)
     table = sections(arms, frame)
     facts = held_equal(arms) if sum(len(arm.results) for arm in arms) > 1 else []
     unequal = ", ".join(
@@ -165,6 +166,12 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
                 f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
                 f"lmcompare eval --tasks {benchmark.task} {result.run.path}"
             )
+    disturbed = [str(each.run.path) for each in results if each.undisturbed_seconds is not None]
+    if disturbed:
+        yield (
+            "secs: other work on the machine slowed some runs down; (... alone) is their mean at "
+            f"the speed of their undisturbed steps: {', '.join(disturbed)}"
+        )
     changed = [each for each in results if (each.record.git_commit or "").endswith("+")]
     if changed:
         yield (
@@ -182,17 +189,21 @@ def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
         yield f"fewer than {_FEWEST_SEEDS} seeds, a poor interval: {', '.join(few)}"
 
 
-def _notes_on_sampling(frame: pd.DataFrame) -> Iterator[str]:
+def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
     """Which likelihoods were sampled too few times."""
-    of_text = frame["scoring"].notna() & frame["way"].isna()  # and no benchmark
-    sampled = frame[frame["standard_error"].notna() & of_text]
-    share = sampled["standard_error"] / sampled["value"]
     largest: dict[str, float] = {}
-    for label, scoring, hidden, error in zip(
-        sampled["label"], sampled["scoring"], sampled["hidden"], share, strict=True
-    ):
-        what = " ".join([label, scoring, *([hidden] if isinstance(hidden, str) else [])])
-        largest[what] = max(error, largest.get(what, 0.0))
+    for arm in arms:
+        for result in arm.results:
+            sampled: list[LikelihoodRecord | InfillingRecord] = [
+                *result.likelihoods,
+                *result.infillings,
+            ]
+            for record in sampled:
+                if record.standard_error is not None and record.nats:
+                    hidden = [record.hidden] if isinstance(record, InfillingRecord) else []
+                    what = " ".join([arm.label, str(record.scoring), *hidden])
+                    error = record.standard_error / record.nats
+                    largest[what] = max(error, largest.get(what, 0.0))
     wide = [f"{what} {error:.1%}" for what, error in largest.items() if error > _LARGEST_ERROR]
     if wide:
         yield f"sampled, with a standard error above {_LARGEST_ERROR:.0%}: {', '.join(wide)}"

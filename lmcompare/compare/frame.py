@@ -6,9 +6,11 @@ import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
+from lmcompare.compare.hidden import scores
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import LN2, LikelihoodRecord, TextRecord
+from lmcompare.significance import error_of_items
 from lmcompare.task_records import TaskRecord
 
 COLUMNS = [
@@ -38,8 +40,8 @@ COLUMNS = [
     "way",  # to ask a benchmark; empty of all else
     "value",
     "unit",  # of a benchmark's further figures none: their names say it
-    # of a likelihood by its sampling alone; of what is written over texts, of benchmarks over
-    # examples
+    # of a likelihood by its sampling alone; of hidden tokens and what is written over texts, of
+    # benchmarks over examples
     "standard_error",
     "n",  # of the bytes or tokens behind a likelihood, of texts that were written, or of examples
 ]
@@ -69,8 +71,13 @@ def _rows(arm: Arm) -> Iterator[dict[str, object]]:
         for metric, value in _costs(result).items():
             if value is not None:
                 yield about | {"metric": metric, "value": float(value), "unit": METRICS[metric]}
-        for measured in (*result.likelihoods, *result.infillings):
-            yield from (about | row for row in _measured(measured))
+        for measured in result.likelihoods:
+            yield from (about | row for row in _measured(measured, measured.standard_error))
+        for answer in result.infillings:
+            error = None
+            if answer.nats is not None:
+                error = error_of_items(scores([(result, answer)])) * answer.num_bytes * LN2
+            yield from (about | row for row in _measured(answer, error))
         for written in result.generations:
             yield from (about | row for row in _written(written))
         for answered in result.tasks:
@@ -87,14 +94,15 @@ def _costs(result: Result) -> dict[str, float | None]:
         "targets": spent.targets,
         "flops": spent.flops,
         "training_seconds": spent.seconds,
+        "undisturbed_seconds": result.undisturbed_seconds,
         "parameters": result.record.num_parameters,
         "tokens_per_second": spent.tokens / spent.seconds if spent.seconds else None,
         "peak_memory": result.peak_memory,
     }
 
 
-def _measured(record: TextRecord) -> Iterator[dict[str, object]]:
-    """The rows of a result; none where there is no answer."""
+def _measured(record: TextRecord, error: float | None) -> Iterator[dict[str, object]]:
+    """The rows of a result, whose nats have that error; none where there is no answer."""
     about = record.model_dump(
         include={
             *("scoring", "likelihood", "source", "text", "window", "stride", "step"),
@@ -104,7 +112,7 @@ def _measured(record: TextRecord) -> Iterator[dict[str, object]]:
     nats, what = about.pop("nats"), "hidden_" if "hidden" in about else ""
     if nats is None:
         return
-    error, anchor = record.standard_error, record.unigram_nats
+    anchor = record.unigram_nats
     trigrams = record.trigram_nats if isinstance(record, LikelihoodRecord) else None
     for metric, total, spread, num in (
         (f"bits_per_{what}byte", nats, error, record.num_bytes),

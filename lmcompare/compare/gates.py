@@ -3,22 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcompare.compare.arms import Arm, Result
-from lmcompare.pairing import Resampled, paired_test
+from lmcompare.pairing import Resampled
 from lmcompare.records import LikelihoodRecord
+from lmcompare.significance import difference
+from lmcompare.statistics import SIGNIFICANT
 from lmcompare.task_records import TaskRecord
 
 # The sign that stands in an arm's row, and what it means; the particulars stand behind it.
 SIGNS: Mapping[str, str] = {
     "a": "off chance as it started, so the examples give something away, as by their lengths: read "
     "its value beside the untrained one",
-    "b": "no better than as it started (by the paired test, at 0.05), and so it tells nothing of "
-    "training",
+    "b": "no better than as it started (by the test of verdicts, at 0.05), and so it tells nothing "
+    "of training",
     "c": "a likelihood no better than the unigram anchor's, and so the run has learned nothing "
     "that shows",
     "d": "answers that change with what is asked together, and so say something of the batches",
 }
 FAR = 3.0  # standard errors between an untrained model and chance
-SIGNIFICANT = 0.05
 # How many times the anchor of the run's own validation text that of another may be. Of a run on
 # Python's documentation it is 0.9 to 1.0 times on its own splits, 1.3 on Python's code, 1.4 to 1.6
 # on novels, the web, Wikipedia and Shakespeare, and 2.2 on German.
@@ -41,11 +42,10 @@ def gives_away(untrained: Resampled, chance: float | None) -> str | None:
 
 def learned_nothing(trained: Resampled, untrained: Resampled) -> str | None:
     """How a trained model does beside itself as it started, if it does no better."""
-    difference = trained.value - untrained.value
-    p = paired_test(trained.scores, untrained.scores).p
-    if difference > 0 and p < SIGNIFICANT:
+    found = difference(trained.scores, untrained.scores)
+    if found.value > 0 and found.p() < SIGNIFICANT:
         return None
-    return f"{100 * difference:+.1f} points, p {in_words(p)}"
+    return f"{100 * found.value:+.1f} points, p {in_words(found.p())}"
 
 
 def changes_alone(records: Sequence[TaskRecord]) -> str | None:
@@ -56,8 +56,10 @@ def changes_alone(records: Sequence[TaskRecord]) -> str | None:
 
 
 def in_words(p: float) -> str:
-    """A probability with three decimals, which is never none."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    """A probability with three decimals, which is never none and stays on its side of 0.05."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{min(p, 0.049) if p < SIGNIFICANT else p:.3f}"
 
 
 def below_anchor(arm: Arm) -> str | None:

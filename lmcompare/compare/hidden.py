@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmcompare.compare.arms import Arm
+import numpy as np
+
+from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.table import MISSING, with_interval
 from lmcompare.infilling import HIDDEN
 from lmcompare.objectives import Likelihood
-from lmcompare.records import Hidden, InfillingRecord
-from lmcompare.statistics import Estimate, mean_interval
+from lmcompare.pairing import Scores
+from lmcompare.records import LN2, Hidden, InfillingRecord
+from lmcompare.significance import estimate
+from lmcompare.statistics import Estimate
 
 TITLE = "The same question to all: bits per byte of hidden tokens"
 HEADINGS = ("arm", *HIDDEN)
@@ -18,6 +22,8 @@ MARKS = (
     "tokens, or its second half given its first.",
     "≤: an upper bound. l: given what stands before alone, as the objective cannot use what stands "
     "behind. Cells with unlike marks do not compare.",
+    "±: half of a 95% interval over texts and, of three seeds or more, over seeds. All cells of a "
+    "column are of the same texts, and so differ at random by less than their intervals say.",
 )
 
 
@@ -25,7 +31,7 @@ MARKS = (
 class Answer:
     """What an arm makes of one question."""
 
-    bits_per_byte: Estimate  # over seeds
+    bits_per_byte: Estimate  # over texts and seeds
     seeds: Sequence[int]
     scoring: str
     likelihood: Likelihood
@@ -86,7 +92,7 @@ def hidden_tables(arms: Sequence[Arm]) -> list[HiddenTable]:
     """A table for each set of hidden places that an arm was asked about at its end."""
     measured = {
         arm.label: [
-            (result.seed, record)
+            (result, record)
             for result in arm.results
             for record in result.infillings
             if not result.is_stale(record)
@@ -97,7 +103,7 @@ def hidden_tables(arms: Sequence[Arm]) -> list[HiddenTable]:
     return [_table(arms, measured, asked[key]) for key in sorted(asked)]
 
 
-_Measured = Mapping[str, Sequence[tuple[int, InfillingRecord]]]  # by arm, each with its seed
+_Measured = Mapping[str, Sequence[tuple[Result, InfillingRecord]]]  # by arm, each with its run
 
 
 def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> HiddenTable:
@@ -106,10 +112,10 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
     silent: dict[tuple[str, Hidden], list[str]] = {}
     partly: list[str] = []
     for arm in arms:
-        own: dict[Hidden, list[tuple[int, InfillingRecord]]] = {}
-        for seed, each in measured[arm.label]:
+        own: dict[Hidden, list[tuple[Result, InfillingRecord]]] = {}
+        for result, each in measured[arm.label]:
             if (each.source, each.text) == (about.source, about.text):
-                own.setdefault(each.hidden, []).append((seed, each))
+                own.setdefault(each.hidden, []).append((result, each))
         if not own:
             continue
         answers: dict[Hidden, Answer | None] = {}
@@ -137,19 +143,33 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
     )
 
 
-def _answer(found: Sequence[tuple[int, InfillingRecord]]) -> Answer | str:
+def scores(found: Sequence[tuple[Result, InfillingRecord]]) -> Scores:
+    """The bits and bytes of each text, for the answers of some runs to one question.
+
+    Raises:
+        UserError: answers are missing or broken.
+    """
+    items = [result.run.results.infilling_items(record) for result, record in found]
+    return Scores(
+        gained=np.array([[item.nats / LN2 for item in own] for own in items]),
+        possible=np.array([[item.num_bytes for item in own] for own in items], dtype=np.float64),
+        seeds=tuple(result.seed for result, _ in found),
+        highest=float("inf"),
+    )
+
+
+def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Answer | str:
     """The mean over seeds, or why there is none."""
-    bits = {seed: (each, each.bits_per_byte) for seed, each in found}
-    answered = {seed: (each, value) for seed, (each, value) in bits.items() if value is not None}
+    answered = [(result, each) for result, each in found if each.nats is not None]
     if not answered:
         return next((each.reason for _, each in found if each.reason), "not asked")
-    ways = {(each.scoring, each.likelihood, each.left_only) for each, _ in answered.values()}
+    ways = {(each.scoring, each.likelihood, each.left_only) for _, each in answered}
     (scoring, likelihood, left_only), *others = ways
     if others or scoring is None or likelihood is None:
         return "its seeds answered in unlike ways: ask again with `lmcompare eval --force`"
     return Answer(
-        bits_per_byte=mean_interval(value for _, value in answered.values()),
-        seeds=sorted(answered),
+        bits_per_byte=estimate(scores(answered)),
+        seeds=sorted(result.seed for result, _ in answered),
         scoring=scoring,
         likelihood=likelihood,
         left_only=left_only,

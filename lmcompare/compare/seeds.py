@@ -36,14 +36,38 @@ def _within_seeds(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> F
 
 
 def _orders(seeds: _SeedRuns) -> Found:
+    """By what was read up to the last step of which all runs of a seed kept it, and by the plan.
+
+    What is not known to have been read in some order was at least to be read in it.
+    """
     found: dict[str, list[str]] = {}
+    known: list[str] = []
     for seed, runs in seeds.items():
         found = {}
+        step, is_end = _last_in_common([result for _, result in runs])
         for label, result in runs:
-            found.setdefault(f"{result.record.sheet.order[:8]} in seed {seed}", []).append(label)
+            read = "" if step is None or result.read is None else result.read[step]
+            order = f"{result.record.sheet.order[:8]} {read[:8]}".strip()
+            upto = "" if is_end or step is None else f" up to step {step:,}"
+            found.setdefault(f"{order} in seed {seed}{upto}", []).append(label)
         if len(found) > 1:
             return False, found
-    return True, {"within each seed": [label for labels in found.values() for label in labels]}
+        if step is None:
+            known.append("as planned: what was read is not kept of all")
+        else:
+            known.append("as read" if is_end else f"as read up to step {step:,}, then as planned")
+    words = "within each seed" + "".join(f", {each}" for each in dict.fromkeys(known))
+    return True, {words: [label for labels in found.values() for label in labels]}
+
+
+def _last_in_common(results: Sequence[Result]) -> tuple[int | None, bool]:
+    """The last step up to which it is known of all runs what they read, and whether all end there.
+
+    Runs that read nothing in common have step None: of them the plan alone is compared.
+    """
+    marks = [{} if result.read is None else result.read for result in results]
+    step = max(set.intersection(*(set(each) for each in marks)), default=None)
+    return step, all(result.spent.steps == step for result in results)
 
 
 def _weights(seeds: _SeedRuns) -> Found:

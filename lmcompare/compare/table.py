@@ -39,6 +39,7 @@ METRICS: Mapping[str, str] = {  # each with its unit
     "targets": "targets",
     "flops": "operations",
     "training_seconds": "seconds",
+    "undisturbed_seconds": "seconds",  # of a run that other work on the machine slowed down
     "parameters": "parameters",
     "tokens_per_second": "tokens/second",
     "peak_memory": "bytes",
@@ -220,6 +221,8 @@ def cells(row: Row) -> list[str]:
     def amount(metric: str) -> str:
         return short(row.estimates[metric].mean)
 
+    undisturbed = row.estimates.get("undisturbed_seconds")
+    alone = "" if undisturbed is None else f" ({short(undisturbed.mean)} alone)"
     same = row.objective.partition(" ")[0] == row.label
     name = row.objective if same else f"{row.label}: {row.objective}"
     bits = row.estimates.get("bits_per_byte")
@@ -234,7 +237,7 @@ def cells(row: Row) -> list[str]:
         amount("tokens"),
         amount("targets"),
         amount("flops"),
-        amount("training_seconds"),
+        amount("training_seconds") + alone,
         amount("parameters"),
         str(len(row.seeds))
         if len(row.seeds) == row.num_runs
@@ -261,10 +264,14 @@ def short(value: float) -> str:
 
 def footnotes(all_sections: Sequence[Section]) -> list[str]:
     """How the table is to be read."""
-    notes = ["±: half of a 95% interval of the mean over seeds (Student's t); ±—: one seed."]
+    notes = [
+        "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
+        "±—: one seed."
+    ]
     if any(row.mark for section in all_sections for row in section.rows):
         notes.append(
-            "best: its interval meets no other of its section; tie: intervals meet, no winner."
+            "best: its interval meets no other of its section, on these documents; tie: intervals "
+            "meet, no winner."
         )
     notes += [
         "Each section is ranked by itself: unlike likelihoods and texts do not compare, nor do "

@@ -1,18 +1,19 @@
 """Which arm does better in a benchmark than the reference, as far as its examples can tell."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lmcompare.compare import gates
 from lmcompare.compare.answers import AboutTask, Found, answered, leftovers
 from lmcompare.compare.arms import Arm
 from lmcompare.compare.benchmarks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.compare.learning import notes_on_learning
 from lmcompare.compare.table import MISSING
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare.pairing import FEWEST_SEEDS, Resampled, paired_test, resample
-from lmcompare.statistics import holm
-from lmcompare.task_records import STATES_OF, Group, TaskRecord
+from lmcompare.pairing import FEWEST_SEEDS, Resampled, resample
+from lmcompare.significance import Spread, difference, pooled_spread
+from lmcompare.task_records import STATES_OF, TaskRecord
 
 _UNLIKE = "its seeds were asked in unlike ways: ask again with `lmcompare eval --force`"
 
@@ -37,63 +38,81 @@ def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[Benc
     tables: list[BenchmarkTable] = []
     found = answered(arms)
     for group in dict.fromkeys(about.group for about in found):
-        blocks = [
-            _block(arms, about, of_task, reference)
-            for about, of_task in found.items()
-            if about.group == group
-        ]
-        tables.append(_corrected(group, blocks))
+        own = {about: of_task for about, of_task in found.items() if about.group == group}
+        # as many as any reference has that was asked everything, so that p is the same for all
+        num = sum(max(0, len(_candidates(arms, of_task)) - 1) for of_task in own.values())
+        blocks = [_block(arms, about, of_task, reference, num) for about, of_task in own.items()]
+        tables.append(BenchmarkTable(group=group, blocks=blocks, notes=[*_notes(blocks, num)]))
     return tables
 
 
-def _corrected(group: Group, blocks: Sequence[Block]) -> BenchmarkTable:
-    p_values = [row.p for block in blocks for row in block.rows if row.p is not None]
-    corrected = iter(holm(p_values))
-    blocks = [
-        replace(
-            block,
-            rows=[
-                row if row.p is None else replace(row, corrected_p=next(corrected))
-                for row in block.rows
-            ],
-        )
-        for block in blocks
-    ]
-    notes = []
-    if p_values:
-        num = f"{len(p_values)} comparisons" if len(p_values) > 1 else "one comparison"
-        notes.append(f"p: of {num} in this table, by Holm's correction.")
+def _candidates(arms: Sequence[Arm], found: Mapping[str, Found]) -> list[str]:
+    """Who can stand beside another."""
+    able = _able(found)
+    return [arm.label for arm in arms if arm.finished and arm.label in able]
+
+
+def _able(found: Mapping[str, Found]) -> dict[str, Found]:
+    return {label: each for label, each in found.items() if each.trained and not _unlike(each)}
+
+
+def _notes(blocks: Sequence[Block], num_comparisons: int) -> Iterator[str]:
     rows = [row for block in blocks for row in block.rows if row.value is not None]
+    if any(row.p is not None for row in rows):
+        num = f"{num_comparisons} comparisons" if num_comparisons > 1 else "one comparison"
+        yield (
+            f"p, verdicts and the intervals of differences: of {num} in this table, corrected for "
+            "all of them together."
+        )
     few = dict.fromkeys(row.label for row in rows if len(row.seeds) < FEWEST_SEEDS)
     if few:
-        notes.append(
+        yield (
             f"fewer than {FEWEST_SEEDS} seeds, so intervals are over examples alone, and a verdict "
-            f"is about these models, not about objectives: {', '.join(few)}"
+            "on one of these, or beside it, is about these models, not about objectives: "
+            f"{', '.join(few)}"
         )
-    return BenchmarkTable(group=group, blocks=blocks, notes=notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Among:
+    """What a comparison is one of."""
+
+    reference: Resampled
+    pooled: Spread | None  # over seeds, of all arms of the block
+    num_comparisons: int  # of the table
 
 
 def _block(
-    arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found], reference: str | None
+    arms: Sequence[Arm],
+    about: AboutTask,
+    found: Mapping[str, Found],
+    reference: str | None,
+    num_comparisons: int,
 ) -> Block:
     any_record = next(record for each in found.values() for record in each.records)
-    able = {label: each for label, each in found.items() if each.trained and not _unlike(each)}
+    able, candidates = _able(found), _candidates(arms, found)
     models = {(label, "trained"): each.trained for label, each in able.items()}
     models |= {(label, "untrained"): each.untrained for label, each in able.items()}
     scores = {key: each for key, each in models.items() if each is not None}
     resampled = dict(zip(scores, resample([*scores.values()]), strict=True)) if scores else {}
-    candidates = [arm.label for arm in arms if arm.finished and arm.label in able]
     if reference is None and len(candidates) > 1:
         chosen: str | None = candidates[0]
     else:
         chosen = reference if reference in candidates else None
+    among = None
+    if chosen is not None:
+        among = _Among(
+            reference=resampled[chosen, "trained"],
+            pooled=pooled_spread([scores[label, "trained"] for label in candidates]),
+            num_comparisons=num_comparisons,
+        )
     rows = []
     for arm in arms:
         if arm.label in found:
             trained = resampled.get((arm.label, "trained"))
             row = _row(arm, found[arm.label], trained, resampled.get((arm.label, "untrained")))
-            if chosen is not None and arm.label != chosen and arm.finished and trained is not None:
-                row = _beside(row, trained, resampled[chosen, "trained"])
+            if among is not None and arm.label in candidates and arm.label != chosen:
+                row = _beside(row, resampled[arm.label, "trained"], among)
             rows.append(row)
     notes: list[str] = []
     if reference is not None and chosen is None:
@@ -116,9 +135,8 @@ def _block(
             *_reasons(found),
             *_gates(rows),
             *_fewer_untrained(able),
-            *_edges(able),
             *_protocols(rows),
-            *_stacks(able),
+            *notes_on_learning(able),
             *leftovers(arms, about, found),
         ],
     )
@@ -170,9 +188,15 @@ def _row(
     )
 
 
-def _beside(row: BenchmarkRow, ours: Resampled, theirs: Resampled) -> BenchmarkRow:
-    found = paired_test(ours.scores, theirs.scores)
-    return replace(row, difference=ours.minus(theirs), test=found.test, p=found.p)
+def _beside(row: BenchmarkRow, ours: Resampled, among: _Among) -> BenchmarkRow:
+    found = difference(ours.scores, among.reference.scores, pooled=among.pooled)
+    return replace(
+        row,
+        difference=found.interval(among.num_comparisons),
+        test=found.test,
+        p=found.p(),
+        corrected_p=found.p(among.num_comparisons),
+    )
 
 
 def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
@@ -222,24 +246,6 @@ def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
     return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
 
 
-def _edges(found: Mapping[str, Found]) -> list[str]:
-    """Which models might have learned better beyond the learning rates that were tried."""
-    notes = []
-    for end in ("highest", "lowest"):
-        counts = {
-            label: sum(record.rate_at_edge == end for record in each.records)
-            for label, each in found.items()
-        }
-        labels = [
-            f"{label} {count} of {len(found[label].records)}"
-            for label, count in counts.items()
-            if count
-        ]
-        if labels:
-            notes.append(f"learned best at the {end} rate tried: {', '.join(labels)}")
-    return notes
-
-
 def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
     """How it was asked, where no scoring says it."""
     found: dict[str, list[str]] = {}
@@ -247,13 +253,3 @@ def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
         if row.protocol is not None and row.scoring is None:
             found.setdefault(row.protocol, []).append(row.label)
     return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]
-
-
-def _stacks(found: Mapping[str, Found]) -> list[str]:
-    """Which part of a model was read, where it has two."""
-    read: dict[str, list[str]] = {}
-    for label, each in found.items():
-        for part in dict.fromkeys(record.settings.get(STATES_OF) for record in each.records):
-            if part is not None:
-                read.setdefault(str(part), []).append(label)
-    return [f"{STATES_OF} {part}: {', '.join(labels)}" for part, labels in read.items()]

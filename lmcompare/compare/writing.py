@@ -287,6 +287,6 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
             paths.append(folder / f"{name}-generation{number if number > 1 else ''}.svg")
             files.write_bytes(paths[-1], picture)
     for curves in comparison.curves if can_draw() else ():
-        paths.append(folder / f"{name}-curves-{curves.name}.svg")
+        paths.append(folder / f"{name}-curves-{files.name_of(curves.name)}.svg")
         files.write_bytes(paths[-1], draw(curves))
     return paths

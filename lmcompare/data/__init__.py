@@ -3,8 +3,9 @@
 from lmcompare.data.corpus import DataConfig, open_corpus
 from lmcompare.data.encoding import encode_documents
 from lmcompare.data.order import shuffled, training_text
-from lmcompare.data.prepared import Prepared, prepare
+from lmcompare.data.prepared import Prepared, TextUnavailableError, find_prepared, prepare
 from lmcompare.data.split import Split
+from lmcompare.data.streams import is_stream
 from lmcompare.data.tokenizer import Encoded, Tokenizer, TokenizerConfig
 
 __all__ = [
@@ -12,9 +13,12 @@ __all__ = [
     "Encoded",
     "Prepared",
     "Split",
+    "TextUnavailableError",
     "Tokenizer",
     "TokenizerConfig",
     "encode_documents",
+    "find_prepared",
+    "is_stream",
     "open_corpus",
     "prepare",
     "shuffled",

@@ -5,21 +5,16 @@ that occurs twice cannot stand in both training and test.
 """
 
 import glob
-import shutil
-import sys
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
-from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal, Protocol, cast, get_args, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lmcompare.data import python_docs
+from lmcompare.data import python_docs, streams
 from lmcompare.data.python_docs import PythonDocs
 from lmcompare.data.reading import COMPRESSED, Rules, TextFile, unreadable
 from lmcompare.data.records import HuggingFace, JsonLines, Parquet
@@ -28,7 +23,6 @@ from lmcompare.errors import UserError
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
-STANDARD_INPUT = "-"
 TEXT = ("", ".txt", ".text", ".md", ".rst", ".tex")
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet",)
@@ -173,15 +167,11 @@ def _find(name: str, *, data: DataConfig, cache: Path) -> Sequence[Path | Source
         return [PythonDocs(cache=cache)]
     if name.startswith(HuggingFace.PREFIX):
         return [HuggingFace(name=name, rules=data.rules)]
-    if name == STANDARD_INPUT:
-        stream = cast(BufferedIOBase, sys.stdin.buffer)
-        return [_spool(stream, name="standard input", data=data, cache=cache)]
+    if streams.is_stream(name):
+        return [_spool(name, data=data, cache=cache)]
     path = Path(name).expanduser()
     if path.is_dir():
         return _folder(path)
-    if path.is_fifo():
-        with path.open("rb") as pipe:
-            return [_spool(pipe, name=name, data=data, cache=cache)]
     if path.exists():
         return [path]
     matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (Path.glob raises on some)
@@ -220,25 +210,14 @@ def _source(path: Path, unit: Literal["file", "block"], data: DataConfig) -> Sou
     return (JsonLines if suffix in JSON_LINES else Parquet)(path=path, name=name, rules=data.rules)
 
 
-def _spool(stream: BufferedIOBase, *, name: str, data: DataConfig, cache: Path) -> Source:
-    """A stream that can be read only once, as a temporary file that goes when its source does."""
-    if stream.isatty():
-        raise UserError("standard input is a terminal: pipe text into it, or name a file")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, prefix=".input-", delete=False) as file:
-        path = Path(file.name)
-        try:
-            shutil.copyfileobj(stream, file)
-        except BaseException:
-            path.unlink()
-            raise
+def _spool(name: str, *, data: DataConfig, cache: Path) -> Source:
+    """A stream that can be read only once, as the file that holds it while this process lives."""
+    path = streams.kept(name, cache=cache)
+    shown = "standard input" if name == streams.STANDARD_INPUT else name
     if data.document == "record":
-        source: TextFile | JsonLines = JsonLines(path=path, name=name, rules=data.rules)
-    else:
-        unit = "block" if data.document == "auto" else data.document
-        source = TextFile(path=path, name=name, unit=unit, rules=data.rules)
-    weakref.finalize(source, path.unlink, missing_ok=True)
-    return source
+        return JsonLines(path=path, name=shown, rules=data.rules)
+    unit = "block" if data.document == "auto" else data.document
+    return TextFile(path=path, name=shown, unit=unit, rules=data.rules)
 
 
 def _folder(path: Path) -> list[Path]:

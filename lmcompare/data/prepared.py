@@ -2,7 +2,8 @@
 
 The key is a hash of the sources' content, of how documents are made of it and of the tokenizer's
 settings; names and places of files are no part of it. What was prepared once is found again by any
-later run, and checked.
+later run, and is checked file by file before it is read. It is also found by its own hash, without
+its source, which may be gone.
 """
 
 from collections import deque
@@ -12,37 +13,29 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from lmcompare.data import streams
 from lmcompare.data.corpus import SPLIT_NAMES, Corpus, DataConfig, SplitName, open_corpus, split_of
 from lmcompare.data.encoding import encode_documents
-from lmcompare.data.split import Split, SplitRecord, files, sizes
+from lmcompare.data.locks import locked
+from lmcompare.data.meta import Damaged, Meta
+from lmcompare.data.split import Split, SplitRecord, files
 from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
 from lmcompare.data.training_tokenizer import SPECIALS
-from lmcompare.data.writing import SplitWriter, building, locked
+from lmcompare.data.writing import SplitWriter, building
 from lmcompare.errors import UserError
-from lmcompare.files import write_text
+from lmcompare.files import checksum, remove_leftovers, write_text
 from lmcompare.vocab import Vocab
 
-VERSION = 1  # of the files; raise it whenever the same settings would give other tokens
+VERSION = 1  # of the tokens; raise it whenever the same settings would give others
 MIN_TOKENS = 256  # a split must have
 REPORT_EVERY = 100_000_000  # bytes
-META = "meta.json"
+FOLDER = "prepared"  # in the cache
 TOKENIZER = "tokenizer.json"
 
 
-class Meta(BaseModel):
-    """The record of a prepared corpus, written last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
-    kind: str  # what its documents are
-    vocab_size: int
-    tokenizer_hash: str
-    splits: dict[SplitName, SplitRecord]
+class TextUnavailableError(UserError):
+    """A source of text, or a tokenizer's file, cannot be read here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +59,7 @@ class Prepared:
     @property
     def hash(self) -> str:
         """Of the content: the same text in the same splits by the same tokenizer has the same."""
-        digest = blake2b(self.meta.tokenizer_hash.encode(), digest_size=16)
-        for name in SPLIT_NAMES:
-            digest.update(self.meta.splits[name].hash.encode())
-        return digest.hexdigest()
+        return self.meta.hash
 
     @property
     def description(self) -> str:
@@ -99,6 +89,7 @@ def prepare(
     *,
     cache: Path,
     report: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
     """Tokenise a corpus, or find that it has been done before.
 
@@ -107,25 +98,52 @@ def prepare(
         tokenizer: how it is tokenised; one that is trained sees the training split only.
         cache: where prepared corpora are kept, as large as the text itself. Processes may share it.
         report: called with a line now and then about what is being done.
+        warn: called with a line if what was kept is damaged, and is made again.
 
     Raises:
-        UserError: the text cannot be read or is too little, or the cache cannot be written.
+        TextUnavailableError: the text or a tokenizer's file cannot be read.
+        UserError: the text is broken or too little, or the cache cannot be written.
     """
-    corpora = _Corpora.open(data, cache=cache)
-    report(f"reading {corpora.source.name}")
-    folder = cache / "prepared" / _key(corpora, tokenizer)
-    name = corpora.source.name
+    streams.remove_abandoned(cache)
+    remove_leftovers(cache / FOLDER)
+    try:
+        corpora = _Corpora.open(data, cache=cache)
+        name = corpora.source.name
+        report(f"reading {name}")
+        folder = cache / FOLDER / _key(corpora, tokenizer)
+    except UserError as error:
+        raise TextUnavailableError(str(error)) from error
     if found := _load(folder, name):
         return found
     with locked(folder):
-        if found := _load(folder, name):  # by the process that held the lock before
+        if found := _load(folder, name, warn=warn):  # by the process that held the lock before
             return found
         with building(folder) as temporary:
-            meta = _build(temporary, corpora, tokenizer, report)
-            write_text(temporary / META, meta.model_dump_json(indent=2))
+            _build(temporary, folder.name, corpora, tokenizer, report).write(temporary)
     prepared = _load(folder, name)
     assert prepared is not None
     return prepared
+
+
+def find_prepared(
+    content: str, *, name: str, cache: Path, warn: Callable[[str], None] = lambda message: None
+) -> Prepared | None:
+    """Find what was prepared before by the hash of its content; no source is read.
+
+    Args:
+        content: `Prepared.hash`.
+        name: of its source.
+        cache: where prepared corpora are kept.
+        warn: called with a line if it is damaged, and so is of no use.
+    """
+    for folder in sorted((cache / FOLDER).glob("*")):
+        try:
+            meta = Meta.read(folder)
+        except Damaged:
+            continue
+        if meta.hash == content and (found := _load(folder, name, warn=warn)):
+            return found
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +204,11 @@ def _key(corpora: _Corpora, tokenizer: TokenizerConfig) -> str:
 
 
 def _build(
-    folder: Path, corpora: _Corpora, config: TokenizerConfig, report: Callable[[str], None]
+    folder: Path,
+    key: str,
+    corpora: _Corpora,
+    config: TokenizerConfig,
+    report: Callable[[str], None],
 ) -> Meta:
     if config.file is None:
         report(f"training a tokenizer ({config.kind})")
@@ -220,11 +242,17 @@ def _build(
         if corpora.is_wanted(name) and record.num_tokens < MIN_TOKENS:
             raise _too_small(name, record, corpora)
     write_text(folder / TOKENIZER, tokenizer.json)
+    paths = [
+        folder / TOKENIZER,
+        *(path for name in SPLIT_NAMES for path in files(folder, name).values()),
+    ]
     return Meta(
+        key=key,
         kind=corpora.source.kind,
         vocab_size=tokenizer.vocab.size,
         tokenizer_hash=tokenizer.hash,
         splits=records,
+        files={path.name: checksum(path) for path in paths},
     )
 
 
@@ -236,18 +264,16 @@ def _too_small(name: SplitName, record: SplitRecord, corpora: _Corpora) -> UserE
     )
 
 
-def _load(folder: Path, name: str) -> Prepared | None:
-    """What lies in the cache, unless it is absent or damaged."""
-    try:
-        meta = Meta.model_validate_json((folder / META).read_bytes())
-        for split, record in meta.splits.items():
-            expected = sizes(record, vocab_size=meta.vocab_size)
-            for what, path in files(folder, split).items():
-                if path.stat().st_size != expected[what]:
-                    return None
-        prepared = Prepared(folder=folder, meta=meta, name=name)
-        if prepared.tokenizer.hash != meta.tokenizer_hash or set(meta.splits) != set(SPLIT_NAMES):
-            return None
-    except (OSError, ValidationError, UserError):
+def _load(
+    folder: Path, name: str, *, warn: Callable[[str], None] = lambda message: None
+) -> Prepared | None:
+    """Return what lies in the cache, unless it is absent or damaged."""
+    if not folder.exists():
         return None
-    return prepared
+    try:
+        meta = Meta.read(folder)
+        meta.check(folder)
+    except Damaged as error:
+        warn(f"the prepared text in {folder} cannot be used ({error}): its source is read again")
+        return None
+    return Prepared(folder=folder, meta=meta, name=name)

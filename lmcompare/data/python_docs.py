@@ -12,14 +12,17 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
+from lmcompare.data.locks import locked
 from lmcompare.data.reading import Rules
 from lmcompare.data.records import JsonLines
-from lmcompare.files import explained, write_text
+from lmcompare.files import checksum, write_text
 
 NAME = "python-docs"
 EDITION = 2  # of what is collected: counted up whenever this module collects another text
+STEM = f"{NAME}-{EDITION}-{platform.python_version()}"
 KIND = f"modules and topics of the documentation of Python {platform.python_version()}"
 # Tests, what is not part of the library, and modules that are not there for reading.
 SKIPPED = {
@@ -57,12 +60,30 @@ class PythonDocs:
         return self._file().texts()
 
     def _file(self) -> JsonLines:
-        path = self.cache / f"{NAME}-{EDITION}-{platform.python_version()}.jsonl"
-        if not path.is_file():
-            with explained(self.cache):  # before the work rather than after it
-                self.cache.mkdir(parents=True, exist_ok=True)
-            write_text(path, "".join(json.dumps({"text": text}) + "\n" for text in collect()))
+        path = self._whole()
+        if path is None:
+            with locked(self.cache / STEM):
+                path = self._whole() or self._write()  # by the process that held the lock before
         return JsonLines(path=path, name=NAME, rules=RULES)
+
+    def _whole(self) -> Path | None:
+        """The file that was written before, unless it no longer is what its name says."""
+        for path in self.cache.glob(f"{STEM}-*.jsonl"):
+            try:
+                if path.stem == f"{STEM}-{checksum(path)}":
+                    return path
+            except OSError:
+                continue
+        return None
+
+    def _write(self) -> Path:
+        for old in [*self.cache.glob(f"{STEM}*.jsonl"), *self.cache.glob(f".{STEM}*")]:
+            old.unlink(missing_ok=True)  # damaged, or left by a process that was killed
+        content = "".join(json.dumps({"text": text}) + "\n" for text in collect())
+        digest = blake2b(content.encode(), digest_size=16).hexdigest()  # as `checksum` has it
+        path = self.cache / f"{STEM}-{digest}.jsonl"
+        write_text(path, content)
+        return path
 
 
 def collect() -> Iterator[str]:

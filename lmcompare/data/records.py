@@ -8,6 +8,7 @@ error.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -106,8 +107,9 @@ class HuggingFace:
     rules: Rules
     kind: str = UNITS["record"]
 
+    @cache  # noqa: B019 (a process reads few, and each from the network)
     def hash(self) -> str:
-        """Of the documents, as a dataset has no one file."""
+        """Of the documents, as a dataset has no one file; they are read for it once a process."""
         digest = blake2b()
         for text in self.texts():
             digest.update(blake2b(text.encode()).digest())

@@ -30,14 +30,13 @@ COUNT_AT_ONCE = 2**22  # tokens, so that counting a split of any size takes cons
 
 
 class SplitRecord(BaseModel):
-    """What is known about a split; with the type of its tokens, it fixes the size of its files."""
+    """What is known about a split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_documents: int
     num_tokens: int  # end-of-sequence tokens included
     num_bytes: int  # of UTF-8
-    num_long: int  # tokens that cover more than `MAX_SPAN` bytes
     hash: str  # of the tokens
 
 
@@ -49,16 +48,6 @@ def token_type(vocab_size: int) -> "np.dtype[np.unsignedinteger]":
 def files(folder: Path, name: SplitName) -> dict[str, Path]:
     """The files of a split, by what they hold."""
     return {what: folder / f"{name}.{what}" for what in ("tokens", "spans", "documents", "long")}
-
-
-def sizes(record: SplitRecord, *, vocab_size: int) -> dict[str, int]:
-    """Bytes that each of the files must have."""
-    return {
-        "tokens": record.num_tokens * token_type(vocab_size).itemsize,
-        "spans": record.num_tokens * SPAN.itemsize,
-        "documents": (record.num_documents + 1) * PLACE.itemsize,
-        "long": record.num_long * 2 * PLACE.itemsize,
-    }
 
 
 @dataclass(frozen=True, kw_only=True)

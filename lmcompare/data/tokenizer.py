@@ -38,7 +38,7 @@ class TokenizerConfig(BaseModel):
         "bpe", description="what is trained"
     )
     vocab_size: int = Field(
-        4096, gt=0, description="all ids; bytes and characters take what they need"
+        4096, gt=0, le=2**20, description="all ids; bytes and characters take what they need"
     )
     file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
     add_missing: bool = Field(

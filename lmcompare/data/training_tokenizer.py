@@ -10,8 +10,10 @@ words in an order of chance. A run keeps its tokenizer, and hashes tell two apar
 """
 
 import heapq
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from threading import Thread
 
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
@@ -25,6 +27,10 @@ UNKNOWN = ALIASES["unk"][0]
 # it.
 WORDS = r" ?\w+(?:['\x{2019}]\w+)*| ?[^\s\w]+|\s+(?!\S)|\s+"
 NUM_BYTES = 256
+# A trainer's time grows with the square of a word's length, and nothing so long is a word.
+LONGEST_WORD = 1000  # characters
+_SPACES = re.compile(rf"\s{{{LONGEST_WORD}}}")
+_TOO_LONG = re.compile(rf"\w{{{LONGEST_WORD}}}|[^\w\s]{{{LONGEST_WORD}}}|{_SPACES.pattern}")
 
 
 def byte_characters() -> list[str]:
@@ -100,6 +106,39 @@ def sample(texts: Iterable[str], *, max_bytes: int) -> list[str]:
     return [chosen[0][:max_bytes]] if len(chosen) == 1 else chosen
 
 
+def _learn(
+    tokenizer: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.Trainer
+) -> None:
+    """Train on a thread of its own, so that the main one hears signals meanwhile."""
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            tokenizer.train_from_iterator(texts, trainer)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _cut(texts: Iterable[str]) -> Iterator[str]:
+    """The texts, with what is longer than a word can be in pieces."""
+    for text in texts:
+        unbroken = len(max(text.split(), key=len, default=""))
+        if unbroken <= LONGEST_WORD and not _SPACES.search(text):  # found much sooner than by parts
+            yield text
+            continue
+        start = 0
+        for found in _TOO_LONG.finditer(text):
+            yield text[start : found.end()]
+            start = found.end()
+        yield text[start:]
+
+
 def _byte_level(model: models.Model) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -116,7 +155,7 @@ def _bpe(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
         initial_alphabet=byte_characters(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    _learn(tokenizer, _cut(texts), trainer)
     return tokenizer
 
 
@@ -129,7 +168,7 @@ def _unigram(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
         initial_alphabet=byte_characters(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    _learn(tokenizer, _cut(texts), trainer)
     return tokenizer
 
 
@@ -140,7 +179,7 @@ def _word(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
     trainer = trainers.WordLevelTrainer(
         vocab_size=vocab_size, special_tokens=SPECIALS, show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    _learn(tokenizer, texts, trainer)
     return tokenizer
 
 

@@ -1,26 +1,23 @@
 """The prepared cache as it is written: beside its place, whole or not at all.
 
 A cache is built in a folder of its own, forced to disk and renamed, under a lock that one process
-holds. Since a builder holds the lock, a half-built folder whose lock is free is what a killed
-process left, and is removed. Files are written through ordinary buffers, not mapped, so that memory
-does not grow with the text.
+holds. Files are written through ordinary buffers, not mapped, so that memory does not grow with the
+text.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from jaxtyping import Integer
 from numpy import ndarray
 
 from lmcompare.data.corpus import SplitName
 from lmcompare.data.split import MAX_SPAN, PLACE, SPAN, SplitRecord, files, token_type
 from lmcompare.data.tokenizer import Encoded
-from lmcompare.files import explained, new_folder
+from lmcompare.files import new_folder
 from lmcompare.vocab import Vocab
 
 BUFFER = 250_000  # tokens held before they are written
@@ -44,7 +41,7 @@ class SplitWriter:
             bytes=np.zeros(1, dtype=np.int32),
             starts_word=np.ones(1, dtype=bool),
         )
-        self.num_documents = self.num_tokens = self.num_bytes = self.num_long = 0
+        self.num_documents = self.num_tokens = self.num_bytes = 0
 
     def __enter__(self) -> "SplitWriter":
         return self
@@ -69,7 +66,6 @@ class SplitWriter:
             num_documents=self.num_documents,
             num_tokens=self.num_tokens,
             num_bytes=self.num_bytes,
-            num_long=self.num_long,
             hash=self._digest.hexdigest(),
         )
 
@@ -94,28 +90,10 @@ class SplitWriter:
         self.num_documents += len(self._held) // 2
         self.num_tokens += len(tokens)
         self.num_bytes += int(all_of.bytes.sum(dtype=np.int64))
-        self.num_long += len(long)
         self._held, self._num_held = [], 0
 
     def _write(self, what: str, values: Integer[ndarray, "..."]) -> None:
         self._files[what].write(values.tobytes())
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`, which need not exist; whoever else wants it waits.
-
-    Raises:
-        UserError: the folder that it is in cannot be written to.
-    """
-    lock = FileLock(_lock_path(folder))
-    with explained(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -125,25 +103,5 @@ def building(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: it cannot be written, or the disk is full; nothing is left behind.
     """
-    remove_abandoned(folder)
-    with new_folder(folder) as temporary:
+    with new_folder(folder, replace=True) as temporary:  # damaged, or it would not be built again
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would not be built again
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half-built: `folder`, and any under a lock that is free."""
-    for temporary in folder.parent.glob(".*.*"):
-        target = folder.with_name(temporary.name.split(".")[1])
-        if target == folder:
-            shutil.rmtree(temporary, ignore_errors=True)
-            continue
-        try:
-            with FileLock(_lock_path(target), timeout=0):
-                shutil.rmtree(temporary, ignore_errors=True)
-        except Timeout:  # its builder lives
-            continue
-
-
-def _lock_path(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".lock")

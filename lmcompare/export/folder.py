@@ -7,11 +7,11 @@ from typing import Any
 
 from lmcompare import files
 from lmcompare.checkpoints import MODEL, write_tensors
-from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.export import native as hf
 from lmcompare.export.card import model_card
-from lmcompare.runs import Run, load_checkpoint
+from lmcompare.finding import load_checkpoint
+from lmcompare.runs import Run
 
 CARD = "README.md"
 GENERATION = "generation_config.json"
@@ -53,7 +53,7 @@ def export_hf(
     folder = folder.resolve()
     _require_free(folder, force=force)
     native = hf.NATIVE[objective.native]
-    tokenizer = Tokenizer.load(run.tokenizer_file)
+    tokenizer = run.tokenizer()
     checkpoint = load_checkpoint(run, warn=warn)
     done = run.done()
     if done is None:
@@ -64,8 +64,8 @@ def export_hf(
     card = model_card(
         record,
         checkpoint=checkpoint.record,
-        likelihoods=run.results.likelihoods(),
-        infillings=run.results.infillings(),
+        likelihoods=run.results.likelihoods(warn),
+        infillings=run.results.infillings(warn),
         native=native,
         tokenizer=tokenizer,
         name=folder.name,

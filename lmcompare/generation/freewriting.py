@@ -67,7 +67,7 @@ def measure_generation(
     if asked.num_texts < 1:
         raise UserError(f"{asked.num_texts} texts leave nothing to do: choose --texts 1 or more")
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
-    pieces = _pieces(subject, asked, assignment, cache=cache)
+    pieces = _pieces(subject, asked, assignment, cache=cache, warn=warn)
     facts: dict[str, Any] = {
         "source": asked.source,
         "text": _digest(pieces, assignment),
@@ -77,7 +77,7 @@ def measure_generation(
     }
     before = {
         (known.method, known.sampler): known
-        for known in ([] if asked.again else run.results.generations())
+        for known in ([] if asked.again else run.results.generations(warn))
         if known.model_dump(include=set(facts)) == facts
     }
     desk = _Desk(
@@ -111,10 +111,15 @@ def _lacks(known: GenerationRecord, judge: Judge | None) -> bool:
 
 
 def _pieces(
-    subject: Subject, asked: Asked, assignment: Assignment, *, cache: Path
+    subject: Subject,
+    asked: Asked,
+    assignment: Assignment,
+    *,
+    cache: Path,
+    warn: Callable[[str], None],
 ) -> list[Encoded]:
     length = assignment.prompt_tokens + assignment.new_tokens
-    documents = heldout.documents(subject, asked, cache=cache)
+    documents = heldout.documents(subject, asked, cache=cache, warn=warn)
     # what holds unknown tokens cannot be decoded, and so is no prompt and no reference
     found = heldout.pieces(documents, subject.tokenizer, length, shortest=length)
     pieces = list(islice(found, asked.num_texts))

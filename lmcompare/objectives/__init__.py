@@ -30,12 +30,36 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
+# What people call the models that are trained so.
+_MODELS = {
+    **dict.fromkeys(("gpt", "gpt2", "gpt3", "llama", "causal", "autoregressive", "ar"), "clm"),
+    **dict.fromkeys(("bert", "roberta", "modernbert", "masked"), "mlm"),
+    "spanbert": "mlm with objective.select=span",
+    **dict.fromkeys(("unilm", "prefixlm", "ulm"), "prefix"),
+    **dict.fromkeys(("xlnet", "permuted", "permutation"), "plm"),
+    **dict.fromkeys(("spancorruption", "mt5", "flant5"), "t5"),
+    **dict.fromkeys(("denoising", "mbart"), "bart"),
+    **dict.fromkeys(("chatglm", "blankinfilling"), "glm"),
+    "llm2vec": "mntp",
+    "gptbert": "hybrid",
+    **dict.fromkeys(("llada", "diffusion", "maskeddiffusion", "mdm", "dlm", "dream"), "mdlm"),
+    **dict.fromkeys(("fillinthemiddle", "infilling", "incoder", "starcoder"), "fim"),
+}
+
+
 def _from_name(given: Any) -> Any:
     if isinstance(given, str):
         given = {"name": given}
     name = given.get("name") if isinstance(given, dict) else None
     if isinstance(name, str) and name not in OBJECTIVES:
-        raise UserError(f"no objective is called '{name}': {did_you_mean(name, OBJECTIVES)}")
+        plain = "".join(filter(str.isalnum, name.lower()))
+        if plain in _MODELS:
+            hint = f"what trains such a model is {_MODELS[plain]}"
+        elif plain in OBJECTIVES:
+            hint = f"did you mean '{plain}'?"
+        else:
+            hint = did_you_mean(name, OBJECTIVES)
+        raise UserError(f"no objective is called '{name}': {hint}")
     return given
 
 

@@ -50,10 +50,17 @@ class Bart(SequenceToSequence):
 
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
-        if self.noise != "none" and round((length - 1) * self.rate) < 1:
+        num_noise = round((length - 1) * self.rate)
+        if self.noise != "none" and num_noise < 1:
             raise UserError(
                 f"bart with rate {self.rate} damages none of the {length - 1} tokens of a block: "
                 f"{LONGER} or a higher objective.rate"
+            )
+        if self.noise == "infill" and num_noise < self.mean_span:
+            raise UserError(
+                f"bart damages at most {num_noise} words of a block of {length} tokens, fewer than "
+                f"one span of {self.mean_span:g}: {LONGER}, a higher objective.rate or a shorter "
+                "objective.mean_span"
             )
 
     def corrupt(

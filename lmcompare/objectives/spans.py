@@ -5,15 +5,13 @@ Rows are drawn side by side, without a loop over rows, spans or tokens.
 
 from dataclasses import dataclass
 from functools import cache
-from math import exp, factorial
+from math import ceil, exp, lgamma, log, sqrt
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.objectives.noise import first_by
-
-LONGEST = 30  # where a law of lengths is cut off; Poisson's with mean 3 has 1e-19 beyond it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +99,9 @@ def scattered(
 ) -> Spans:
     """Spans of items with lengths of Poisson's law, anywhere in the row, that share no item.
 
-    Lengths are drawn until they cover `rate` of the items, the last one cut to fit; then all
-    arrangements of the spans among the other items are alike. Spans may be empty where `shortest`
+    Lengths are drawn until they cover `rate` of the items, the last one cut to fit, so that the
+    mean length in a row that holds few spans is somewhat below `mean`; then all arrangements of the
+    spans among the other items are alike. Spans may be empty where `shortest`
     is 0 (BART's insertions), and may touch.
 
     Args:
@@ -144,8 +143,12 @@ def scattered(
 @cache
 def _poisson(mean: float, shortest: int) -> Float[Tensor, " N"]:
     """Cumulated probabilities of `shortest`, `shortest` + 1, ... under Poisson's law."""
-    law = torch.tensor([exp(-mean) * mean**k / factorial(k) for k in range(shortest, LONGEST)])
-    return (law / law.sum()).cumsum(0)
+    longest = shortest + ceil(mean + 9 * sqrt(mean)) + 20  # less than 1e-15 lies beyond
+    law = torch.tensor(
+        [exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(shortest, longest + 1)],
+        dtype=torch.float64,
+    )
+    return (law / law.sum()).cumsum(0).float()
 
 
 def n_grams(
@@ -161,9 +164,12 @@ def n_grams(
     XLNet's law (Yang et al. 2019, section 3.4). Each row is cut into runs, which are taken in
     random order; the last one is cut to fit.
     """
-    law = 1 / torch.arange(1, longest + 1)
+    law = 1 / torch.arange(1, min(longest, word.shape[1]) + 1)
+    if longest > len(law):  # all lengths of a row and more are one
+        ends = torch.tensor([len(law), longest + 1], dtype=torch.float64)
+        law[-1] = torch.special.digamma(ends).diff().float()  # the sum of 1/n from one to the other
     uniform = torch.rand(word.shape, generator=rng)
-    length = 1 + torch.searchsorted((law / law.sum()).cumsum(0), uniform).clamp(max=longest - 1)
+    length = 1 + torch.searchsorted((law / law.sum()).cumsum(0), uniform).clamp(max=len(law) - 1)
     run = torch.searchsorted(length.cumsum(1), word.contiguous(), right=True)
     keys = torch.rand(word.shape, generator=rng).gather(1, run.clamp(max=word.shape[1] - 1))
     return first_by(keys, candidates, num)

@@ -166,7 +166,12 @@ def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: Int[Tensor, " B"] |
     each = torch.ones_like(holes.sum(1))  # tokens of a row in a pass
     if steps is not None:
         each = _parts(holes.sum(1), steps)
-    step = 0
+    turn = torch.zeros(holes.shape)
+    if (
+        method == "ancestral"
+    ):  # each token's time is uniform; passes in which none comes are left out
+        draw = page.blanks.uniform_at(holes)
+        turn = draw if steps is None else (draw * steps[:, None]).floor()
     while masked.any():
         guess = page.guess(masked)
         if method == "left-to-right":
@@ -174,12 +179,7 @@ def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: Int[Tensor, " B"] |
         elif method == "surest-first":
             chosen = first_by(-guess.sure, masked, each)
         elif method == "ancestral":
-            draw = page.blanks.uniform_at(masked)
-            chosen = (
-                first_by(draw, masked, each)
-                if steps is None
-                else masked & (draw * (steps - step)[:, None] < 1)
-            )
+            chosen = masked & (turn == turn.masked_fill(~masked, torch.inf).amin(1, keepdim=True))
         elif method == "threshold":
             least = THRESHOLD if sampler.threshold is None else sampler.threshold
             chosen = masked & (guess.sure >= least) | first_by(-guess.sure, masked, each)
@@ -188,7 +188,6 @@ def _once(page: _Page, holes: Bool[Tensor, "B T"], *, steps: Int[Tensor, " B"] |
             chosen = _sure_together(guess.entropy, masked, bound)
         page.put(chosen, guess)
         masked &= ~chosen
-        step += 1
 
 
 def _sure_together(

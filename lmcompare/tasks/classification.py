@@ -6,25 +6,23 @@ are given numbers in alphabetical order.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from pydantic import Field, model_validator
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from lmcompare.errors import UserError
 from lmcompare.heldout import Subject, cut
-from lmcompare.task_records import TaskItem
+from lmcompare.task_records import FROZEN_PROBE, TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.agreement import calibration_error, macro_f1, matthews
-from lmcompare.tasks.task import Answers, Examples, Task
-from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, pooling, probe, room, tune
+from lmcompare.tasks.lessons import Lesson, Outputs, Row, joined, mean_cross_entropy, room
+from lmcompare.tasks.states import poolings
+from lmcompare.tasks.task import Answers, Examples, Task, parts_of_way
+from lmcompare.tasks.tuning import probe, tune
 
 WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
 
@@ -42,6 +40,8 @@ class Classification(Task[Labelled]):
     """Texts or pairs of texts, each with a label."""
 
     kind: Literal["classification"] = "classification"
+    protocol = 2
+    pools = True
     train: tuple[str, ...] = Field((), description="patterns, of .jsonl, .csv or .tsv")
     validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
     test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
@@ -105,7 +105,7 @@ class Classification(Task[Labelled]):
             raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
         known = {example.texts for example in [*train, *validation]}
         num_known = sum(example.texts in known for example in test)
-        asked = [_numbered(example, number) for number, example in enumerate(test)]
+        asked = [replace(example, number=number) for number, example in enumerate(test)]
         return Examples(
             asked=asked,
             learned=splitting.held_out(train, validation, of=_number),
@@ -128,13 +128,13 @@ class Classification(Task[Labelled]):
         report: Callable[[float], None],
     ) -> Answers:
         labels = _labels(examples)
+        way, forced = parts_of_way(way)
         train = splitting.drawn(
-            examples.learned["train"], WAYS[way], task=self.name, of=lambda each: each.label
+            examples.learned["train"], WAYS[way], task=self.name, of=self.kind_of
         )
         counts: Counter[str] = Counter()
-        pooled = pooling(subject)
         asked, taught, judged = (
-            self._rows(subject, some, labels, pooled == "mean", what, counts)
+            self._rows(subject, some, labels, what, counts)
             for some, what in (
                 (examples.asked, "texts"),
                 (train, "training texts"),
@@ -146,22 +146,30 @@ class Classification(Task[Labelled]):
             train=taught,
             validation=judged,
             num_outputs=len(labels),
-            pools=True,
-            loss=loss,
+            poolings=poolings(subject, forced),
+            probed=True,
+            loss=mean_cross_entropy,
             judge=partial(_accuracy, judged),
         )
         learned = (probe if way == "probe" else tune)(subject, lesson, report=report)
         how = "linear probe trained" if way == "probe" else "fine-tuned"
-        states = "mean of the tokens" if pooled == "mean" else "last token"
+        states = f"pooling {forced}" if forced else "pooling chosen by validation"
         left = [number for number, each in enumerate(examples.asked) if each.number not in done]
+        rows = [asked[number] for number in left]
         return Answers(
             protocol=f"{how} on {len(train)} examples, {states}",
             items=_items(
                 [examples.asked[number] for number in left],
                 labels,
-                learned.outputs([asked[number] for number in left]),
+                learned.outputs(rows),
+                None if learned.frozen is None else learned.frozen.outputs(rows),
             ),
-            settings={**learned.settings, "validation examples": float(len(judged))},
+            settings={
+                **learned.settings,
+                "training examples": float(len(taught)),
+                "validation examples": float(len(judged)),
+            },
+            trials=learned.trials,
             counts=counts,
         )
 
@@ -170,11 +178,16 @@ class Classification(Task[Labelled]):
             np.array([item.figures[name] for item in items])
             for name in ("label", "predicted", "confidence")
         )
+        probe = [item.figures[FROZEN_PROBE] for item in items if FROZEN_PROBE in item.figures]
         return {
             "macro-F1": macro_f1(label, predicted),
             "Matthews": matthews(label, predicted),
             "calibration error": calibration_error(confidence, label == predicted),
+            **({FROZEN_PROBE: float(np.mean(probe))} if probe else {}),
         }
+
+    def kind_of(self, example: Labelled) -> str:
+        return example.label
 
     def _by_label(self, folder: Path) -> tuple[list[Labelled], list[Labelled]]:
         train: list[Labelled] = []
@@ -187,7 +200,7 @@ class Classification(Task[Labelled]):
                 ]
                 rest, taken = splitting.every(own, self.test_every or 0, of=_number)
                 train, test = train + rest, test + taken
-        return [_numbered(each, number) for number, each in enumerate(train)], test
+        return [replace(each, number=number) for number, each in enumerate(train)], test
 
     def _tables(
         self, split: Literal["train", "validation", "test"], folder: Path
@@ -234,7 +247,6 @@ class Classification(Task[Labelled]):
         subject: Subject,
         examples: Sequence[Labelled],
         labels: Sequence[str],
-        all_places: bool,
         what: str,
         counts: Counter[str],
     ) -> list[Row]:
@@ -245,8 +257,8 @@ class Classification(Task[Labelled]):
             if len(document) > room(subject):
                 document = cut(document, 0, room(subject))
                 counts[f"{what} cut at their end"] += 1
-            places = range(1, 1 + len(document)) if all_places else [len(document)]
-            rows.append(Row(document=document, places=places, target=[labels.index(example.label)]))
+            spans = [range(1 + len(document))]
+            rows.append(Row(document=document, spans=spans, target=[labels.index(example.label)]))
         return rows
 
 
@@ -254,19 +266,10 @@ def _number(example: Labelled) -> int:
     return example.number
 
 
-def _numbered(example: Labelled, number: int) -> Labelled:
-    return Labelled(number=number, texts=example.texts, label=example.label)
-
-
 def _labels(examples: Examples[Labelled]) -> list[str]:
-    return sorted({each.label for some in examples.learned.values() for each in some})
-
-
-def loss(outputs: Outputs, rows: Sequence[Row]) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the targets."""
-    given = torch.cat(outputs)
-    target = torch.tensor([each for row in rows for each in row.target], device=given.device)
-    return cross_entropy(given, target)
+    return sorted(
+        {each.label for some in (examples.asked, *examples.learned.values()) for each in some}
+    )
 
 
 def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
@@ -275,12 +278,16 @@ def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
 
 
 def _items(
-    examples: Sequence[Labelled], labels: Sequence[str], outputs: Outputs
+    examples: Sequence[Labelled],
+    labels: Sequence[str],
+    outputs: Outputs,
+    frozen: Outputs | None,
 ) -> Iterator[TaskItem]:
-    """Labels are given by their number in alphabetical order."""
-    for example, each in zip(examples, outputs, strict=True):
+    """Labels are given by their number in alphabetical order; `frozen` is what the probe says."""
+    for number, (example, each) in enumerate(zip(examples, outputs, strict=True)):
         confidence, predicted = each[0].double().softmax(0).max(0)
         label = labels.index(example.label)
+        probe = {} if frozen is None else {FROZEN_PROBE: int(frozen[number].argmax()) == label}
         yield TaskItem(
             item=example.number,
             gained=float(int(predicted) == label),
@@ -289,5 +296,6 @@ def _items(
                 "predicted": int(predicted),
                 "label": label,
                 "confidence": float(confidence),
+                **probe,
             },
         )

@@ -20,8 +20,9 @@ from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
 from lmcompare.runs import Run
-from lmcompare.task_records import TaskItem, TaskRecord
-from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.task_records import Pooling, TaskItem, TaskRecord
+from lmcompare.tasks import splitting
+from lmcompare.tasks.task import Answers, Examples, Task, with_pooling
 
 KEPT_AT_ONCE = 256  # items that are written together
 ALONE = 8  # examples that are asked once more by themselves, as a batch should change no answer
@@ -33,7 +34,10 @@ class Asked:
     """How a task is asked.
 
     Attributes:
-        limit: examples at most, the same for every run; None for all.
+        limit: examples to be asked about at most, the same for every run; None for all.
+        train_limit: examples to learn from at most, and as many at most that choose settings; None
+            for all.
+        pooling: the same for all, where states are pooled; None: validation chooses for each model.
         ways: of tasks that can be asked in several ways, only these; () for all.
         untrained: ask the model as it started, too.
         every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
@@ -43,6 +47,8 @@ class Asked:
     """
 
     limit: int | None = None
+    train_limit: int | None = None
+    pooling: Pooling | None = None
     ways: tuple[str, ...] = ()
     untrained: bool = True
     every_checkpoint: bool = False
@@ -75,7 +81,7 @@ def measure_task(
     Raises:
         UserError: no checkpoint, no such device.
     """
-    examples = _limited(examples, asked.limit)
+    examples = _limited(_fewer_to_learn_from(examples, task, asked.train_limit), asked.limit)
     device, batch_size = asked.device, asked.batch_size
     if asked.every_checkpoint:
         every = heldout.load_every(run, device=device, batch_size=batch_size, warn=warn)
@@ -84,9 +90,9 @@ def measure_task(
         subjects = [heldout.load(run, device=device, batch_size=batch_size, warn=warn)]
     if asked.untrained:
         subjects.append(_untrained(subjects[0]))
-    known = [] if asked.again else run.results.tasks()
+    known = [] if asked.again else run.results.tasks(warn)
     records = []
-    for way in _meant(task.ways, asked.ways):
+    for way in _meant(task, asked):
         for each in subjects:
             blank = _blank(each, task, examples, way)
             facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
@@ -101,8 +107,23 @@ def measure_task(
     return records
 
 
-def _meant(ways: Sequence[str], only: Sequence[str]) -> Sequence[str]:
-    return ways if len(ways) == 1 or not only else [way for way in ways if way in only]
+def _meant(task: Task[Any], asked: Asked) -> Sequence[str]:
+    ways, only = task.ways, asked.ways
+    meant = ways if len(ways) == 1 or not only else [way for way in ways if way in only]
+    if asked.pooling is None or not task.pools:
+        return meant
+    return [with_pooling(way, asked.pooling) for way in meant]
+
+
+def _fewer_to_learn_from(
+    examples: Examples[Any], task: Task[Any], limit: int | None
+) -> Examples[Any]:
+    """So many examples of each split that is learned from, drawn as the task draws few of them."""
+    learned = {
+        split: splitting.drawn(some, limit, task=task.name, of=task.kind_of)
+        for split, some in examples.learned.items()
+    }
+    return replace(examples, learned=learned)
 
 
 def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
@@ -133,7 +154,7 @@ def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str)
         spent=subject.spent,
         kind=task.kind,
         group=task.group,
-        version=task.version,
+        version=task.version + task.protocol - 1,
         way=way,
         metric=task.metric,
         chance=task.chance(examples),
@@ -181,6 +202,7 @@ def _record(
                 "scoring": answers.scoring,
                 "likelihood": None if how is None else how.likelihood,
                 "settings": dict(answers.settings),
+                "trials": tuple(answers.trials),
                 "counts": {**examples.counts, **answers.counts},
                 "figures": dict(task.figures(items)),
                 "parts": _parts(items),

@@ -26,9 +26,10 @@ from lmcompare.errors import UserError
 from lmcompare.heldout import Subject, cut
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts, splitting
+from lmcompare.tasks.lessons import Lesson, Outputs, Row, joined, room
 from lmcompare.tasks.squad import Asked, exact, f1, questions
 from lmcompare.tasks.task import Answers, Examples, LearnedTask
-from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, room, tune
+from lmcompare.tasks.tuning import tune
 from lmcompare.windows import windows
 
 WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
@@ -39,7 +40,7 @@ LONGEST = 30  # tokens of an answer behind its first
 class _Read(Row):
     """A window of a question's text.
 
-    Its places are the end token behind the question, and each token of the text.
+    Its spans are the end token behind the question, and each token of the text.
     """
 
     bounds: Sequence[tuple[int, int]]  # of each token of the text: its bytes
@@ -103,7 +104,8 @@ class SpanAnswers(LearnedTask[Asked]):
             train=[row for some in taught for row in some],
             validation=[row for some in judged for row in some],
             num_outputs=2,
-            pools=False,
+            poolings=(),
+            probed=False,
             loss=loss,
             judge=partial(_f1, validation, judged),
         )
@@ -114,7 +116,12 @@ class SpanAnswers(LearnedTask[Asked]):
         return Answers(
             protocol=f"fine-tuned on {len(train)} questions, first and last token of the answer",
             items=_items([examples.asked[number] for number in left], rows, outputs),
-            settings={**tuned.settings, "validation examples": float(len(validation))},
+            settings={
+                **tuned.settings,
+                "training examples": float(len(train)),
+                "validation examples": float(len(validation)),
+            },
+            trials=tuned.trials,
             counts=counts,
         )
 
@@ -167,7 +174,7 @@ def _windows(subject: Subject, question: Encoded, text: Encoded, asked: Asked) -
         rows.append(
             _Read(
                 document=document,
-                places=range(end, len(document) + 1),
+                spans=[range(place, place + 1) for place in range(end, len(document) + 1)],
                 target=[1 + first - window.start, 1 + last - window.start] if holds else [0, 0],
                 bounds=[bounds[token] for token in shown],
             )
@@ -175,9 +182,10 @@ def _windows(subject: Subject, question: Encoded, text: Encoded, asked: Asked) -
     return rows
 
 
-def loss(outputs: Outputs, rows: Sequence[Row]) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the first and the last token, among the places of a row."""
-    logits = pad_sequence(outputs, batch_first=True, padding_value=-torch.inf)  # B K 2
+def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[Row]) -> Float[Tensor, ""]:
+    """The mean cross-entropy of the first and the last token, among the spans of a row."""
+    parts = outputs.split([len(row.spans) for row in rows])
+    logits = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)  # B K 2
     target = torch.tensor([list(row.target) for row in rows], device=logits.device)
     return cross_entropy(logits, target)
 

@@ -38,9 +38,13 @@ def spread(examples: Sequence[Example], most: int) -> list[Example]:
 def held_out(
     train: Sequence[Example], validation: Sequence[Example], *, of: Callable[[Example], Hashable]
 ) -> dict[str, list[Example]]:
-    """Training and validation examples; the latter from the former where none are given."""
+    """Training and validation examples; the latter from the former where none are given.
+
+    One at least, so that something can choose settings, if there are two things.
+    """
     if not validation:
         step = max(VALIDATION_SHARE, -(-len(train) // MOST_VALIDATION))
+        step = min(step, max(2, len({*map(of, train)})))
         train, validation = every(train, step, of=of)
     return {"train": list(train), "validation": spread(validation, MOST_VALIDATION)}
 

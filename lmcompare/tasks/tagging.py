@@ -1,9 +1,9 @@
 """Tagging: which words of a sentence name entities, and of which type; learned from examples.
 
 The metric is the F1 of entities, of which both the words and the type must be right (Tjong Kim Sang
-& De Meulder 2003, https://aclanthology.org/W03-0419). A word is judged at its last piece, when a
-model that reads from left to right has seen all of it; each is tokenised by itself, with the space
-before it.
+& De Meulder 2003, https://aclanthology.org/W03-0419). Each word is tokenised by itself, with the
+space before it, and judged at its last piece, when a model that reads from left to right has seen
+all of it, at its first one, or by the mean of all: validation chooses, for all models alike.
 """
 
 from collections import Counter
@@ -19,17 +19,18 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.data import Encoded
-from lmcompare.errors import UserError
+from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Subject, cut
-from lmcompare.task_records import TaskItem
+from lmcompare.task_records import Pooling, TaskItem
 from lmcompare.tasks import layouts, splitting
-from lmcompare.tasks.classification import loss
 from lmcompare.tasks.conll import OUTSIDE, Span, entities, sentences
-from lmcompare.tasks.task import Answers, Examples, LearnedTask
-from lmcompare.tasks.tuning import Lesson, Outputs, Row, joined, room, tune
+from lmcompare.tasks.lessons import Lesson, Outputs, Row, joined, mean_cross_entropy, room
+from lmcompare.tasks.task import Answers, Examples, LearnedTask, parts_of_way
+from lmcompare.tasks.tuning import tune
 from lmcompare.view import IGNORE
 
 WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
+POOLINGS: tuple[Pooling, ...] = ("last", "mean", "first")  # of a word's pieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Read(Row):
-    """A sentence as it is read, and which of its words have a place in it."""
+    """A sentence as it is read, and which of its words have a span in it."""
 
     words: Sequence[int]
 
@@ -55,6 +56,7 @@ class Tagging(LearnedTask[Sentence]):
     word: int = Field(0, description="column of the words, from 0; from the end below 0")
     tag: int = Field(-1, description="column of the tags")
     metric = "F1"
+    pools = True
 
     about = "which words name entities, learned from examples"
 
@@ -85,12 +87,18 @@ class Tagging(LearnedTask[Sentence]):
                         f"from has it: mend {self.source}"
                     )
         num_mended += sum(entities(each.tags)[1] for each in train)
+        learned = splitting.held_out(train, validation, of=_number)
+        if not learned["validation"]:
+            raise UserError(
+                f"the task {self.name} has one sentence to learn from in {self.source}, and none "
+                "that could choose settings: add some"
+            )
         return Examples(
             asked=[
                 Sentence(number=number, words=each.words, tags=each.tags)
                 for number, each in enumerate(test)
             ],
-            learned=splitting.held_out(train, validation, of=_number),
+            learned=learned,
             counts={"entities that begin with an I- in the files": num_mended}
             if num_mended
             else {},
@@ -108,6 +116,9 @@ class Tagging(LearnedTask[Sentence]):
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Answers:
+        way, forced = parts_of_way(way)
+        if forced is not None and forced not in POOLINGS:
+            raise Unsupported(f"the pieces of a word have no pooling '{forced}'")
         learned = examples.learned
         tags = sorted({tag for some in learned.values() for each in some for tag in each.tags})
         train = splitting.drawn(learned["train"], WAYS[way], task=self.name)
@@ -121,25 +132,32 @@ class Tagging(LearnedTask[Sentence]):
                 (validation, "validation words"),
             )
         )
-        taught = [row for row in taught if row.places]
+        taught = [row for row in taught if row.spans]
         lesson = Lesson(
             name=self.name,
             train=taught,
             validation=judged,
             num_outputs=len(tags),
-            pools=False,
-            loss=loss,
+            poolings=POOLINGS if forced is None else (forced,),
+            probed=False,
+            loss=mean_cross_entropy,
             judge=partial(_f1, validation, judged, tags),
         )
         tuned = tune(subject, lesson, report=report)
         left = [number for number, each in enumerate(examples.asked) if each.number not in done]
         rows = [asked[number] for number in left]
+        pieces = f"pooled by {forced}" if forced else "pooled as validation chooses"
         return Answers(
-            protocol=f"fine-tuned on {len(train)} sentences, last piece of each word",
+            protocol=f"fine-tuned on {len(train)} sentences, pieces of a word {pieces}",
             items=_items(
                 [examples.asked[number] for number in left], rows, tags, tuned.outputs(rows)
             ),
-            settings={**tuned.settings, "validation examples": float(len(judged))},
+            settings={
+                **tuned.settings,
+                "training examples": float(len(train)),
+                "validation examples": float(len(judged)),
+            },
+            trials=tuned.trials,
             counts=counts,
         )
 
@@ -177,7 +195,7 @@ def _rows(
     rows = []
     for sentence in sentences:
         parts = [pieces[each] for each in _spaced(sentence.words)]
-        ends = np.cumsum([len(part) for part in parts])
+        ends = np.cumsum([len(part) for part in parts]).tolist()
         kept = [word for word, end in enumerate(ends) if len(parts[word]) and end <= room(subject)]
         lost = sum(bool(len(part)) for part in parts) - len(kept)
         dropped = sum(not len(part) for part in parts)
@@ -185,7 +203,7 @@ def _rows(
         rows.append(
             _Read(
                 document=cut(_one(parts, subject), 0, room(subject)),
-                places=[int(ends[word]) for word in kept],
+                spans=[range(1 + ends[word] - len(parts[word]), 1 + ends[word]) for word in kept],
                 target=[number.get(sentence.tags[word], IGNORE) for word in kept],
                 words=kept,
             )

@@ -8,14 +8,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lmcompare.heldout import Subject
-from lmcompare.task_records import Group, TaskItem
+from lmcompare.task_records import Group, Pooling, TaskItem, Trial
 
 Example = TypeVar("Example")
+
+
+def with_pooling(way: str, pooling: Pooling) -> str:
+    """Return a way in which all models pool alike, whatever validation would choose."""
+    return f"{way} {pooling}"
+
+
+def parts_of_way(way: str) -> tuple[str, Pooling | None]:
+    """Return the way of the task, and the pooling for all if there is one."""
+    name, _, wanted = way.partition(" ")
+    return name, next((each for each in get_args(Pooling) if each == wanted), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,7 @@ class Answers:
         items: one for each example, in any order; made as they are asked for.
         scoring: how likelihoods were taken, where they were.
         settings: that were chosen on validation examples.
+        trials: what was tried to choose them.
         counts: what was cut or left out, by what it was; complete once all items are made.
     """
 
@@ -49,6 +61,7 @@ class Answers:
     items: Iterator[TaskItem]
     scoring: str | None = None
     settings: Mapping[str, str | float] = field(default_factory=dict)
+    trials: Sequence[Trial] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -63,6 +76,8 @@ class Task(BaseModel, ABC, Generic[Example]):
     version: int = Field(1, ge=1, description="results of unlike versions do not compare")
     paper: str = Field("", description="where it comes from")
     metric: ClassVar[str] = "accuracy"
+    protocol: ClassVar[int] = 1  # of how models are asked: results of unlike ones do not compare
+    pools: ClassVar[bool] = False  # states are pooled before a head reads them
     about: ClassVar[str]  # the kind, in words
 
     @property
@@ -99,6 +114,13 @@ class Task(BaseModel, ABC, Generic[Example]):
     ) -> Answers:
         """Ask a model about all examples that are not `done`.
 
+        Args:
+            subject: the model.
+            examples: all of them.
+            way: one of `ways`, or one with a pooling (`with_pooling`).
+            done: numbers of examples.
+            report: told the share of learning that is done, 0 to 1.
+
         Raises:
             Unsupported: its objective cannot be asked this, with the reason.
         """
@@ -107,9 +129,15 @@ class Task(BaseModel, ABC, Generic[Example]):
         """Further metrics of all examples together, by name."""
         return {}
 
+    def kind_of(self, example: Example) -> str:
+        """What a draw of examples to learn from has by its share, as a label."""
+        return ""
+
 
 class LearnedTask(Task[Example], Generic[Example]):
     """One whose models learn from examples in files of their own."""
+
+    protocol: ClassVar[int] = 2
 
     train: tuple[str, ...] = Field(min_length=1, description="patterns, of files to learn from")
     validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")

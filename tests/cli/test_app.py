@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcompare_cli import app as module
+from lmcompare_cli import signals
 from lmcompare_cli.app import app
 from tests.tiny import Command, cache, command, the_error, unmeasured
 
@@ -91,16 +92,70 @@ def test_an_error_is_one_line_whatever_it_holds(
     assert f"'{name}'" in the_error(command("train", "-o", name))
 
 
-def test_an_interruption_is_130(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("lmcompare.runs.find_runs", interrupted)
-    assert command("runs").code == 130
-    monkeypatch.setattr(module, "app", interrupted)
+@pytest.mark.parametrize(("number", "word"), [(2, "interrupted"), (15, "terminated")])
+def test_an_interruption_is_said_in_a_word(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int, word: str
+) -> None:
+    monkeypatch.setattr("lmcompare.finding.find_runs", lambda *_, **__: signals.end(number))
     said = command("runs")
-    assert said.code == 130
-    assert said.err == "interrupted\n"
+    assert (said.code, said.out, said.err) == (128 + number, "", f"{word}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_process_dies_of_the_signal_that_ended_it(number: signal.Signals) -> None:
+    """A shell stops its loop only then."""
+    script = (
+        "import os; from lmcompare_cli import app\n"
+        f"app.app = lambda: os.kill(os.getpid(), {int(number)})\n"
+        "app.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -number
+    assert done.stderr in (b"interrupted\n", b"terminated\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_an_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lmcompare_cli.app", "objectives"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: reading or writing failed (No space left on device)")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "the memory of this machine is too small for that"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "the memory of this machine is too small for that",
+        ),
+        (PermissionError(13, "Permission denied", "x.json"), "x.json cannot be used (Permission"),
+        (ZeroDivisionError("a\nb"), "this is a fault of lmcompare, ZeroDivisionError: a b; please"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.delenv("LMCOMPARE_TRACEBACK")
+    monkeypatch.setattr("lmcompare.runs.find_runs", fails)
+    assert the_error(command("runs")).startswith(said)
+
+
+def test_the_version(command: Command) -> None:
+    said = command("--version")
+    assert (said.code, said.err) == (0, "")
+    assert re.fullmatch(r"lmcompare \d+\.\d+\.\d+\S*\n", said.out)
 
 
 def test_an_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:

@@ -533,7 +533,7 @@ def test_the_built_in_tokenizer_is_the_default(shown, tmp_path, monkeypatch, fil
     class Prepared:
         tokenizer = Tokenizer.load(file)
 
-    def prepare(data, tokenizer, *, cache, report):
+    def prepare(data, tokenizer, *, cache, report, warn):
         report("at work")
         asked.append((tokenizer, cache))
         return Prepared
@@ -546,3 +546,18 @@ def test_the_built_in_tokenizer_is_the_default(shown, tmp_path, monkeypatch, fil
         (TokenizerConfig(), tmp_path),
         (TokenizerConfig(kind="bytes"), tmp_path),
     ]
+
+
+def test_a_text_that_training_would_refuse_is_shown(run_show):
+    for objective in ("t5", "glm", "bart"):
+        said = run_show("--objective", objective, "--text", "The cat sat on the mat.")
+        assert said.exit_code == 0
+        assert "shown but never trained on" in said.stderr
+        assert "predicts" in said.stdout
+
+
+def test_draws_that_are_alike_are_said_to_be(run_show):
+    said = run_show("--objective", "t5", "--text", "The cat sat.", "--draws", "3")
+    assert "the draws are alike" in said.stderr
+    said = run_show("--objective", "mlm", "-s", "rate=0.5", "--draws", "3")
+    assert "the draws are alike" not in said.stderr

@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from lmcompare import checkpoints, events, training
 from lmcompare.budget import Spent
 from lmcompare.records import MetricsLine
 from lmcompare.runs import Run
+from lmcompare_cli import signals
 from lmcompare_cli.progress import TrainingDisplay, clock
 from lmcompare_cli.stopping import Stop
 from tests.tiny import (
@@ -43,7 +45,8 @@ def test_the_path_is_data_and_the_rest_is_talk(command: Command, corpus: Path) -
     assert path.startswith("experiments/default/clm-s0-")
     assert Run(Path(path)).state() == "finished"
     lines = said.err.splitlines()
-    assert lines[0] == f"[1/1] {path}"
+    assert lines[0].startswith("  reading ")
+    assert f"[1/1] {path}" in lines[:4]
     assert any("parameters, float32 on" in line for line in lines)
     assert any("100%  step 3  validation" in line for line in lines)
     assert lines[-1].startswith("  done: 3 steps, 384 tokens, ")
@@ -202,7 +205,7 @@ def test_a_full_disk(command: Command, corpus: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_with_130_and_the_run_goes_on(
+def test_a_signal_saves_and_then_ends_the_process_and_the_run_goes_on(
     corpus: Path, cache: Path, tmp_path: Path, train: Trainer, number: signal.Signals
 ) -> None:
     process = subprocess.Popen(
@@ -216,7 +219,7 @@ def test_a_signal_saves_and_ends_with_130_and_the_run_goes_on(
     run = started(tmp_path, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == -number, err
     assert out == ""
     assert "stopping after this step and saving it; once more to stop at once" in err
     (step,) = [
@@ -244,7 +247,7 @@ def started(folder: Path, process: "subprocess.Popen[str]") -> Run:
 def test_an_interrupted_force_says_how_to_go_on(
     command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stop, "__call__", lambda stop: True)
+    monkeypatch.setattr(Stop, "__call__", lambda stop: True)  # as if a signal had come
     said = command("train", "-o", "clm", *flags(corpus, budget="1k steps"))
     assert said.code == 130
     assert "stopped at step 1, which is saved; the same command goes on" in said.err
@@ -255,10 +258,12 @@ def test_an_interrupted_force_says_how_to_go_on(
 def test_the_second_signal_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Stop() as stop:
+        with pytest.raises(signals.Ended):  # nothing has begun that could be saved
+            signal.raise_signal(signal.SIGINT)
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(signals.Ended):
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) == before
 
@@ -315,3 +320,81 @@ def test_a_log_has_a_line_now_and_then(
 )
 def test_durations(seconds: float, written: str) -> None:
     assert clock(seconds) == written
+
+
+HOLD = (
+    "import sys; from pathlib import Path; from lmcompare.runs import Run\n"
+    "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def test_what_another_process_trains_is_passed_over(command: Command, corpus: Path) -> None:
+    seeds = ("--seed", "0", "--seed", "1", "--seed", "2")
+    (other,) = command("train", "-o", "clm", *flags(corpus), "--seed", "1").out.splitlines()
+    shutil.rmtree(other)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, other],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        said = command("train", "-o", "clm", *flags(corpus), *seeds)
+        alone = command("train", "-o", "clm", *flags(corpus), "--seed", "1")
+        process.kill()
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 2
+    assert other not in said.out
+    assert f"passed over: the run {other} is being written by a live process" in said.err
+    last = said.err.splitlines()[-1]
+    assert last == f"2 of 3 runs are finished; in the hands of other processes: {other}"
+    assert "wait for it, or stop it first" in the_error(alone), "nothing else was asked for"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("optimizer.learning_rate=inf", "optimizer.learning_rate cannot be inf"),
+        ("optimizer.weight_decay=nan", "optimizer.weight_decay cannot be nan"),
+        ("objective.mean_span=inf", "mean_span cannot be inf"),
+    ],
+)
+def test_what_no_file_can_hold_is_no_setting(
+    command: Command, corpus: Path, setting: str, said: str
+) -> None:
+    assert said in the_error(command("train", "-o", "t5", *flags(corpus), "-s", setting))
+
+
+def test_a_long_name_of_an_arm_or_study_fits_into_a_folder(command: Command, corpus: Path) -> None:
+    said = command("train", "-o", "clm", *flags(corpus), "--arm", "a" * 300, "--study", "s" * 300)
+    assert said.code == 0, said.err
+    (place,) = said.out.splitlines()
+    assert max(map(len, place.split("/"))) < 130
+    assert command("runs").code == 0
+
+
+def test_a_run_that_other_work_slows_down_is_told_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = MetricsLine(
+        step=3,
+        tokens=5,
+        targets=5,
+        flops=7,
+        seconds=11,
+        loss=1,
+        learning_rate=1,
+        gradient_norm=1,
+        validation=2,
+    )
+    event = events.Progress(
+        line=line,
+        share=0.5,
+        tokens_per_second=13,
+        seconds_left=17,
+        utilisation=0.01,
+        disturbed=True,
+    )
+    TrainingDisplay()(event)
+    assert "1% of matmul rate: other work is running" in capsys.readouterr().err

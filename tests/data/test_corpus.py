@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from lmcompare.data import DataConfig, open_corpus
 from lmcompare.data.corpus import Corpus, split_of
+from lmcompare.data.streams import remove_abandoned
+from lmcompare.errors import UserError
 
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 BLOCKS = "One.\nStill one.\n\n\nTwo, \u6f22.\r\n\r\nThree \N{GRINNING FACE}"
@@ -128,17 +130,36 @@ def test_mixed_sources_say_what_their_documents_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["auto", "line", "record"])
-def test_standard_input_is_kept_while_it_is_used(
+def test_standard_input_is_read_once_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str
 ) -> None:
     raw = b'{"text": "one"}\n\n{"text": "two"}\n'
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
+    stream = io.BytesIO(raw)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
     found = corpus("-", cache=tmp_path / "new", document=unit)
     expected = ["one", "two"] if unit == "record" else ['{"text": "one"}', '{"text": "two"}']
     assert list(found.texts()) == list(found.texts()) == expected
-    assert len(list((tmp_path / "new").iterdir())) == 1
-    del found
-    assert list((tmp_path / "new").iterdir()) == []
+    assert stream.read() == b""
+    again = corpus("-", cache=tmp_path / "new", document=unit)  # by another run
+    assert list(again.texts()) == expected
+    kept = [path for path in (tmp_path / "new").iterdir() if path.suffix != ".lock"]
+    assert [path.read_bytes() for path in kept] == [raw]
+    remove_abandoned(tmp_path / "new")
+    assert list(found.texts()) == expected, "its owner lives"
+
+
+def test_a_closed_standard_input_and_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.BytesIO()
+    stream.close()
+    for closed in (None, SimpleNamespace(buffer=stream)):
+        monkeypatch.setattr("sys.stdin", closed)
+        with pytest.raises(UserError, match="standard input is closed: pipe text into it, or"):
+            corpus("-", cache=tmp_path)
+    with pytest.raises(UserError, match="'/dev/null' is a terminal or a device, not a text"):
+        corpus("/dev/null", cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -150,6 +171,7 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
     found = corpus(pipe, cache=tmp_path)
     writer.join()
     assert list(found.texts()) == list(found.texts()) == DOCUMENTS
+    assert list(corpus(pipe, cache=tmp_path).texts()) == DOCUMENTS, "nobody writes to it now"
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:

@@ -1,3 +1,8 @@
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lmcompare.data import Encoded, Tokenizer, TokenizerConfig
+from lmcompare.data import Encoded, Tokenizer, TokenizerConfig, training_tokenizer
 from lmcompare.data.encoding import PIECE, encode_documents
 from lmcompare.data.training_tokenizer import sample
 from lmcompare.errors import UserError
@@ -245,3 +250,43 @@ def test_sample_is_even_bounded_and_in_order() -> None:
     middle = np.mean([texts.index(text) for text in chosen])
     assert abs(middle - 2501) < 4 * 5003 / (12 * 503) ** 0.5
     assert sample(["x" * 1009], max_bytes=101) == ["x" * 101]
+
+
+def test_what_is_longer_than_a_word_is_learned_in_pieces() -> None:
+    """Nothing is lost, and what has words is cut nowhere."""
+    draw = np.random.default_rng(3)
+    unbroken = "".join(draw.choice(list("abcdefgh"), 2503))
+    texts = ["a few words " * 211, unbroken, " " * 2003, "-" * 1009 + unbroken]
+    pieces = list(training_tokenizer._cut(texts))
+    assert "".join(pieces) == "".join(texts)
+    assert pieces[0] == texts[0]
+    words = [word for piece in pieces for word in re.findall(r"\w+|[^\w\s]+|\s+", piece)]
+    assert max(map(len, words)) == training_tokenizer.LONGEST_WORD
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_training_of_a_tokenizer(tmp_path: Path, number: signal.Signals) -> None:
+    """The library does not look for signals itself."""
+    script = (
+        "import sys, tokenizers\n"
+        "from lmcompare_cli import app\n"
+        "def for_ever(*_):\n"
+        "    print('training', flush=True)\n"
+        "    while True:\n"
+        "        pass\n"
+        "tokenizers.Tokenizer.train_from_iterator = for_ever\n"
+        "app.main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "train", "-o", "clm"],
+        cwd=tmp_path,
+        env={**os.environ, "LMCOMPARE_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"training\n"
+        process.send_signal(number)
+        assert process.wait(timeout=60) == -number
+    assert not list((tmp_path / "cache").glob("prepared/*/")), "nothing half made is left"

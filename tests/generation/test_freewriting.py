@@ -894,15 +894,18 @@ def test_a_training_text_that_is_gone(train: Trainer, cache: Path, tmp_path: Pat
     told: list[str] = []
     (record,) = write(run, cache, warn=told.append, num_texts=1, **about)
     assert record.written is not None
+    assert record.written.verbatim is not None, "the cache holds what it read"
+    assert told == []
+    empty = tmp_path / "empty"
+    (record,) = write(run, empty, warn=told.append, num_texts=1, again=True, **about)
+    assert record.written is not None
     assert (record.written.verbatim, record.reference.verbatim) == (None, None)
     assert len(told) == 1
-    assert (
-        "training text is gone, and what is verbatim in it is not known: there is no f" in told[0]
-    )
+    assert told[0].startswith("what is verbatim in it is not known: the text that ")
+    assert "not to be had here (there is no f" in told[0]
     text.write_text(sentences(307, seed=10))
     told.clear()
-    write(run, cache, warn=told.append, num_texts=1, again=True, **about)
+    write(run, empty, warn=told.append, num_texts=1, again=True, **about)
     assert len(told) == 1
-    assert told[0].endswith(
-        "has changed since it was trained, and what is verbatim in it is not known"
-    )
+    assert "what is verbatim in it is not known: the text of" in told[0]
+    assert "has changed since it was trained: bring the old text back" in told[0]

@@ -101,6 +101,11 @@ def test_in_any_number_of_steps_all_is_written(net: Backbone, vocab: Vocab) -> N
         assert 1 < len(found.sizes) <= found.passes <= num_steps
 
 
+def test_passes_in_which_nothing_comes_are_left_out(net: Backbone, vocab: Vocab) -> None:
+    found = Steps(net, vocab, "ancestral", rows=2, steps=1_000_000)
+    assert found.passes <= NUM
+
+
 def test_those_who_are_sure_enough_come_together(net: Backbone, vocab: Vocab) -> None:
     """And the surest one though it is not sure enough."""
     at_once = Steps(net, vocab, "threshold", threshold=1e-9, greedy=True)

@@ -171,6 +171,16 @@ def test_lengths_are_of_poissons_law(shortest: int) -> None:
     assert chisquare(observed, expected).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("mean", [0.5, 12.0, 32.0, 100.0])
+@pytest.mark.parametrize("shortest", [0, 1])
+def test_the_mean_length_is_the_one_that_was_set(mean: float, shortest: int) -> None:
+    """Of the first eight spans of each row, which never reach the last one, the one that is cut."""
+    spans = drawn_scattered(97, 10_007, rate=0.3, mean=mean, shortest=shortest)
+    lengths = torch.tensor([each for row in range(97) for each in lengths_of(spans, row)[:8]])
+    expected = mean / (1 - exp(-mean)) if shortest else mean
+    assert abs(lengths.double().mean() - expected) < 4 * (mean / len(lengths)) ** 0.5
+
+
 def test_arrangements_of_spans_are_alike() -> None:
     """Two of seven items: one span of two in 6 places, or two of one in the 21 pairs of items."""
     spans = drawn_scattered(9001, 7, rate=0.3)
@@ -259,6 +269,21 @@ def test_n_grams_choose_exactly_so_many_candidates() -> None:
     chosen = n_grams(candidates, word, num, rng.generator("test"), longest=5)
     assert torch.equal(chosen.sum(1), num.minimum(candidates.sum(1)))
     assert not (chosen & ~candidates).any()
+
+
+@pytest.mark.parametrize(("longest", "total"), [(29, 3.9950), (10**9, 21.3005)])
+def test_n_grams_may_be_longer_than_a_row(longest: int, total: float) -> None:
+    """Two of three words, by the whole law, whose sum of 1/n is `total`.
+
+    The first and the last word are chosen together if all runs are of one word, in a third of the
+    cases, or if the first run has two words, in half of them.
+    """
+    word, two = torch.arange(3).repeat(40_009, 1), torch.full((40_009,), 2)
+    chosen = n_grams(word >= 0, word, two, rng.generator("test"), longest=longest)
+    assert torch.equal(chosen.sum(1), two)
+    apart = (chosen[:, 0] & chosen[:, 2]).double().mean().item()
+    expected = (1 / total) ** 2 / 3 + (0.5 / total) / 2
+    assert abs(apart - expected) < 4 * (expected / len(word)) ** 0.5
 
 
 def test_n_grams_cover_every_place_alike() -> None:

@@ -17,6 +17,7 @@ from lmcompare.objectives import T5, Clm, Mlm, Objective
 from lmcompare.tasks import tuning
 from lmcompare.tasks.agreement import calibration_error, macro_f1, matthews
 from lmcompare.tasks.classification import Classification
+from lmcompare.tasks.lessons import Lesson
 from lmcompare.tasks.measuring import ratio
 from lmcompare.tasks.registry import known
 from tests.tiny import WORDS
@@ -81,32 +82,34 @@ def ask(task: Classification, folder: Path, objective: Objective, tokenizer: Tok
 def test_a_word_that_tells_the_label_is_learned(
     objective: Objective, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "RATES", (3e-3,))
-    monkeypatch.setattr(tuning, "EPOCHS", 7)
+    monkeypatch.setattr(tuning, "FACTORS", (1.0,))
+    monkeypatch.setattr(tuning, "MOST_STEPS", 200)
     write(tmp_path / "train.jsonl", labelled(151, seed=3))
     write(tmp_path / "test.jsonl", labelled(53, seed=5))
     answers = ask(task_of(), tmp_path, objective, tokenizer, "all")
     items = list(answers.items)
     assert ratio(items) > 0.95
-    how = "last token" if objective.name == "clm" else "mean of the tokens"
-    assert answers.protocol == f"fine-tuned on 272 examples, {how}"
+    assert answers.protocol == "fine-tuned on 272 examples, pooling chosen by validation"
     assert answers.settings["learning rate"] == 3e-3
     assert {type(each) for each in answers.settings.values()} == {float, str}, (
         "as a record has them"
     )
     assert answers.settings["validation examples"] == 30
-    assert answers.settings["validation at 0.003"] > 0.95
+    assert answers.settings["training examples"] == 272
+    assert {each.pooling for each in answers.trials} == {"mean", "last", "first"}
+    assert max(each.validation for each in answers.trials) > 0.95
     figures = task_of().figures(items)
     assert figures["macro-F1"] > 0.95
     assert figures["Matthews"] > 0.9
     assert figures["calibration error"] < 0.2
+    assert 0.5 < figures["frozen probe"] <= 1
 
 
 def test_shuffled_labels_teach_nothing(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "RATES", (3e-3,))
-    monkeypatch.setattr(tuning, "EPOCHS", 7)
+    monkeypatch.setattr(tuning, "FACTORS", (1.0,))
+    monkeypatch.setattr(tuning, "MOST_STEPS", 200)
     write(tmp_path / "train.jsonl", labelled(151, seed=3, shuffled=True))
     write(tmp_path / "test.jsonl", labelled(101, seed=5, shuffled=True))
     items = list(ask(task_of(), tmp_path, Mlm(), tokenizer, "all").items)
@@ -116,25 +119,25 @@ def test_shuffled_labels_teach_nothing(
 def test_a_probe_and_few_examples_say_so(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "RATES", (3e-3,))
-    monkeypatch.setattr(tuning, "PROBE_RATES", (1e-1,))
+    monkeypatch.setattr(tuning, "FACTORS", (1.0,))
+    monkeypatch.setattr(tuning, "MOST_STEPS", 200)
     write(tmp_path / "train.jsonl", labelled(151, seed=3))
     write(tmp_path / "test.jsonl", labelled(53, seed=5))
     task = task_of()
     assert task.ways == ("10", "100", "all", "probe")
     probe = ask(task, tmp_path, Mlm(), tokenizer, "probe")
-    assert probe.protocol == "linear probe trained on 272 examples, mean of the tokens"
+    assert probe.protocol == "linear probe trained on 272 examples, pooling chosen by validation"
     assert ratio(list(probe.items)) > 0.8
-    few = ask(task, tmp_path, Clm(), tokenizer, "10")
-    assert few.protocol == "fine-tuned on 10 examples, last token"
-    assert few.settings["steps"] == 60
+    few = ask(task, tmp_path, Clm(), tokenizer, "10 last")
+    assert few.protocol == "fine-tuned on 10 examples, pooling last"
+    assert {each.pooling for each in few.trials} == {"last"}
     assert ask(task, tmp_path, Clm(), tokenizer, "100").protocol.startswith("fine-tuned on 100 ")
 
 
 def test_items_name_the_example_and_what_was_said(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "FEWEST_STEPS", 2)
+    monkeypatch.setattr(tuning, "MOST_STEPS", 2)
     write(tmp_path / "train.jsonl", labelled(7, seed=3))
     write(tmp_path / "test.jsonl", labelled(5, seed=5))
     task, subject = task_of(), subject_of(Clm(), tokenizer)
@@ -159,14 +162,15 @@ def test_pairs_are_read_in_one_row(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both texts reach the answer, the first one through an end token."""
-    lessons: list[tuning.Lesson] = []
+    lessons: list[Lesson] = []
     monkeypatch.setattr(
         "lmcompare.tasks.classification.tune",
         lambda subject, lesson, report: (
-            lessons.append(lesson) or tuning.Tuned(model=None, settings={})
+            lessons.append(lesson)
+            or tuning.Learned(reader=None, frozen=None, settings={}, trials=[])
         ),
     )
-    monkeypatch.setattr(tuning.Tuned, "outputs", lambda self, rows: [])
+    monkeypatch.setattr(tuning.Learned, "outputs", lambda self, rows: [])
     records = [
         {"one": "a cat", "two": "old dog", "label": 1},
         {"one": "dog", "two": "a", "label": 0},
@@ -179,17 +183,14 @@ def test_pairs_are_read_in_one_row(
     one, two = tokenizer.encode(["a cat", "old dog"])
     row = lessons[0].train[0]
     assert row.document.ids.tolist() == [*one.ids, tokenizer.vocab.eos, *two.ids]
-    assert list(row.places) == list(range(1, 1 + len(row.document)))
+    assert [*row.spans] == [range(1 + len(row.document))]
     assert list(row.target) == [1]
-    ask(task, tmp_path, Clm(), tokenizer, "all")
-    assert list(lessons[1].train[0].places) == [len(row.document)]
 
 
 def test_long_texts_are_cut_and_counted(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "FEWEST_STEPS", 1)
-    monkeypatch.setattr(tuning, "EPOCHS", 1)
+    monkeypatch.setattr(tuning, "MOST_STEPS", 2)
     long = " ".join(["cat"] * 47)
     write(tmp_path / "train.jsonl", [*labelled(11, seed=3), {"text": long, "label": "feline"}])
     write(
@@ -249,9 +250,8 @@ def test_labels_in_files_of_their_own(tmp_path: Path) -> None:
     task = task_of(train=["train.csv"], test=["test.csv"], text="a", text2="b", labels_in=names)
     examples = task.read(tmp_path)
     assert [each.label for each in examples.asked] == ["1", "0"]
-    assert [each.label for each in examples.learned["train"]] == ["0", "1", "1", "0"][:3] + ["0"][
-        :1
-    ]
+    learned = {name: [each.label for each in some] for name, some in examples.learned.items()}
+    assert learned == {"train": ["0", "1", "1"], "validation": ["0"]}
     (tmp_path / "test-answers.csv").write_text("0,1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"test.csv, line 3: no file of labels_in has the id 1$"):
         task.read(tmp_path)

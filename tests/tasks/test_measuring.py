@@ -20,7 +20,7 @@ from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
-from lmcompare.tasks import pairs
+from lmcompare.tasks import measuring, pairs
 from lmcompare.tasks.measuring import Asked, measure_task, ratio
 from lmcompare.tasks.pairs import Pairs
 from lmcompare.tasks.registry import choose, known, read_tasks
@@ -303,6 +303,28 @@ def test_broken_files_of_tasks_are_one_line(text: str | None, said: str, tmp_pat
     assert "\n" not in str(error.value)
 
 
+def test_learning_by_another_protocol_is_another_question(run: Run, suites: Path) -> None:
+    """What was kept of an older one is neither gone on with nor overwritten."""
+    (suites / "both.tsv").write_text("text\tlabel\n" + "a cat\tx\na dog\ty\n" * 9)
+    table = {"kind": "classification", "group": "understanding", "train": ["both.tsv"]}
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in table.items())
+    (suites / "both.toml").write_text(f"[both]\n{lines}\ntest_every = 3\n")
+    (task,) = read_tasks(suites / "both.toml")
+    examples = task.read(suites)
+    subject = heldout.load(run, device="cpu", warn=pytest.fail)
+    now = measuring._blank(subject, task, examples, "probe")
+    assert now.version == task.version + 1
+    before = now.model_copy(update={"version": 1, "value": 0.125, "protocol": "older"})
+    run.results.write(before, [])
+    run.results.keep_items(before, [TaskItem(item=0, gained=0.25)])
+    (record,) = measure_task(
+        run, task, examples, Asked(device="cpu", untrained=False, ways=("probe",))
+    )
+    assert record.value != before.value
+    assert {each.gained for each in run.results.task_items(record)} <= {0.0, 1.0}
+    assert {each.version for each in run.results.tasks()} == {1, 2}
+
+
 # the command line
 
 
@@ -329,7 +351,6 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
     command: Command, train: Trainer, corpus: Path, suites: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lmcompare.tasks.tuning.MOST_STEPS", 2)
-    monkeypatch.setattr("lmcompare.tasks.tuning.FEWEST_STEPS", 2)
     run = train(tiny(corpus))
     lines = "".join(f"{good}\tgood\n{bad}\tbad\n" for good, bad in PAIRS * 4)
     (suites / "both.tsv").write_text(f"text\tlabel\n{lines}")
@@ -342,6 +363,32 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
     rows = json.loads(command(*place, "--way", "probe", "--way", "10").out)
     ways = [("last", "asked"), ("order", "asked"), ("both", "10"), ("both", "probe")]
     assert {(row["task"], row["way"]) for row in rows} == {*ways}, "what has one way is asked in it"
+    place += ["--way", "10", "--way", "probe"]
+    (few, *_), _ = (
+        sorted(rows, key=lambda row: row["way"])
+        for rows in (
+            [row for row in json.loads(command(*place, *more).out) if row["task"] == "both"]
+            for more in (["--train-examples", "6", "--examples", "3"], [])
+        )
+    )
+    assert few["version"] == 2
+    assert few["num_items"] == 3, "those that are asked about"
+    assert few["settings"]["training examples"] == 6
+    assert few["settings"]["validation examples"] <= 6
+    assert {each["pooling"] for each in few["trials"]} == {"mean", "last", "first"}
+    (forced, probe, *others) = json.loads(command(*place, "--pooling", "last").out)[-2:]
+    assert not others
+    for row, way in ((forced, "10 last"), (probe, "probe last")):
+        assert row["way"] == way, "a question of its own"
+        assert {each["pooling"] for each in row["trials"]} == {"last"}
+    lines = command(*place[:-6], *place[-4:]).out
+    assert "both: 10: pooling " in lines
+    assert "chosen by validation: mean " in lines
+    for option, said in (("--pooling=mean", "pools states"), ("--train-examples=5", "learns from")):
+        code, out, err = command("eval", run.path, option)
+        assert (code, out) == (1, "")
+        assert f"no chosen task {said}" in err
+    place = place[:-4]
     code, out, err = command(*place, "--way", "prob")
     assert (code, out) == (1, "")
     assert "no chosen task is asked in the way 'prob' (--way): did you mean 'probe'?" in err

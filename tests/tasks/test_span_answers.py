@@ -13,11 +13,11 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.objectives import T5, Clm, Mlm, Objective
 from lmcompare.tasks import span_answers, tuning
+from lmcompare.tasks.lessons import Row
 from lmcompare.tasks.measuring import ratio
 from lmcompare.tasks.registry import known
 from lmcompare.tasks.span_answers import SpanAnswers, best_span, loss
 from lmcompare.tasks.squad import Asked, exact, f1, normal, questions
-from lmcompare.tasks.tuning import Row
 from tests.tiny import WORDS, sentences
 from tests.untrained import subject_of, tokenizer
 
@@ -95,7 +95,7 @@ def test_tokens_are_found_for_every_answer(kind: str) -> None:
             if len(own.encode([ACCENTS[start:stop]])[0]) < 8:
                 assert holding
             for row in holding:
-                outputs = torch.zeros(len(row.places), 2)
+                outputs = torch.zeros(len(row.spans), 2)
                 outputs[row.target[0], 0] = outputs[row.target[1], 1] = 9
                 assert span_answers._said(ACCENTS, [row], [outputs]) == ACCENTS[start:stop]
 
@@ -108,10 +108,10 @@ def test_a_row_is_the_question_an_end_token_and_the_text(tokenizer: Tokenizer) -
     question, text = tokenizer.encode(["who saw", asked.context])
     assert row.document.ids.tolist() == [*question.ids, tokenizer.vocab.eos, *text.ids]
     end = 1 + len(question)  # behind the start token
-    assert list(row.places) == list(range(end, end + 1 + len(text)))
-    assert row.document.ids[row.places[0] - 1] == tokenizer.vocab.eos
+    assert [*row.spans] == [range(each, each + 1) for each in range(end, end + 1 + len(text))]
+    assert row.document.ids[row.spans[0][0] - 1] == tokenizer.vocab.eos
     first, last = row.target
-    ids = row.document.ids[row.places[first] - 1 : row.places[last]]
+    ids = row.document.ids[row.spans[first][0] - 1 : row.spans[last][0]]
     assert tokenizer.decode(ids).strip() == "cat saw"
     assert not counts
 
@@ -141,7 +141,7 @@ def test_of_several_windows_the_surest_answers() -> None:
     asked = asked_of("ab cd", "cd")
     bounds = ([(0, 2)], [(2, 5)])
     rows = [
-        span_answers._Read(document=None, places=range(2), bounds=some, target=[0, 0])
+        span_answers._Read(document=None, spans=[range(1)] * 2, bounds=some, target=[0, 0])
         for some in bounds
     ]
     high, low = torch.tensor([[9.0, 9], [1, 1]]), torch.tensor([[1.0, 1], [0, 0]])
@@ -175,24 +175,26 @@ def test_the_best_span_is_in_order_and_short() -> None:
     assert score == pytest.approx(float(log[6, 0] + log[36, 1]))
 
 
-def test_the_loss_is_among_the_places_of_a_row() -> None:
+def test_the_loss_is_among_the_spans_of_a_row() -> None:
     outputs = [torch.tensor([[0.0, 1], [2, 0], [1, 1]]), torch.tensor([[3.0, 0], [0, 0]])]
     rows = [
-        Row(document=None, places=range(3), target=[1, 2]),
-        Row(document=None, places=range(2), target=[0, 1]),
+        Row(document=None, spans=[range(1)] * 3, target=[1, 2]),
+        Row(document=None, spans=[range(1)] * 2, target=[0, 1]),
     ]
     by_hand = [
         -each.log_softmax(0)[place, side]
         for each, row in zip(outputs, rows, strict=True)
         for side, place in enumerate(row.target)
     ]
-    assert float(loss(outputs, rows)) == pytest.approx(float(torch.stack(by_hand).mean()))
+    assert float(loss(torch.cat(outputs), rows)) == pytest.approx(
+        float(torch.stack(by_hand).mean())
+    )
 
 
 def test_the_best_of_several_answers_counts() -> None:
     asked = Asked(number=3, question="q", context="a cat saw", answers=(("saw", 6), ("cat saw", 2)))
     row = span_answers._Read(
-        document=None, places=range(4), bounds=[(0, 1), (1, 5), (5, 9)], target=[0, 0]
+        document=None, spans=[range(1)] * 4, bounds=[(0, 1), (1, 5), (5, 9)], target=[0, 0]
     )
     outputs = torch.zeros(4, 2)
     outputs[2, 0] = outputs[3, 1] = 9
@@ -216,7 +218,8 @@ def paragraphs(num: int, *, seed: int = 3) -> list[tuple[str, list[tuple[str, st
 def test_answers_that_look_alike_are_learned(
     objective: Objective, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "RATES", (1e-2,))
+    monkeypatch.setattr(tuning, "FACTORS", (10 / 3,))
+    monkeypatch.setattr(tuning, "MOST_STEPS", 200)
     write(tmp_path / "a.json", paragraphs(101))
     task, subject = task_of(), subject_of(objective, tokenizer)
     examples = task.read(tmp_path)

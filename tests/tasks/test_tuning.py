@@ -1,32 +1,24 @@
-"""Learning from rows: what stays as it was, what is the same again, what reads which states."""
+"""Learning from rows: what stays as it was, what is the same again, when it stops."""
 
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
 from collections import Counter
-from itertools import islice
+from dataclasses import replace
+from itertools import count, islice
 
 import pytest
 import torch
 
 from lmcompare.data import Tokenizer
-from lmcompare.errors import Unsupported
 from lmcompare.heldout import Subject
-from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, Prefix, parse_objective
+from lmcompare.model import Backbone
+from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.tasks import splitting, tuning
-from lmcompare.tasks.classification import loss
-from lmcompare.tasks.tuning import (
-    Lesson,
-    Row,
-    batches,
-    joined,
-    num_steps,
-    pooling,
-    probe,
-    reader,
-    tune,
-)
+from lmcompare.tasks.lessons import Lesson, Row, batches, joined, mean_cross_entropy
+from lmcompare.tasks.states import poolings
+from lmcompare.tasks.tuning import probe, steps_between, tune
 from lmcompare.view import View
-from lmcompare.windows import Window, stack
+from tests.conftest import TINY
 from tests.tiny import WORDS
 from tests.untrained import subject_of, tokenizer
 
@@ -36,11 +28,12 @@ THREE = [Clm(), Mlm(), Bart()]
 
 @pytest.fixture(autouse=True)
 def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps of two rates."""
-    monkeypatch.setattr(tuning, "RATES", (1e-3, 3e-3))
-    monkeypatch.setattr(tuning, "PROBE_RATES", (1e-2, 1e-1))
-    monkeypatch.setattr(tuning, "FEWEST_STEPS", 5)
-    monkeypatch.setattr(tuning, "MOST_STEPS", 5)
+    """Few steps of two rates, 1e-3 and 3e-3."""
+    monkeypatch.setattr(tuning, "FACTORS", (1 / 3, 1.0))
+    monkeypatch.setattr(tuning, "FEWEST_BETWEEN", 3)
+    monkeypatch.setattr(tuning, "WARM_UP", 1)
+    monkeypatch.setattr(tuning, "MOST_STEPS", 6)
+    monkeypatch.setattr("lmcompare.tasks.probing.STRENGTHS", (1e-3, 1e-2))
 
 
 def texts(num: int) -> list[str]:
@@ -53,27 +46,45 @@ def texts(num: int) -> list[str]:
     return found
 
 
-def rows_of(subject: Subject, num: int = 23, *, last: bool = False) -> list[Row]:
-    """Texts of two classes."""
+def rows_of(subject: Subject, num: int = 23, *, alone: bool = False) -> list[Row]:
+    """Texts of two classes, or of as many as their tokens, each token being asked about alone."""
     rows = []
     for number, document in enumerate(subject.tokenizer.encode(texts(num))):
-        places = [len(document)] if last else range(1, 1 + len(document))
-        rows.append(Row(document=document, places=places, target=[number % 2]))
+        size = len(document)
+        spans = [range(each, each + 1) for each in range(1, 1 + size)]
+        rows.append(
+            Row(document=document, spans=spans, target=[size % 2] * size)
+            if alone
+            else Row(document=document, spans=[range(1 + size)], target=[number % 2])
+        )
     return rows
 
 
-def lesson_of(subject: Subject, **changes: object) -> Lesson:
-    rows = rows_of(subject)
+def lesson_of(subject: Subject, *, alone: bool = False, **changes: object) -> Lesson:
+    """Every time that it is judged it is better than before."""
+    rows = rows_of(subject, alone=alone)
+    times = count(1)
     settings: dict = {
         "name": "a task",
         "train": rows[:17],
         "validation": rows[17:],
         "num_outputs": 2,
-        "pools": True,
-        "loss": loss,
-        "judge": lambda outputs: float(sum(each[0, 0] > each[0, 1] for each in outputs)),
+        "poolings": () if alone else ("mean",),
+        "probed": not alone,
+        "loss": mean_cross_entropy,
+        "judge": lambda outputs: float(next(times)),
     }
     return Lesson(**{**settings, **changes})
+
+
+def accuracy(rows: list[Row]):
+    def judge(outputs):
+        right = [
+            int(each[0].argmax()) == row.target[0] for each, row in zip(outputs, rows, strict=True)
+        ]
+        return sum(right) / len(right)
+
+    return judge
 
 
 def silent(share: float) -> None:
@@ -93,15 +104,14 @@ def test_the_model_itself_stays_as_it_is(
         assert torch.equal(each, before[name]), name
     assert [each.data_ptr() for each in subject.net.parameters()] == addresses
     assert all(each.grad is None for each in subject.net.parameters())
-    assert learned.model.head.weight.abs().sum() > 0
-    own = {name: each for name, each in learned.model.named_parameters() if "head" not in name}
+    assert learned.reader.head.weight.abs().sum() > 0
+    net = learned.reader.states.net
     if learn is probe:
-        assert not own, "only the head learns"
+        assert net is subject.net, "only the head learns"
     else:
-        moved = [
-            name for name, each in own.items() if not torch.equal(each, before[name[11:]])
-        ]  # behind states.net.
-        assert len(moved) == len(own), "all of the copy learns"
+        moved = [not torch.equal(each, before[name]) for name, each in net.state_dict().items()]
+        assert all(moved), "all of the copy learns"
+        assert learned.frozen.states.net is subject.net
 
 
 def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -> None:
@@ -111,7 +121,7 @@ def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -
     rough = tune(subject, lesson_of(subject), report=silent)
     assert [each.settings["learned in"] for each in (exact, rough)] == ["float32", "bfloat16"]
     apart = []
-    learned = (each.model.state_dict().values() for each in (exact, rough))
+    learned = ([each.detach() for each in one.reader.parameters()] for one in (exact, rough))
     for one, two in zip(*learned, strict=True):
         assert two.dtype == torch.float32
         assert not torch.equal(two, two.bfloat16().float()), "small steps are not rounded away"
@@ -127,147 +137,183 @@ def test_again_is_the_same(learn: object, tokenizer: Tokenizer) -> None:
     subject = subject_of(Mlm(), tokenizer)
     one, two = (learn(subject, lesson_of(subject), report=silent) for _ in range(2))
     rows = rows_of(subject)
-    assert one.settings == two.settings
+    assert (one.settings, one.trials) == (two.settings, two.trials)
     for left, right in zip(one.outputs(rows), two.outputs(rows), strict=True):
         assert torch.equal(left, right)
 
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
-@pytest.mark.parametrize("pools", [True, False])
+@pytest.mark.parametrize("alone", [False, True])
 def test_other_rows_and_padding_change_nothing(
-    objective: Objective, pools: bool, tokenizer: Tokenizer
+    objective: Objective, alone: bool, tokenizer: Tokenizer
 ) -> None:
     subject = subject_of(objective, tokenizer)
-    rows = rows_of(subject)
-    for row in rows if not pools else []:
-        object.__setattr__(row, "target", [len(row.places) % 2] * len(row.places))
-    lesson = lesson_of(subject, train=rows, validation=rows[:1], pools=pools)
+    rows = rows_of(subject, alone=alone)
+    lesson = lesson_of(subject, alone=alone, train=rows, validation=rows[:1])
     model = tune(subject, lesson, report=silent)
     together = model.outputs(rows)
     assert together[0].abs().max() > 1e-3
     for row, output in zip(rows, together, strict=True):
-        (alone,) = model.outputs([row])
-        assert alone.shape == (1 if pools else len(row.places), 2)
-        torch.testing.assert_close(alone, output, rtol=1e-4, atol=1e-5)
+        (single,) = model.outputs([row])
+        assert single.shape == (len(row.spans), 2)
+        torch.testing.assert_close(single, output, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
-def test_the_states_that_are_pooled_have_seen_all_of_the_text(
-    objective: Objective, tokenizer: Tokenizer
-) -> None:
-    """Change a word far off: a state that has seen it moves."""
-    subject = subject_of(objective, tokenizer)
-    one, two, three = subject.tokenizer.encode(
-        ["a cat saw a dog", "a cat saw a tree", "dog cat saw a dog"]
+@pytest.mark.parametrize("learn", [tune, probe])
+def test_same_weights_read_alike_score_alike(learn: object, tokenizer: Tokenizer) -> None:
+    """One layer's last token sees the same whether or not the others see it."""
+    found = []
+    for objective in (Clm(), Mlm()):
+        subject = subject_of(objective, tokenizer)
+        shape = TINY.model_copy(update={"layers": 1})
+        net = Backbone(shape, vocab_size=tokenizer.vocab.size, seed=3).eval()
+        subject = replace(subject, net=net)
+        rows = rows_of(subject)
+        lesson = lesson_of(subject, poolings=("last",), judge=accuracy(rows[17:]))
+        found.append(learn(subject, lesson, report=silent))
+    one, two = found
+    assert [each.validation for each in one.trials] == [each.validation for each in two.trials]
+    assert [each.loss for each in one.trials] == pytest.approx(
+        [each.loss for each in two.trials], rel=1e-3
     )
-    states = []
-    for each in (one, two, three):
-        whole = Window(document=0, start=0, stop=len(each), first=0, last=0)
-        text, _ = stack([whole], [each], tokenizer.vocab)
-        with torch.no_grad():
-            states.append(subject.net.states(objective.read(text, tokenizer.vocab))[0])
-    moved_by_the_end = (states[0][1] - states[1][1]).abs().max() > 1e-5
-    moved_by_the_beginning = (states[0][-1] - states[2][-1]).abs().max() > 1e-5
-    if pooling(subject) == "mean":
-        assert moved_by_the_end, "the first has seen the last"
-    assert moved_by_the_beginning
+    for left, right in zip(one.outputs(rows), two.outputs(rows), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-2, atol=1e-3)
 
 
-def test_what_reads_from_left_to_right_gives_its_last_state(tokenizer: Tokenizer) -> None:
-    found = {each.name: pooling(subject_of(each, tokenizer)) for each in ALL}
-    assert {name for name, how in found.items() if how == "last"} >= {"clm", "fim", "bart"}
-    assert {name for name, how in found.items() if how == "mean"} >= {"mlm", "prefix", "plm", "t5"}
-    decoder = Bart(architecture="decoder")
-    assert pooling(subject_of(decoder, tokenizer)) == "mean"
-
-
-def test_it_is_said_which_part_of_two_is_read(tokenizer: Tokenizer) -> None:
-    """An encoder, unless the decoder writes whole texts."""
-    found = {each.name: reader(subject_of(each, tokenizer)) for each in ALL}
-    assert found.pop("bart") == {"states of": "the decoder"}
-    for name in ("t5", "ul2"):
-        assert found.pop(name) == {"states of": "the encoder"}
-    assert not any(found.values()), "one stack has one kind of states"
-    subject = subject_of(T5(), tokenizer)
-    learned = tune(subject, lesson_of(subject), report=silent)
-    assert learned.settings["states of"] == "the encoder"
-
-
-def test_an_objective_that_hides_the_text_from_itself_is_refused(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", [("clm", "fim"), ("mlm", "mdlm", "plm", "glm")])
+def test_objectives_that_read_alike_score_alike(
+    names: tuple[str, ...], tokenizer: Tokenizer
 ) -> None:
-    def backwards(self: Clm, text, vocab) -> View:
-        order = torch.arange(text.tokens.shape[1]).flip(0).expand_as(text.tokens)
-        return View.ordered(text.tokens, order, visible=text.visible)
-
-    monkeypatch.setattr(Clm, "read", backwards)
-    with pytest.raises(Unsupported, match="clm has seen all of a text"):
-        pooling(subject_of(Clm(), tokenizer))
-
-
-def test_of_rates_the_best_by_validation_is_taken(tokenizer: Tokenizer) -> None:
-    """Of equal ones, the one whose loss is lower."""
-    subject = subject_of(Mlm(), tokenizer)
-    verdicts = iter([3.0, 5.0, 5.0, 3.0])
-    chosen = []
-    for _ in range(2):
-        lesson = lesson_of(subject, judge=lambda outputs: next(verdicts))
-        learned = tune(subject, lesson, report=silent)
-        chosen.append(learned.settings["learning rate"])
-    assert chosen == [3e-3, 1e-3]
-    assert learned.settings["validation at 0.001"] == 5.0
-    assert learned.settings["validation at 0.003"] == 3.0
-
-    losses = []
-
-    def spy(outputs, rows):
-        found = loss(outputs, rows)
-        if not found.requires_grad:
-            losses.append(float(found))
-        return found
-
-    learned = tune(subject, lesson_of(subject, judge=lambda _: 1.0, loss=spy), report=silent)
-    assert losses[0] != losses[1]
-    assert learned.settings["learning rate"] == (1e-3, 3e-3)[losses.index(min(losses))]
+    """With the same weights and every pooling, whatever they were trained to predict."""
+    found = []
+    for name in names:
+        subject = subject_of(parse_objective(name), tokenizer)
+        lesson = lesson_of(subject, poolings=poolings(subject, None))
+        lesson = replace(lesson, judge=accuracy(lesson.validation))
+        found.append(tune(subject, lesson, report=silent).trials)
+    assert {each.pooling for each in found[0]} == {"mean", "last", "first"}
+    assert all(each == found[0] for each in found)
 
 
-def test_what_is_kept_is_what_the_chosen_rate_learned(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not what the last one did."""
+def test_the_best_pooling_by_validation_is_kept(tokenizer: Tokenizer) -> None:
+    """The label is the last word, and says nothing of the others."""
     subject = subject_of(Clm(), tokenizer)
-    verdicts = iter([5.0, 3.0])
-    kept = tune(subject, lesson_of(subject, judge=lambda _: next(verdicts)), report=silent)
-    monkeypatch.setattr(tuning, "RATES", (1e-3,))
-    alone = tune(subject, lesson_of(subject), report=silent)
-    rows = rows_of(subject)
-    for one, two in zip(kept.outputs(rows), alone.outputs(rows), strict=True):
+    ends = [f"{text} {('cat', 'dog')[number % 2]}" for number, text in enumerate(texts(47))]
+    rows = [
+        Row(document=each, spans=[range(1 + len(each))], target=[number % 2])
+        for number, each in enumerate(tokenizer.encode(ends))
+    ]
+    lesson = lesson_of(
+        subject,
+        train=rows[:31],
+        validation=rows[31:],
+        poolings=("mean", "last", "first"),
+        judge=accuracy(rows[31:]),
+    )
+    for learn in (probe, tune):
+        learned = learn(subject, lesson, report=silent)
+        scores = {each.pooling: each.validation for each in learned.trials}
+        assert learned.settings["pooling"] == "last"
+        assert scores["last"] == 1
+        assert scores["first"] < 0.6, "the start token has seen nothing"
+    assert {each.pooling for each in learned.trials if each.learning_rate == 1e-3} == {"last"}
+
+
+def test_the_rates_begin_where_pre_training_does(tokenizer: Tokenizer) -> None:
+    subject = subject_of(Mlm(), tokenizer)
+    learned = tune(subject, lesson_of(subject, poolings=("mean", "last")), report=silent)
+    tried = [(each.pooling, each.learning_rate) for each in learned.trials]
+    assert tried == [("mean", 3e-3), ("last", 3e-3), ("last", 1e-3)], "each is better"
+    assert learned.settings["learning rate"] == 1e-3
+
+
+def test_of_equals_the_surer_one_is_taken(tokenizer: Tokenizer) -> None:
+    subject = subject_of(Mlm(), tokenizer)
+    learned = tune(subject, lesson_of(subject, judge=lambda _: 1.0), report=silent)
+    losses = {each.loss: each.learning_rate for each in learned.trials}
+    assert len(losses) == 2
+    assert learned.settings["learning rate"] == losses[min(losses)]
+
+
+def judged(*values: float):
+    """The start, the evaluations on the way, and what was kept."""
+    given = iter(values)
+    return lambda outputs: next(given)
+
+
+@pytest.mark.parametrize(
+    ("values", "best", "cut_off"),
+    [
+        ((0, 1, 2, 1, 1, 1, 1, 2), 6, False),
+        ((0, 1, 1, 1, 1, 1, 1), 3, False),
+        ((5, 1, 1, 1, 1, 5), 0, False),
+        ((0, 1, 2, 3, 2, 2, 4, 5, 5), 21, True),
+        ((0, 1, 2, 3, 4, 3, 3, 3, 4), 12, True),
+    ],
+)
+def test_it_learns_until_validation_stops_improving(
+    values: tuple[float, ...],
+    best: int,
+    cut_off: bool,
+    tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Evaluated every 3 of 21 steps; without a better one four times in a row it ends."""
+    monkeypatch.setattr(tuning, "MOST_STEPS", 21)
+    monkeypatch.setattr(tuning, "FACTORS", (1.0,))
+    subject = subject_of(Clm(), tokenizer)
+    # of equals the lower loss is the better one, which it is not to be here
+    losses = count(1)
+
+    def loss(outputs, rows):
+        found = mean_cross_entropy(outputs, rows)
+        return found if found.requires_grad else torch.tensor(float(next(losses)))
+
+    lesson = lesson_of(subject, judge=judged(*values), loss=loss, alone=True)
+    (trial,) = tune(subject, lesson, report=silent).trials
+    assert (trial.steps, trial.validation, trial.cut_off) == (best, values[-1], cut_off)
+
+
+def test_what_is_kept_was_best_and_not_last(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "FACTORS", (1.0,))
+    subject = subject_of(Clm(), tokenizer)
+    rows = rows_of(subject, alone=True)
+    kept = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 2, 1, 2)), report=silent)
+    monkeypatch.setattr(tuning, "MOST_STEPS", 3)
+    short = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 2, 2)), report=silent)
+    for one, two in zip(kept.outputs(rows), short.outputs(rows), strict=True):
         assert torch.equal(one, two)
+    monkeypatch.setattr(tuning, "MOST_STEPS", 6)
+    longer = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 1, 2, 2)), report=silent)
+    assert not torch.equal(longer.outputs(rows)[0], short.outputs(rows)[0])
 
 
-def test_a_probe_reads_each_row_once(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    read: list[int] = []
-    states = subject.net.states
-
-    def spy(view: View, *, wanted: torch.Tensor) -> torch.Tensor:
-        read.append(len(view.tokens))
-        return states(view, wanted=wanted)
-
-    monkeypatch.setattr(subject.net, "states", spy)
-    lesson = lesson_of(subject)
-    learned = probe(subject, lesson, report=silent)
-    learned.outputs([*lesson.train, *lesson.validation])
-    assert sum(read) == 23
-
-
-def test_a_head_that_has_learned_nothing_says_nothing(
+def test_fine_tuning_starts_from_the_probe(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = subject_of(Clm(), tokenizer)
-    monkeypatch.setattr(tuning, "RATES", (1e-30,))
-    learned = tune(subject, lesson_of(subject), report=silent)
-    assert all(each.abs().max() < 1e-20 for each in learned.outputs(rows_of(subject)))
+    """So that it is no worse by validation."""
+    monkeypatch.setattr(tuning, "FACTORS", (1e-30,))
+    subject = subject_of(Mlm(), tokenizer)
+    rows = rows_of(subject)
+    lesson = lesson_of(subject, judge=accuracy(rows[17:]))
+    tuned, frozen = tune(subject, lesson, report=silent), probe(subject, lesson, report=silent)
+    for one, two, three in zip(
+        tuned.outputs(rows), frozen.outputs(rows), tuned.frozen.outputs(rows), strict=True
+    ):
+        torch.testing.assert_close(one, two)
+        assert torch.equal(two, three)
+    with_zeros = tune(subject, lesson_of(subject, alone=True), report=silent)
+    assert with_zeros.frozen is None
+    assert all(each.abs().max() < 1e-20 for each in with_zeros.outputs(rows))
+
+
+def test_it_is_said_which_part_of_two_was_read(tokenizer: Tokenizer) -> None:
+    subject = subject_of(T5(), tokenizer)
+    for learn in (tune, probe):
+        learned = learn(subject, lesson_of(subject), report=silent)
+        assert learned.settings["states of"] == "the encoder"
 
 
 def test_batches_hold_each_row_once_an_epoch(tokenizer: Tokenizer) -> None:
@@ -290,10 +336,12 @@ def test_batches_hold_each_row_once_an_epoch(tokenizer: Tokenizer) -> None:
         assert sizes == sorted(sizes)
 
 
-def test_steps_are_some_epochs_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "FEWEST_STEPS", 60)
-    monkeypatch.setattr(tuning, "MOST_STEPS", 500)
-    assert [num_steps(num) for num in (1, 100, 160, 161, 9_001)] == [60, 70, 100, 110, 500]
+@pytest.mark.parametrize(("num", "steps"), [(1, 20), (320, 20), (321, 21), (9_001, 100)])
+def test_an_evaluation_comes_every_epoch_within_bounds(
+    num: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "FEWEST_BETWEEN", 20)
+    assert steps_between(num) == steps
 
 
 def test_texts_are_joined_by_an_end_token(tokenizer: Tokenizer) -> None:
@@ -319,6 +367,8 @@ def test_validation_comes_off_the_training_examples_where_there_is_none() -> Non
     found = splitting.held_out(numbers, [], of=lambda each: each)
     assert found["validation"] == [10, 20, 30]
     assert found["train"] == [each for each in numbers if each % 10]
+    few = splitting.held_out([1, 2, 3], [], of=lambda each: each)
+    assert few == {"train": [1, 2], "validation": [3]}, "never none"
     more = splitting.held_out(list(range(1, 7302)), [], of=lambda each: each)
     assert more["validation"] == list(range(15, 7302, 15)), "no more than are used"
     assert len(more["train"]) == 7301 - 486
