@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check bench gpu-wheels gpu gpu-tests gpu-bench gpu-study clean
 
 $(VENV)/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,40 @@ bench: $(VENV)/bench  ## speed of training, writing and scoring beside what othe
 	$(BIN)/python benchmarks/train_speed.py
 	$(BIN)/python benchmarks/decode_speed.py
 	$(BIN)/python benchmarks/scoring_speed.py
+
+# A machine with a GPU may have PyTorch and no way to fetch anything: what else is needed is fetched
+# before, goes there in a folder, and is used with the Python that is there: make gpu PYTHON=python3
+WHEELS ?= .wheels
+SITE ?= build/site
+GPU_PACKAGES := annotated-types beartype jaxtyping minicons platformdirs pydantic pydantic-core \
+	tabulate tomli-w typing-inspection wadler-lindig
+GPU_PYTHON := PYTHONPATH=$(SITE):.:cli $(PYTHON)
+
+gpu-wheels:  ## fetch what a machine with a GPU and PyTorch lacks
+	$(PYTHON) -m pip download --quiet --only-binary=:all: --no-deps --dest $(WHEELS) \
+		--python-version 3.12 --implementation cp --platform manylinux_2_28_x86_64 \
+		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --constraint constraints.txt \
+		$(GPU_PACKAGES)
+
+$(SITE)/ready: $(wildcard $(WHEELS)/*.whl)
+	rm -rf $(SITE) && mkdir -p $(SITE)
+	@if ls $(WHEELS)/*.whl >/dev/null 2>&1; then \
+		$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) \
+			$(WHEELS)/*.whl 2>/dev/null || true; fi
+	touch $@
+
+gpu: $(SITE)/ready  ## all that only a GPU can show; without one, what is skipped
+	@if $(GPU_PYTHON) benchmarks/gpu_ready.py; then \
+		for part in tests bench study; do $(MAKE) gpu-$$part; done; fi; true
+
+gpu-tests: $(SITE)/ready
+	$(GPU_PYTHON) -m pytest -q -m gpu -n 8 -W default tests/gpu
+
+gpu-bench: $(SITE)/ready
+	$(GPU_PYTHON) benchmarks/gpu.py
+
+gpu-study: $(SITE)/ready
+	$(GPU_PYTHON) benchmarks/gpu_study.py
 
 clean:
 	rm -rf $(VENV) build dist

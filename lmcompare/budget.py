@@ -23,6 +23,10 @@ class Spent(BaseModel):
     flops: int = 0  # of matrix products, forward and backward
     seconds: float = 0.0  # of training, validation and saving left out
 
+    def later(self, seconds: float) -> "Spent":
+        """The same, so many seconds later."""
+        return self.model_copy(update={"seconds": self.seconds + seconds})
+
     def plus(self, *, steps: int, tokens: int, targets: int, flops: int, seconds: float) -> "Spent":
         """The sum of both."""
         return Spent(

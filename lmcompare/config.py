@@ -52,6 +52,9 @@ class ValidationConfig(BaseModel):
     blocks: int = Field(64, gt=0, description="at most this many blocks")
 
 
+COMPILED_WIDTH = 512
+
+
 class RuntimeConfig(BaseModel):
     """How a run is carried out on a machine."""
 
@@ -59,7 +62,11 @@ class RuntimeConfig(BaseModel):
 
     device: str = Field("auto", description="auto, cpu, cuda, mps")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = Field(False, description="torch.compile; needs a C++ compiler on a CPU")
+    compile: Literal["auto"] | bool = Field(
+        "auto",
+        description="torch.compile, which takes a minute or two at first: auto does on a GPU, from "
+        "the width of `small` on; needs a C++ compiler on a CPU",
+    )
     micro_batch: int | None = Field(
         None, gt=0, description="rows of one forward pass; what suits the device by default"
     )
@@ -72,9 +79,15 @@ class RuntimeConfig(BaseModel):
     )
     tensorboard: bool = Field(False, description="write event files too (extra: tensorboard)")
 
+    def compiles(self, device_type: str, width: int) -> bool:
+        """Whether a model of `width` is compiled on such a device."""
+        if self.compile == "auto":
+            return device_type == "cuda" and width >= COMPILED_WIDTH
+        return self.compile
+
 
 # what changes how a run is carried out but not what comes out of it
-_NOT_RESULT = {"runtime": {"device", "save_every", "keep", "tensorboard"}}
+_NOT_RESULT = {"runtime": {"device", "compile", "save_every", "keep", "tensorboard"}}
 
 
 class RunConfig(BaseModel):

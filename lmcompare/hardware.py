@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
 from lmcompare.errors import UserError
+from lmcompare.view import View
 
 Precision = Literal["float32", "bfloat16"]
 Item = TypeVar("Item")
@@ -19,6 +20,7 @@ Found = TypeVar("Found")
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+STEPS_UNREAD = 16
 TOKENS_AT_ONCE = 4096  # of a forward pass on a processor
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 NUM_PRODUCTS = 2  # timed together; few, as a processor without bfloat16 takes long for each
@@ -68,11 +70,11 @@ def matmul_rate(
     right = torch.randn(width, width, device=device).to(dtype)
     best = float("inf")
     for _ in range(6):
-        _wait(device)
+        wait(device)
         start = perf_counter()
         for _ in range(NUM_PRODUCTS):
             left @ right
-        _wait(device)
+        wait(device)
         best = min(best, perf_counter() - start)
     return NUM_PRODUCTS * 2 * rows * width * width / best
 
@@ -132,6 +134,40 @@ def side_by_side(
         torch.set_num_threads(threads)
 
 
+def prepares_ahead(device: torch.device) -> bool:
+    """Whether a step's text is to be prepared while the one before is computed.
+
+    A processor has no hand free for it.
+    """
+    return device.type != "cpu"
+
+
+def steps_unread(device: torch.device) -> int:
+    """Steps after which losses are read; each reading waits for the device."""
+    return 1 if device.type == "cpu" else STEPS_UNREAD
+
+
+def pinned(view: View, device: torch.device) -> View:
+    """The view in memory from which `device` copies while the processor goes on."""
+    if device.type != "cuda":
+        return view
+    return view.copied(lambda tensor: tensor.contiguous().pin_memory())
+
+
+def pool_of_recordings() -> Any:
+    """Memory that recordings share, as only one of them runs at a time."""
+    return torch.cuda.graph_pool_handle()
+
+
+def recorded(work: Callable[[], object], pool: Any) -> Callable[[], None]:
+    """`work`, whose kernels are recorded on the GPU and not run; calling it replays them."""
+    graph = torch.cuda.CUDAGraph()
+    # other threads pin memory meanwhile, which must not end the recording
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        work()
+    return graph.replay
+
+
 def keep_compiled_products() -> None:
     """Have oneDNN keep what it compiles for each shape of a product; changes no result.
 
@@ -164,6 +200,7 @@ def peak_memory(device: torch.device) -> int:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Wait until `device` has done all that it was told to do."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

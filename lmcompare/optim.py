@@ -127,21 +127,24 @@ class Optimizer:
                 total += parameter.grad
                 parameter.grad = None
 
-    def step(self, *, rate: float) -> float:
+    def step(self, *, rate: float) -> Float[Tensor, ""]:
         """Update the weights by the collected gradient, clipped.
+
+        Nothing here waits for the device.
 
         Returns:
             The norm of the gradient before clipping. Where it is not finite, nothing was updated.
         """
-        norm = float(torch.linalg.vector_norm(self._gradient))
-        if math.isfinite(norm):
-            self._gradient *= min(1.0, self.config.clip / (norm + 1e-6))
-            for group in self._adamw.param_groups:
-                group["lr"] = rate
-            self._adamw.step()
-            self._publish(self.master)
-            if self.average is not None and self.config.ema is not None:
-                self.average.lerp_(self.master, 1 - self.config.ema)
+        norm: Tensor = torch.linalg.vector_norm(self._gradient)
+        self._gradient *= (self.config.clip / (norm + 1e-6)).clamp(max=1)
+        for group in self._adamw.param_groups:
+            group["lr"] = rate
+        # what torch.amp's scaler sets: the fused update leaves all as it was where this is 1
+        self._adamw.found_inf = 1 - norm.isfinite().to(norm.dtype)  # type: ignore[attr-defined]
+        self._adamw.step()
+        self._publish(self.master)
+        if self.average is not None and self.config.ema is not None:
+            self.average.lerp_(self.master, 1 - self.config.ema)
         self._gradient.zero_()
         return norm
 

@@ -2,14 +2,21 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
 def library_versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
     names = ("lmcompare", "torch", "tokenizers", "numpy", "safetensors", "pydantic")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    return {"python": platform.python_version()} | {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # imported from a folder that was never installed
+        return "not installed"
 
 
 def git_commit() -> str | None:

@@ -7,24 +7,28 @@ device with the same number of threads).
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lmcompare import checkpoints, files, hardware, provenance, rng, runs
+from lmcompare.batches import Batches, Reader, pieces
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
-from lmcompare.data import Prepared, Split, prepare, training_text
+from lmcompare.data import Prepared, Split, prepare
 from lmcompare.errors import UserError
 from lmcompare.events import Board, Interrupted, Message, Progress, Report
 from lmcompare.metrics import MetricsFile
-from lmcompare.model import Backbone, training_flops
+from lmcompare.model import Backbone
 from lmcompare.optim import Optimizer, learning_rate
 from lmcompare.pace import Pace
 from lmcompare.records import ControlSheet, DoneRecord, Manifest, MetricsLine, RunRecord
+from lmcompare.replay import Replayed
 from lmcompare.run_text import is_run_of
 from lmcompare.runs import Run
 from lmcompare.sheets import ReadSoFar, control_sheet
@@ -107,6 +111,19 @@ def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
     report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """A step whose loss may still be on its way."""
+
+    before: Spent
+    after: Spent
+    rate: float
+    loss: Tensor
+    norm: Tensor
+    validation: float | None
+    parts: list[int] | None
+
+
 class _Session:
     """One process's work on a run."""
 
@@ -132,8 +149,11 @@ class _Session:
         self.net = net.to(self.device)
         dtype = hardware.DTYPES[self.record.precision]
         self.optimizer = Optimizer(self.net, config.optimizer, dtype=dtype)
-        if config.runtime.compile:
+        self._pass: Callable[[View], Tensor] = self._forward_and_backward
+        if config.runtime.compiles(self.device.type, config.model.width):
             self.net.compile_layers()
+        elif self.device.type == "cuda":
+            self._pass = Replayed(self._forward_and_backward)
         self.micro_batch = config.runtime.micro_batch or hardware.rows_at_once(
             self.device, rows=config.batch.rows, length=config.batch.length
         )
@@ -144,6 +164,7 @@ class _Session:
         )
         self.spent = Spent()
         self.validated: float | None = None
+        self._unread: list[_Taken] = []
         self._take_up()
 
     def say(self, text: str, *, warning: bool = False) -> None:
@@ -203,7 +224,7 @@ class _Session:
             )
         return record
 
-    def _validation_view(self, split: Split) -> View:
+    def _validation_view(self, split: Split) -> list[View]:
         """The same blocks under the same corruption for every run of a seed and objective."""
         batch = self.config.batch
         num_blocks = min(split.num_blocks(batch.length), self.config.validation.blocks)
@@ -211,7 +232,8 @@ class _Session:
         text = split.blocks(
             chosen, length=batch.length, separate_documents=batch.separate_documents
         )
-        return self.config.objective.corrupt(text, self.vocab, rng.generator("validation"))
+        view = self.config.objective.corrupt(text, self.vocab, rng.generator("validation"))
+        return pieces(view, self.micro_batch, self.device)
 
     def _take_up(self) -> None:
         """Go back to the last good checkpoint, if there is one."""
@@ -243,16 +265,18 @@ class _Session:
         """Train from where the run stands to its end."""
         budget, saved = self.config.budget, self.spent.steps
         folder = self.run.tensorboard if self.config.runtime.tensorboard else None
-        with Board(folder, step=self.spent.steps) as board:
+        with Board(folder, step=self.spent.steps) as board, self._batches() as batches:
             while budget.progress(self.spent) < 1:
-                line = self._step()
-                self.run.add_metrics(line)
-                board.write(line)
+                self._step(batches)
                 over = budget.progress(self.spent) >= 1
-                if over or self.spent.steps - saved >= self.config.runtime.save_every:
+                due = over or self.spent.steps - saved >= self.config.runtime.save_every
+                if due or len(self._unread) >= hardware.steps_unread(self.device):
+                    self._write(board)
+                if due:
                     self._save()
                     saved = self.spent.steps
                 if should_stop() and not over:
+                    self._write(board)
                     self._save()
                     raise Interrupted(f"stopped at step {self.spent.steps}, which is saved")
         done = DoneRecord(
@@ -272,96 +296,124 @@ class _Session:
         losses = [line.loss for line in self.run.metrics() if line.step > 0.9 * self.spent.steps]
         return sum(losses) / len(losses)
 
-    def _step(self) -> MetricsLine:
-        """One update of the weights; `spent` moves on."""
-        start, config, step = perf_counter(), self.config, self.spent.steps
-        text = training_text(
-            self.text,
-            seed=config.seed,
-            step=step,
-            num_rows=config.batch.rows,
-            length=config.batch.length,
-            separate_documents=config.batch.separate_documents,
+    def _batches(self) -> Batches:
+        reader = Reader(
+            config=self.config,
+            text=self.text,
+            vocab=self.vocab,
+            micro_batch=self.micro_batch,
+            device=self.device,
         )
-        self.read.add(step + 1, text.tokens)
-        stream = rng.generator("corruption", config.seed, step)
-        progress = min(config.budget.progress(self.spent), 1.0)
-        view = config.objective.corrupt(text, self.vocab, stream, progress=progress)
-        loss = self._backward(view)
-        before = self.spent
-        cost = {
-            "steps": 1,
-            "tokens": config.batch.rows * (config.batch.length - 1),
-            "targets": view.num_targets,
-            "flops": training_flops(config.model, self.vocab.size, view),
-        }
-        reached = before.plus(**cost, seconds=perf_counter() - start)
-        rate = learning_rate(config.optimizer, config.budget.progress(reached))
-        self._require_finite(loss, "loss", step + 1)
-        norm = self.optimizer.step(rate=rate)
-        self._require_finite(norm, "norm of the gradient", step + 1)
-        self.spent = before.plus(**cost, seconds=perf_counter() - start)
-        validation = None
-        if self.validation is not None and self._validation_is_due(before):
-            validation = self.validated = self._validate(self.validation)
-            self._require_finite(validation, "validation loss", step + 1)
-        line = MetricsLine(
-            step=self.spent.steps,
-            tokens=self.spent.tokens,
-            targets=self.spent.targets,
-            flops=self.spent.flops,
-            seconds=self.spent.seconds,
-            loss=loss,
-            learning_rate=rate,
-            gradient_norm=norm,
-            validation=validation,
-            parts=view.num_targets_of_parts,
+        budget, ahead = self.config.budget, hardware.prepares_ahead(self.device)
+        return Batches(
+            reader,
+            ahead=lambda spent: ahead and budget.unit != "seconds" and budget.progress(spent) < 1,
         )
-        self.report(self._progress(line, before))
-        return line
 
-    def _backward(self, view: View) -> float:
-        """Collect the gradient of a step, a micro-batch at a time; its loss in nats a target."""
+    def _step(self, batches: Batches) -> None:
+        """One update of the weights; `spent` moves on, and what came out waits to be read."""
+        start, config, before = perf_counter(), self.config, self.spent
+        batch = batches(before)
+        self.read.add(batch.step + 1, batch.tokens)
+        loss = self._backward(batch.pieces)
+        reached = batch.after(before, seconds=perf_counter() - start)
+        rate = learning_rate(config.optimizer, config.budget.progress(reached))
+        norm = self.optimizer.step(rate=rate)
+        due = bool(self.validation) and self._validation_is_due(before, reached)
+        if due:
+            hardware.wait(self.device)  # so that its time is not taken for that of training
+        self.spent = batch.after(before, seconds=perf_counter() - start)
+        validation = self._validate() if due else None
+        self._unread.append(
+            _Taken(
+                before=before,
+                after=self.spent,
+                rate=rate,
+                loss=loss,
+                norm=norm,
+                validation=validation,
+                parts=batch.parts,
+            )
+        )
+
+    def _write(self, board: Board) -> None:
+        """Read what came out of the steps since the last time, and write it down."""
+        taken, self._unread = self._unread, []
+        if not taken:
+            return
+        start = perf_counter()
+        read = [(float(step.loss), float(step.norm)) for step in taken]  # waits for the device
+        self.spent = self.spent.later(perf_counter() - start)
+        each = (self.spent.seconds - taken[0].before.seconds) / len(taken)
+        for number, (step, (loss, norm)) in enumerate(zip(taken, read, strict=True), start=1):
+            self._require_finite(loss, "loss", step.after.steps)
+            self._require_finite(norm, "norm of the gradient", step.after.steps)
+            if step.validation is not None:
+                self.validated = step.validation
+                self._require_finite(self.validated, "validation loss", step.after.steps)
+            line = MetricsLine(
+                step=step.after.steps,
+                tokens=step.after.tokens,
+                targets=step.after.targets,
+                flops=step.after.flops,
+                seconds=self.spent.seconds - (len(taken) - number) * each,
+                loss=loss,
+                learning_rate=step.rate,
+                gradient_norm=norm,
+                validation=step.validation,
+                parts=step.parts,
+            )
+            self.run.add_metrics(line)
+            self.report(self._progress(line, step.before, seconds=each))
+            board.write(line)
+
+    def _backward(self, pieces: list[View]) -> Tensor:
+        """Collect the gradient of a step, a piece at a time; its loss in nats a target."""
         self.net.train()
         total = torch.zeros((), device=self.device)
         try:
-            for part in view.split(self.micro_batch):
-                loss = self.net(part.to(self.device))
-                loss.backward()
-                self.optimizer.collect()
-                total += loss.detach()
+            for piece in pieces:
+                total += self._pass(piece.to(self.device))
         except torch.OutOfMemoryError:
             raise UserError(
                 f"the memory of {hardware.device_name(self.device)} is too small for "
                 f"{self.micro_batch} rows of {self.config.batch.length} tokens at once: give it "
                 "fewer with -s runtime.micro_batch=..."
             ) from None
-        return float(total)
+        return total
 
-    def _validation_is_due(self, before: Spent) -> bool:
+    def _forward_and_backward(self, view: View) -> Tensor:
+        loss: Tensor = self.net(view)
+        loss.backward()
+        self.optimizer.collect()
+        return loss.detach()
+
+    def _validation_is_due(self, before: Spent, after: Spent) -> bool:
         times = self.config.validation.times
-        now, then = (self.config.budget.progress(spent) for spent in (self.spent, before))
+        now, then = (self.config.budget.progress(spent) for spent in (after, before))
         return int(min(now, 1.0) * times) > int(then * times)
 
     @torch.no_grad()
-    def _validate(self, view: View) -> float:
-        """Loss on the validation view, nats a target."""
+    def _validate(self) -> float:
+        """Loss on the validation text, nats a target."""
         self.net.eval()
+        total = torch.zeros((), device=self.device)
         with self.optimizer.averaged():
-            parts = [self.net(part.to(self.device)) for part in view.split(self.micro_batch)]
-        return float(sum(parts))
+            for piece in self.validation or []:
+                total += self.net(piece.to(self.device))
+        return float(total)
 
-    def _progress(self, line: MetricsLine, before: Spent) -> Progress:
-        share = min(self.config.budget.progress(self.spent), 1.0)
-        gained = self.config.budget.progress(self.spent) - self.config.budget.progress(before)
-        seconds = self.spent.seconds - before.seconds
+    def _progress(self, line: MetricsLine, before: Spent, *, seconds: float) -> Progress:
+        after, budget = line.spent, self.config.budget
+        share = min(budget.progress(after), 1.0)
+        gained = budget.progress(after) - budget.progress(before)
         return Progress(
             line=line,
             share=share,
-            tokens_per_second=(self.spent.tokens - before.tokens) / seconds,
+            tokens_per_second=(after.tokens - before.tokens) / seconds,
             seconds_left=(1 - share) / gained * seconds if gained > 0 else math.inf,
             disturbed=self.pace.add(line),
-            utilisation=(self.spent.flops - before.flops) / seconds / self.matmul_rate,
+            utilisation=(after.flops - before.flops) / seconds / self.matmul_rate,
         )
 
     def _require_finite(self, value: float, what: str, step: int) -> None:

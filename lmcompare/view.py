@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 IGNORE = -100  # in `View.target`: nothing is predicted here
+ROUND_NUMBER = 32  # of targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class View:
         if sources and len(sources) < len(views):
             raise ValueError("some of the views have a source and others have none")
         length = max(view.tokens.shape[1] for view in views)
-        padded = [view._padded(length) for view in views]
+        padded = [view.padded(length) for view in views]
         columns: dict[str, Any] = {}
         for name in _COLUMNS:
             given = [getattr(view, name) for view in padded]
@@ -152,6 +153,17 @@ class View:
         if self.part is None:
             return None
         return torch.bincount(self.part, (self.target != IGNORE).sum(1)).long().tolist()
+
+    @cached_property
+    def targets(self) -> Int[Tensor, " N"]:
+        """Where something is predicted, counted over all rows; filled up to a round number."""
+        return self.filled_targets(ROUND_NUMBER)
+
+    def filled_targets(self, multiple: int) -> Int[Tensor, " N"]:
+        """The same, by a position at which nothing is predicted, if there is one."""
+        predicted = (self.target != IGNORE).flatten()
+        found, rest = predicted.nonzero()[:, 0], (~predicted).nonzero()[:1, 0]
+        return torch.cat([found, rest.expand(-len(found) % multiple if len(rest) else 0)])
 
     @cached_property
     def num_keys(self) -> int:
@@ -187,8 +199,8 @@ class View:
     def rows(self, index: slice | Tensor) -> "View":
         """Some of the rows, with the weights they had, without columns that all of them pad."""
         chosen = self._each(lambda tensor: tensor[index])
-        if chosen.source is not None:
-            chosen = replace(chosen, source=chosen.source.rows(slice(None)))
+        if self.source is not None:
+            chosen = replace(chosen, source=self.source.rows(index))
         used = (chosen.visible | (chosen.target != IGNORE)).any(0).nonzero()
         length = int(used.max()) + 1 if len(used) else 1
         return chosen if length == self.tokens.shape[1] else chosen.columns(slice(length))
@@ -223,23 +235,29 @@ class View:
         """The view on `device`."""
         if device == self.tokens.device:
             return self
-        moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.copied(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def copied(self, copy: Callable[[Tensor], Tensor]) -> "View":
+        """The view with a copy of each tensor.
+
+        What is known of it is known of the copy too: to find it out, a GPU would be waited for.
+        """
+        view = self._each(copy)
         if self.source is not None:
-            moved = replace(moved, source=self.source.to(device))
-        # Found out here, so that the device need not be waited for.
-        moved.__dict__.update(hint=self.hint, num_keys=self.num_keys)
-        return moved
+            view = replace(view, source=self.source.copied(copy))
+        view.__dict__.update(hint=self.hint, num_keys=self.num_keys)
+        if "targets" in self.__dict__:
+            view.__dict__["targets"] = copy(self.targets)
+        return view
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "View":
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         changed: dict[str, Any] = {
             name: change(value) for name, value in given.items() if isinstance(value, Tensor)
         }
-        if self.source is not None:
-            changed["source"] = self.source._each(change)
         return replace(self, **changed)
 
-    def _padded(self, length: int) -> "View":
+    def padded(self, length: int) -> "View":
         """With columns that nobody may look at, and that see what the last one sees."""
         size = self.tokens.shape[1]
         if size == length:

@@ -1,14 +1,13 @@
 """`lmcompare train`."""
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmcompare_cli import options, signals
+from lmcompare_cli import options
 from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
     from lmcompare.runs import Run
@@ -36,6 +35,12 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
     ] = False,
+    parallel: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Runs at a time, each in a process of its own; for small models on a GPU."
+        ),
+    ] = 1,
     out: options.Out = options.EXPERIMENTS,
 ) -> None:
     """Train a model, or all models of a study; what is finished is skipped, what is not goes on.
@@ -63,8 +68,11 @@ def train(
         settings=settings,
     )
     folder = _folder_of(study, out) if study is not None else out / name_of(require_name(name))
+    if parallel > 1:
+        _side_by_side(planned, folder, processes=parallel, again=force)
+        return
     busy: list[str] = []
-    with _Stop() as stop:
+    with Stop() as stop:
         for number, each in enumerate(planned, start=1):
             stop.trains = False
             title = f"[{number}/{len(planned)}]"
@@ -86,7 +94,7 @@ def train(
         )
 
 
-def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Stop") -> "Run":
+def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop") -> "Run":
     """Read the text of a run, find where it lives, and train it if it is not finished."""
     from lmcompare import run_text, training
     from lmcompare.data import TextUnavailableError
@@ -129,6 +137,33 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "_Sto
     return run
 
 
+def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
+    """Train all runs, so many at a time; a run that fails takes no other with it."""
+    from lmcompare.data import is_stream
+    from lmcompare.errors import UserError
+    from lmcompare.run_text import sources
+    from lmcompare_cli.parallel import train_side_by_side
+
+    if streams := {name for each in planned for name in sources(each.config) if is_stream(name)}:
+        raise UserError(
+            f"runs side by side read the text each for itself, and {', '.join(sorted(streams))} "
+            "can be read only once: name a file"
+        )
+    jobs = [(each.arm, each.config.model_dump_json(), folder, again) for each in planned]
+    failed, interrupted = [], 0
+    for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
+        talk.print(f"{ended.name}: {ended.error or ended.summary}", soft_wrap=True)
+        interrupted = interrupted or ended.exit_code
+        if ended.error:
+            failed.append(ended)
+        elif not ended.exit_code:
+            output.print(ended.name, soft_wrap=True)
+    if interrupted:
+        raise typer.Exit(interrupted)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(jobs)} runs failed; the first: {failed[0].error}")
+
+
 def _say(text: str) -> None:
     talk.print(f"  {text}", style="dim", soft_wrap=True)
 
@@ -143,41 +178,3 @@ def _folder_of(study: Path, out: Path) -> Path:
     from lmcompare.runs import STUDY_FILE
 
     return study.parent if study.name == STUDY_FILE else out / name_of(study.stem)
-
-
-class _Stop:
-    """Whether an end was asked for.
-
-    While a run trains, the first signal asks politely and the second ends at once. Before its first
-    step there is nothing to save, and the first signal ends at once too.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None  # of the signal that asked
-        self.trains = False
-
-    def __call__(self) -> bool:
-        """Return whether to stop; asked after each step."""
-        self.trains = True
-        return self.number is not None
-
-    @property
-    def exit_code(self) -> int:
-        """The code that shells give to a command that the signal killed."""
-        return signals.KILLED + (self.number or signal.SIGINT)
-
-    def __enter__(self) -> "_Stop":
-        self._before = {number: signal.signal(number, self._hear) for number in signals.HEARD}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None or not self.trains:
-            signals.end(number)
-        self.number = number
-        talk.print(
-            "  stopping after this step and saving it; once more to stop at once", style="yellow"
-        )

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear, pad
+from torch.nn.functional import embedding, linear
 
 from lmcompare import hardware, rng
 from lmcompare.model.beginnings import Beginnings
@@ -23,7 +23,7 @@ from lmcompare.model.pattern import Pattern, Source
 from lmcompare.view import IGNORE, View
 
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
-ROUND_NUMBER = 32  # of targets
+NUM_VERSIONS = 128  # of a layer that are compiled at most
 CACHED = 2**18  # numbers of a state that a processor's cache holds with what comes of them
 
 
@@ -44,6 +44,7 @@ class Backbone(nn.Module):
         self.config = config
         self.vocab_size = vocab_size
         self.batch_size: int | None = None  # rows of a pass without gradients
+        self.compiled = False
         self.embedding = nn.Parameter(torch.empty(vocab_size, config.width))
         encodes = config.encoder_layers > 0
         self.encoder = nn.ModuleList(
@@ -67,10 +68,13 @@ class Backbone(nn.Module):
             scale = INITIAL_SCALE / depth**0.5
             parameter.normal_(std=scale, generator=rng.generator("weights", seed, name))
 
-    def compile_layers(self) -> None:
-        """Compile one layer of a kind, which all of this kind then share."""
+    def compile_layers(self, *, backend: str = "inductor") -> None:
+        """Compile one layer of a kind, which all of this kind then share, and the loss."""
+        self.compiled = True
+        # every pattern, with and without gradients, is one more version of the one function
+        torch._dynamo.config.recompile_limit = NUM_VERSIONS
         for layer in [*self.encoder, *self.layers]:
-            layer.compile()
+            layer.compile(backend=backend, fullgraph=True)
 
     def encode(self, source: View) -> Float[Tensor, "B S D"]:
         """The normalised states of the encoder's last layer.
@@ -126,22 +130,21 @@ class Backbone(nn.Module):
         *lower, last = self.layers
         for layer in lower:
             x = layer(x, pattern, source)
+        if wanted is not None and self.compiled:
+            torch._dynamo.maybe_mark_dynamic(wanted, 0)  # one version for any number of them
         states: Tensor = self.norm(last(x, pattern, source, wanted))
         return states
 
     def forward(self, view: View) -> Float[Tensor, ""]:
         """The loss: cross-entropy at the targets in nats, times their weights, summed."""
-        targets = _numbers(view.target != IGNORE)
-        # Filled up to a round number by positions without weight: a processor compiles each product
-        # anew for every number of rows, and keeps it.
-        filled = pad(targets, (0, -len(targets) % ROUND_NUMBER))
-        weight = view.weight.flatten()[filled]
-        weight[len(targets) :] = 0
+        target = view.target.flatten()[view.targets]
+        weight = view.weight.flatten()[view.targets].masked_fill(target == IGNORE, 0)
         return weighted_cross_entropy(
-            self._states(view, filled),
+            self._states(view, view.targets),
             self.embedding,
-            view.target.flatten()[filled].clamp(min=0),
+            target.clamp(min=0),
             weight,
+            compiled=self.compiled,
         )
 
     @property

@@ -1,10 +1,13 @@
-"""Cross-entropy against the whole vocabulary, without ever holding the logits of a batch.
+"""Cross-entropy against the whole vocabulary, without ever holding the logits of a large batch.
 
-Both gradients are computed in the forward pass, while the logits are there. Their matrix products
-take up to `GROUP` rows at a time; what lies between them takes `rows_at_once`, few enough on a
-processor for its cache to hold them.
+Both gradients are computed in the forward pass, while the logits are there. On a processor, matrix
+products take up to `GROUP` rows at a time; what lies between them takes `rows_at_once`, few enough
+for its cache to hold them. A GPU takes as many rows as `LOGITS` allows, and if compiled, reads the
+logits twice and writes once what they become.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
 GROUP = 2048
+LOGITS = 2**30  # held at once on a GPU
 
 
 def rows_at_once(device: torch.device) -> int:
@@ -59,16 +63,85 @@ class _WeightedCrossEntropy(Function):
         return to_states * scale.to(to_states.dtype), to_head * scale.to(to_head.dtype), None, None
 
 
+class _OnAccelerator(Function):
+    """The same in few large pieces, whose shares of the head's gradient add up in float32."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, head: Tensor, target: Tensor, weight: Tensor, compiled: bool
+    ) -> Float[Tensor, ""]:
+        make_gradient = _compiled_gradient() if compiled else to_gradient
+        total = torch.zeros((), dtype=torch.float32, device=states.device)
+        to_states = torch.empty_like(states)
+        to_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        for rows in _pieces(len(states), max(1, LOGITS // len(head))):
+            logits = states[rows] @ head.T
+            total += make_gradient(logits, target[rows], weight[rows])
+            torch.mm(logits, head, out=to_states[rows])
+            to_head += logits.T @ states[rows]
+        ctx.save_for_backward(to_states, to_head.to(head.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Float[Tensor, ""]) -> tuple[Tensor, Tensor, None, None, None]:
+        to_states, to_head = ctx.saved_tensors
+        scale = scale.to(to_head.dtype)
+        return to_states * scale, to_head * scale, None, None, None
+
+
+def to_gradient(
+    logits: Float[Tensor, "N V"], target: Int[Tensor, " N"], weight: Float[Tensor, " N"]
+) -> Float[Tensor, ""]:
+    """The sum over rows of weight x -log softmax(logits)[target]; logits become its gradient."""
+    exact = logits.float()
+    total = exact.logsumexp(1, keepdim=True)
+    loss = ((total - exact.gather(1, target[:, None])) * weight[:, None]).sum()
+    here = torch.arange(logits.shape[1], device=logits.device) == target[:, None]
+    logits.copy_(((exact - total).exp() - here.float()) * weight[:, None])
+    return loss
+
+
+@cache
+def _compiled_gradient() -> Callable[..., Tensor]:
+    """Compiled once for any number of rows."""
+    compiled: Callable[..., Tensor] = torch.compile(to_gradient, fullgraph=True)
+
+    def of_any_number(*columns: Tensor) -> Tensor:
+        for column in columns:
+            torch._dynamo.maybe_mark_dynamic(column, 0)
+        return compiled(*columns)
+
+    return of_any_number
+
+
+def _pieces(num_rows: int, most: int) -> list[slice]:
+    """All rows in as few pieces of about one size as there may be."""
+    num_pieces = -(-num_rows // most)
+    return [
+        slice(num_rows * piece // num_pieces, num_rows * (piece + 1) // num_pieces)
+        for piece in range(num_pieces)
+    ]
+
+
 def weighted_cross_entropy(
     states: Float[Tensor, "N D"],
     head: Float[Tensor, "V D"],
     target: Int[Tensor, " N"],
     weight: Float[Tensor, " N"],
+    *,
+    compiled: bool = False,
 ) -> Float[Tensor, ""]:
     """Sum over rows of weight x -log softmax(states @ head.T)[target], in nats and float32."""
-    loss: Tensor = _WeightedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        states, head, target, weight
-    )
+    loss: Tensor
+    if states.device.type == "cpu":
+        loss = _WeightedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            states, head, target, weight
+        )
+    else:
+        loss = _OnAccelerator.apply(  # type: ignore[no-untyped-call]
+            states, head, target, weight, compiled
+        )
     return loss
 
 

@@ -1,21 +1,24 @@
 """Where tokens stand and who sees whom, in the form in which kernels take it.
 
-The two patterns with a hint need no mask. For the rest a processor is given the mask itself, and a
-GPU the same rule as a FlexAttention block mask (Dong et al. 2024), which skips what nobody sees.
-Positions at the end that nobody may look at are no keys.
+The two patterns with a hint need no mask. For the rest a processor, and a GPU for short rows, is
+given the mask itself, and a GPU for long ones the same rule as blocks (see `blocks`). Positions at
+the end that nobody may look at are no keys.
 """
 
 from dataclasses import dataclass
 from functools import cache
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from torch.nn.attention.flex_attention import BlockMask
 
 from lmcompare.model.beginnings import Beginnings
+from lmcompare.model.blocks import block_mask
 from lmcompare.model.config import ModelConfig
 from lmcompare.view import View
+
+LONG = 512  # positions from which a GPU takes blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +54,18 @@ class Pattern:
         """The pattern of `view` for the device it is on."""
         angle = angles(view, config)[:, None]
         mask = blind = blocks = None
-        if view.hint is None and view.tokens.device.type == "cuda":
-            blocks = _block_mask(view)
+        num_keys = view.num_keys
+        if view.hint is None and _in_blocks(view):
+            keys = view.columns(slice(num_keys))
+            blocks = block_mask(view.order, keys.order, keys.visible, view.document, keys.document)
         elif view.hint is None:
-            mask, blind = mask_of(view.sees()[:, :, : view.num_keys], dtype)
+            mask, blind = mask_of(view.sees()[:, :, :num_keys], dtype)
+        elif view.hint == "causal" and view.tokens.device.type != "cpu":
+            num_keys = view.tokens.shape[1]  # the fast kernels want as many keys as queries
         return Pattern(
             cos=angle.cos().to(dtype),
             sin=angle.sin().to(dtype),
-            num_keys=view.num_keys,
+            num_keys=num_keys,
             causal=view.hint == "causal",
             mask=mask,
             blind=blind,
@@ -74,16 +81,26 @@ class Source:
     states: Float[Tensor, "B S D"]  # of those positions that are keys
     mask: Float[Tensor, "B 1 T S"] | None  # as in `Pattern`
     blind: Bool[Tensor, "B T 1"] | None
+    blocks: BlockMask | None = None
 
     @staticmethod
     def of(view: View, states: Float[Tensor, "B _ D"]) -> "Source":
         """The source of `view`, of which these are the states."""
         assert view.source is not None
         num_keys = view.source.num_keys
-        mask = blind = None
-        if view.source.hint != "full":  # if it is, there is no need to look, and wait for a GPU
+        mask = blind = blocks = None
+        if view.source.hint != "full" and _in_blocks(view.source):
+            keys, all_see = view.source.columns(slice(num_keys)), torch.zeros_like(view.order)
+            blocks = block_mask(
+                all_see,
+                torch.zeros_like(keys.order),
+                keys.visible,
+                view.document,
+                keys.document,
+            )
+        elif view.source.hint != "full":
             mask, blind = mask_of(view.sees_source()[:, :, :num_keys], states.dtype)
-        return Source(states=states[:, :num_keys], mask=mask, blind=blind)
+        return Source(states=states[:, :num_keys], mask=mask, blind=blind, blocks=blocks)
 
 
 def angles(view: View, config: ModelConfig) -> Float[Tensor, "#B T K2"]:
@@ -109,31 +126,23 @@ def _frequencies(half: int, base: float, device: torch.device) -> Float[Tensor, 
         return base ** (-torch.arange(half, device=device).float() / half)
 
 
+def _in_blocks(view: View) -> bool:
+    """Whether skipping what nobody sees pays here, and there is a kernel for it."""
+    return view.tokens.device.type == "cuda" and view.tokens.shape[1] >= LONG
+
+
 def mask_of(
     sees: Bool[Tensor, "B T S"], dtype: torch.dtype
 ) -> tuple[Float[Tensor, "B 1 T S"] | None, Bool[Tensor, "B T 1"] | None]:
-    """Minus infinity where nobody may look, and who may look at nothing; None where it is idle."""
-    if bool(sees.all()):
+    """Minus infinity where nobody may look, and who may look at nothing.
+
+    On a processor None where it is idle; to find that out would have another device be waited for.
+    """
+    on_processor = sees.device.type == "cpu"
+    if on_processor and bool(sees.all()):
         return None, None
     blind = ~sees.any(2, keepdim=True)
     # A softmax over nothing is no number: the blind see all here, and get zeros afterwards.
     mask = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
     mask.masked_fill_(~(sees | blind), -torch.inf)
-    return mask[:, None], blind if bool(blind.any()) else None
-
-
-def _block_mask(view: View) -> BlockMask:
-    order, visible, document = view.order, view.visible, view.document
-
-    def allowed(
-        row: Int[Tensor, ""], head: Int[Tensor, ""], query: Int[Tensor, ""], key: Int[Tensor, ""]
-    ) -> Tensor:
-        sees = (order[row, key] <= order[row, query]) & visible[row, key]
-        if document is not None:
-            sees = sees & (document[row, key] == document[row, query])
-        return sees
-
-    num_rows, length = view.tokens.shape
-    return create_block_mask(
-        allowed, num_rows, None, length, view.num_keys, device=str(order.device)
-    )
+    return mask[:, None], None if on_processor and not bool(blind.any()) else blind

@@ -10,7 +10,7 @@ import pytest
 
 from lmcompare.runs import Run
 from lmcompare_cli.console import output
-from lmcompare_cli.train import _Stop
+from lmcompare_cli.stopping import Stop
 from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
 
 
@@ -19,7 +19,7 @@ def study(command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A finished run, a stopped one, and one that no step was made of."""
     command("train", "-o", "clm", *flags(corpus))
     with monkeypatch.context() as patched:
-        patched.setattr(_Stop, "__call__", lambda stop: True)
+        patched.setattr(Stop, "__call__", lambda stop: True)
         command("train", "-o", "mlm", *flags(corpus, budget="4 steps"))
         command("train", "-o", "mlm", *flags(corpus, budget="1k steps"), "--arm", "new")
     study = Path("experiments/default")

@@ -22,7 +22,7 @@ from lmcompare.records import MetricsLine
 from lmcompare.runs import Run
 from lmcompare_cli import signals
 from lmcompare_cli.progress import TrainingDisplay, clock
-from lmcompare_cli.train import _Stop
+from lmcompare_cli.stopping import Stop
 from tests.tiny import (
     COMMAND,
     Command,
@@ -247,7 +247,7 @@ def started(folder: Path, process: "subprocess.Popen[str]") -> Run:
 def test_an_interrupted_force_says_how_to_go_on(
     command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Stop, "__call__", lambda stop: True)  # as if a signal had come
+    monkeypatch.setattr(Stop, "__call__", lambda stop: True)  # as if a signal had come
     said = command("train", "-o", "clm", *flags(corpus, budget="1k steps"))
     assert said.code == 130
     assert "stopped at step 1, which is saved; the same command goes on" in said.err
@@ -257,7 +257,7 @@ def test_an_interrupted_force_says_how_to_go_on(
 
 def test_the_second_signal_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with _Stop() as stop:
+    with Stop() as stop:
         with pytest.raises(signals.Ended):  # nothing has begun that could be saved
             signal.raise_signal(signal.SIGINT)
         assert not stop()

@@ -9,7 +9,7 @@ from lmcompare.model import PRESETS, Backbone, ModelConfig, backbone
 from lmcompare.model.flops import forward_flops, training_flops
 from lmcompare.model.loss import weighted_cross_entropy
 from lmcompare.objectives import Clm, Mlm
-from lmcompare.view import IGNORE, Text, View
+from lmcompare.view import IGNORE, ROUND_NUMBER, Text, View
 from lmcompare.vocab import Vocab
 from tests.conftest import SIZE, TINY, make_text
 from tests.model.views import KINDS, make_view, with_source
@@ -143,18 +143,18 @@ def test_targets_are_counted_in_round_numbers(net: Backbone, vocab: Vocab) -> No
     """And what they are filled up with changes neither loss nor gradient."""
     text = make_text(vocab)
     view = Mlm(rate=0.3).corrupt(text, vocab, rng.generator("corruption", 0))
-    assert view.num_targets % backbone.ROUND_NUMBER
+    assert view.num_targets % ROUND_NUMBER
     rows = []
 
-    def recorded(states: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    def recorded(states: torch.Tensor, *others: torch.Tensor, compiled: bool) -> torch.Tensor:
         rows.append(len(states))
-        return weighted_cross_entropy(states, *others)
+        return weighted_cross_entropy(states, *others, compiled=compiled)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbone, "weighted_cross_entropy", recorded)
         loss = net(view)
     loss.backward()
-    assert rows[0] % backbone.ROUND_NUMBER == 0
+    assert rows[0] % ROUND_NUMBER == 0
     targets = view.target != IGNORE
     expected = -(net.log_prob(view) * view.weight).sum()
     torch.testing.assert_close(loss.detach(), expected)

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from lmcompare.model import Backbone
+from lmcompare.model import Backbone, pattern
 from lmcompare.model.attention import attend
 from lmcompare.model.pattern import Pattern
 from tests.conftest import SIZE, TINY
 from tests.model.views import make_view, with_source
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
+]
 WIDE = TINY.model_copy(update={"width": 64, "heads": 2, "ffn": 128})
 
 
@@ -42,7 +45,8 @@ def test_losses_and_gradients_agree(kind: str, encoder_layers: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["padded", "permuted", "blind"])
-def test_flex_attention_follows_the_rule(kind: str) -> None:
+def test_flex_attention_follows_the_rule(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pattern, "LONG", 1)
     view = make_view(kind, length=131)
     assert view.hint is None
     x = torch.randn(*view.tokens.shape, 3 * 64)

@@ -1,0 +1,73 @@
+"""Several runs at a time, each in a process of its own: small models leave most of a GPU idle."""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmcompare_cli import signals
+from lmcompare_cli.stopping import Stop
+
+Job = tuple[str, str, Path, bool]  # arm, configuration as JSON, folder of the study, again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run ended: with a line about it, by a signal, or with an error in one line."""
+
+    name: str  # its folder; its arm and seed where there is none
+    summary: str = ""
+    error: str = ""
+    exit_code: int = 0  # of a signal that stopped it
+
+
+def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[Ended]:
+    """Train all runs, and tell of each as it ends.
+
+    A signal to the group reaches every process: each saves its run, and those that wait are left.
+    """
+    context = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot fork
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool, Stop() as stop:
+        coming: list[Future[Ended]] = [pool.submit(_train, *job, cache) for job in jobs]
+        stop()  # from now on a signal is for the processes to obey
+        for future in as_completed(coming):
+            if future.cancelled():
+                continue
+            ended = future.result()
+            yield ended
+            if stop() or ended.exit_code:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
+    """Train one run, in a process of the pool."""
+    from lmcompare import run_text, training
+    from lmcompare.config import RunConfig
+    from lmcompare.errors import UserError
+    from lmcompare.events import Interrupted
+
+    config = RunConfig.model_validate_json(given)
+    name = f"{arm}, seed {config.seed}"
+    try:
+        with Stop() as stop:
+            text = training.read_text(config, cache=cache)
+            run = run_text.place_of(config, text, arm=arm, study=study, again=again)
+            name, before = str(run.path), run.done()
+            done = training.train(
+                config, run, text, arm=arm, report=lambda _: None, should_stop=stop
+            )
+    except Interrupted as interrupted:
+        return Ended(name=name, summary=str(interrupted), exit_code=stop.exit_code)
+    except signals.Ended as ended:
+        return Ended(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
+    except UserError as error:
+        return Ended(name=name, error=str(error))
+    if before is not None:
+        return Ended(name=name, summary="finished before")
+    validation = "" if done.validation is None else f", validation {done.validation:.4f}"
+    return Ended(
+        name=name,
+        summary=f"{done.spent.steps:,} steps in {done.spent.seconds:,.0f} s, "
+        f"loss {done.loss:.4f}{validation}",
+    )
