@@ -1,7 +1,7 @@
 """Standard input and pipes: read once a process, and kept in a file until the process ends.
 
 A killed process leaves its files behind; since a living one holds their locks, those whose lock is
-free are removed by the next process that prepares a text.
+free are removed by the next process that keeps a stream or prepares a text.
 """
 
 import atexit
@@ -96,6 +96,7 @@ def _standard_input() -> BufferedIOBase:
 
 
 def _keep(stream: BufferedIOBase, name: str, cache: Path) -> Path:
+    remove_abandoned(cache)
     with explained(cache):
         cache.mkdir(parents=True, exist_ok=True)
         # The lock stands before the file does, so that nobody takes the file for abandoned.

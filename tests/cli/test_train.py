@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
+import io
 import json
 import os
 import shutil
@@ -59,6 +60,67 @@ def test_what_is_finished_is_skipped(command: Command, corpus: Path) -> None:
     assert (again.code, again.out) == (0, first.out)
     assert "finished before; --force starts it again in a new place" in again.err
     assert "step" not in again.err.replace("steps", "")
+
+
+def test_another_text_under_the_same_name_is_another_run(command: Command, corpus: Path) -> None:
+    text = Path("my.txt")
+    arguments = ("train", "-o", "clm", *flags(text))
+    text.write_text(corpus.read_text())
+    first = command(*arguments)
+    text.write_text(sentences(299))
+    other = command(*arguments)
+    assert other.out != first.out
+    said = f"the text behind 'my.txt' has changed since {first.out.strip()} was trained: this is an"
+    assert other.err.count(said) == 1
+    text.write_text(corpus.read_text())
+    again = command(*arguments)
+    assert (again.out, "finished before" in again.err) == (first.out, True)
+    assert "has changed" not in again.err
+    moved = command("train", "-o", "clm", *flags(text.rename("moved.txt")))
+    assert (moved.out, "finished before" in moved.err) == (first.out, True)
+
+
+def test_a_finished_run_whose_text_is_gone(command: Command, corpus: Path) -> None:
+    text = Path("my.txt")
+    text.write_text(corpus.read_text())
+    arguments = ("train", "-o", "clm", *flags(text))
+    first = command(*arguments)
+    text.unlink()
+    again = command(*arguments)
+    assert (again.code, again.out) == (0, first.out)
+    said = "finished before; whether its text is still the same was not checked: there is no file"
+    assert said in again.err
+    assert "there is no file" in the_error(command(*arguments, "--force"))
+    assert "there is no file" in the_error(command("train", "-o", "mlm", *flags(text)))
+
+
+def test_standard_input_is_known_by_its_content_and_never_read_again(
+    command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pipe(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    arguments = ("train", "-o", "clm", *flags(Path("-")), "--seed", "0", "--seed", "1")
+    pipe(corpus.read_text())
+    first = command(*arguments)
+    assert len(first.out.split()) == 2, "one read for both seeds"
+    pipe(sentences(299))
+    other = command(*arguments)
+    assert not {*other.out.split()} & {*first.out.split()}
+    pipe(corpus.read_text())
+    assert command(*arguments).out == first.out
+    pipe("the next lines of a shell's loop")
+    for run in first.out.split():
+        said = command("eval", run, "--limit", "50", "--format", "json")
+        assert json.loads(said.out)[0]["trigram_nats"] > 0
+    assert sys.stdin.read() == "the next lines of a shell's loop"
+    pipe("the old tree and the cat")
+    said = command("eval", *first.out.split(), "--data", "-", "--format", "json")
+    assert [row["num_bytes"] for row in json.loads(said.out)] == [24, 24]
+    pipe("")
+    assert "'-' is empty" in the_error(command(*arguments)), "though there are finished runs"
+    monkeypatch.setattr("sys.stdin", None)
+    assert "standard input is closed" in the_error(command(*arguments))
 
 
 def test_force_keeps_the_old_and_is_gone_on_with(command: Command, corpus: Path) -> None:

@@ -95,3 +95,52 @@ def test_what_a_living_process_builds_is_left_alone(tmp_path: Path, text_file: P
         assert set(folders(tmp_path)) == {building, other.folder}
         process.kill()
         process.wait(timeout=60)
+
+
+KEEPING = """
+import sys, time
+from pathlib import Path
+from lmcompare.data.streams import kept
+
+print(kept("-", cache=Path(sys.argv[1])).name, flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def keep(cache: Path, *, pause: float) -> subprocess.Popen[str]:
+    """A process that has kept its standard input, and goes on for a while."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KEEPING, str(cache), str(pause)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("The old tree.")
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_what_was_kept_of_standard_input_goes_with_its_process(
+    tmp_path: Path, text_file: Path
+) -> None:
+    with keep(tmp_path, pause=0) as process:
+        process.communicate(timeout=60)
+    assert list(tmp_path.glob(".input-*")) == []
+    with keep(tmp_path, pause=120) as living, keep(tmp_path, pause=120) as killed:
+        assert living.stdout is not None
+        assert killed.stdout is not None
+        name, other = living.stdout.readline().strip(), killed.stdout.readline().strip()
+        killed.kill()
+        killed.wait(timeout=60)
+        assert {path.name for path in tmp_path.glob(".input-*")} >= {name, other}
+        prepare(DataConfig(source=str(text_file)), TokenizerConfig(kind="bytes"), cache=tmp_path)
+        left = {path.name for path in tmp_path.glob(".input-*")}
+        assert left == {name, f"{name}.lock"}
+        assert (tmp_path / name).read_text() == "The old tree."
+        living.kill()
+        living.wait(timeout=60)
