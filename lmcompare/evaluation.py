@@ -127,8 +127,7 @@ def measure_likelihood(
             unigram_nats=float(anchor),
             trigram_nats=trigram_nats,
         )
-        run.results.write(result, items)
-        results.append(result)
+        results.append(run.results.write(result, items))
     return results
 
 

@@ -120,8 +120,7 @@ def measure_infilling(
                 InfillingItem(text=number, num_bytes=each[0], num_tokens=each[1], nats=each[2])
                 for number, each in enumerate(zip(*columns, strict=True))
             ]
-        run.results.write(result, items)
-        results.append(result)
+        results.append(run.results.write(result, items))
     return results
 
 

@@ -51,8 +51,18 @@ class MetricsFile:
         with files.explained(self.path), self.path.open("ab") as file:
             file.write(line.model_dump_json().encode() + b"\n")
 
+    def cut(self, size: int) -> None:
+        """Drop what stands behind the first `size` bytes.
+
+        Raises:
+            UserError: the file is not writable.
+        """
+        if self.path.exists() and self.path.stat().st_size > size:
+            with files.explained(self.path):
+                os.truncate(self.path, size)
+
     def cut_after(self, step: int) -> None:
-        """Drop the lines of steps after `step`; the others stay as they are, to the byte."""
+        """Drop the lines of steps after `step`, where it is not known how many bytes these are."""
         if self.path.exists():
             kept = [line for line in self._whole_lines() if self._parsed(line).step <= step]
             files.write_bytes(self.path, b"".join(kept))

@@ -132,8 +132,8 @@ class ResultRecord(Record, ABC):
     source: str  # a split of the run's own corpus, another text, or the files of a benchmark
     text: str  # hash of what was asked
     step: int
-    run: str | None = None  # hash of `run.json`; as the next, put in where the result is written
-    items: str | None = None  # hash of the file of its items
+    run_hash: str | None = None  # of `run.json`; as the next, put in where the result is written
+    items_hash: str | None = None  # of the file of its items
 
     @property
     @abstractmethod

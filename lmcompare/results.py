@@ -33,18 +33,23 @@ class Results:
     folder: Path
     run_file: Path  # the run's `run.json`
 
-    def write(self, record: ResultRecord, items: Iterable[BaseModel]) -> Path:
-        """Keep a result and its items; one that asked the same of the same text is replaced."""
+    def write(self, record: Kept, items: Iterable[BaseModel]) -> Kept:
+        """Keep a result and its items; one that asked the same of the same text is replaced.
+
+        Returns:
+            The result as it is kept, with the hashes of its items and of the run.
+        """
         place = self._file(record)
         lines = "".join(item.model_dump_json() + "\n" for item in items)
         files.write_text(place.with_suffix(".jsonl"), lines)
-        proofs = {"run": self._run(), "items": files.checksum(place.with_suffix(".jsonl"))}
-        record.model_copy(update=proofs).write(place)
+        items_hash = files.checksum(place.with_suffix(".jsonl"))
+        kept = record.model_copy(update={"run_hash": self._run(), "items_hash": items_hash})
+        kept.write(place)
         before = self._former_file(record)
         if before != place and before.exists():
             before.unlink()
             before.with_suffix(".jsonl").unlink(missing_ok=True)
-        return place
+        return kept
 
     def _run(self) -> str | None:
         return files.checksum(self.run_file) if self.run_file.exists() else None
@@ -94,7 +99,7 @@ class Results:
         for path in sorted(self.folder.glob(f"{task}-*.json")):
             try:
                 record = kind.read(path)
-                if record.run is not None and record.run != self._run():
+                if record.run_hash not in (None, self._run()):
                     raise UserError(f"{path} is a result of another run: {record.remedy}")
                 self._require_items(record, path.with_suffix(".jsonl"))
             except UserError as error:
@@ -106,7 +111,7 @@ class Results:
 
     def _require_items(self, record: ResultRecord, place: Path) -> None:
         try:
-            if record.items in (None, files.checksum(place)):
+            if record.items_hash in (None, files.checksum(place)):
                 return
         except OSError:
             pass

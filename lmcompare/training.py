@@ -6,7 +6,7 @@ device with the same number of threads).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,22 +237,27 @@ class _Session:
 
     def _take_up(self) -> None:
         """Go back to the last good checkpoint, if there is one."""
+        read: Mapping[int, str] | None = {}
         found = checkpoints.latest(
             self.run.checkpoints,
             run=self.run.hash,
             warn=lambda text: self.say(text, warning=True),
         )
-        metrics, manifest = MetricsFile(self.run.metrics_file), None
+        metrics = MetricsFile(self.run.metrics_file)
+        if found is None:
+            metrics.cut(0)
+        elif (manifest := found.record.manifest) is not None:
+            self.run.require_metrics(manifest)
+            metrics.cut(manifest.metrics_size)
+            read = manifest.read
+        else:  # of schema 1
+            metrics.cut_after(found.record.spent.steps)
+            read = None
         if found is not None:
-            manifest = found.record.manifest
-            if manifest is not None:
-                self.run.require_metrics(manifest)
             self.optimizer.restore(found.optimizer())
             self.spent, self.validated = found.record.spent, found.record.validation
             self.say(f"going on from step {self.spent.steps}")
-        metrics.cut_after(self.spent.steps)
-        unknown = found is not None and manifest is None  # a checkpoint of schema 1
-        self.read = ReadSoFar(manifest.read if manifest else None if unknown else {})
+        self.read = ReadSoFar(read)
         self.pace = Pace(metrics.lines())
         last = metrics.last()
         if (0 if last is None else last.step) != self.spent.steps:

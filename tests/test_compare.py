@@ -18,6 +18,7 @@ from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
+from lmcompare import files
 from lmcompare.budget import Spent
 from lmcompare.compare import (
     FORMATS,
@@ -25,6 +26,7 @@ from lmcompare.compare import (
     Fact,
     GenerationTable,
     Row,
+    cells,
     collect,
     compare,
     frontier,
@@ -41,6 +43,7 @@ from lmcompare.records import (
     InfillingItem,
     InfillingRecord,
     LikelihoodRecord,
+    Manifest,
     MetricsLine,
     RunRecord,
 )
@@ -60,6 +63,8 @@ def write_run(
     sheet: Mapping[str, Any] | None = None,
     steps: int = 100,
     finished: bool = True,
+    read: Mapping[int, str] | None = None,
+    undisturbed: float | None = None,
 ) -> Run:
     """A run directory with everything but its model."""
     settings = {"objective": arm} | dict(settings or {})
@@ -115,6 +120,15 @@ def write_run(
             validation=3.25 + seed / 8,
             wall_seconds=20.0,
             peak_memory=10**8,
+            undisturbed_seconds=undisturbed,
+            manifest=None
+            if read is None
+            else Manifest(
+                run=run.hash,
+                metrics=files.checksum(run.metrics_file),
+                metrics_size=run.metrics_file.stat().st_size,
+                read=read,
+            ),
         ).write(run.done_file)
     return run
 
@@ -1379,3 +1393,44 @@ def test_a_name_is_no_path(invoke, study, name):
 
 def test_no_run_at_all_is_an_error(invoke, tmp_path):
     assert isinstance(invoke(tmp_path / "nowhere").exception, UserError)
+
+
+@pytest.mark.parametrize(
+    ("read", "said", "equal"),
+    [
+        (({64: "a", 100: "b"}, {64: "a", 100: "b"}), "within each seed, as read", True),
+        (({64: "a", 100: "b"}, {64: "a", 100: "c"}), "in seed 0", False),
+        (({64: "a", 100: "b"}, {64: "c", 100: "b"}), "within each seed, as read", True),
+        (
+            ({64: "a", 100: "b"}, {32: "d", 64: "a", 90: "c"}),
+            "within each seed, as read up to step 64, then as planned",
+            True,
+        ),
+        (({64: "a", 100: "b"}, {64: "x", 90: "c"}), "in seed 0 up to step 64", False),
+        (({64: "a", 100: "b"}, None), "as planned: what was read is not kept of all", True),
+    ],
+)
+def test_the_order_is_that_in_which_text_was_read(
+    tmp_path: Path, read: tuple[dict[int, str], dict[int, str] | None], said: str, equal: bool
+) -> None:
+    steps = [100 if each is None else max(each) for each in read]
+    for arm, each, num in zip(("clm", "mlm"), read, steps, strict=True):
+        write_run(tmp_path, arm, 0, read=each, steps=num)
+    (fact,) = [
+        each
+        for each in compare(find_runs([tmp_path])).facts
+        if each.name == ControlSheet.FACTS["order"]
+    ]
+    assert fact.equal is equal
+    assert said in str(fact)
+
+
+def test_the_time_of_a_disturbed_run_has_that_without_the_others_beside_it(tmp_path: Path) -> None:
+    write_run(tmp_path, "clm", 0, undisturbed=3.1)
+    write_run(tmp_path, "mlm", 0)
+    comparison = compare(find_runs([tmp_path]))
+    times = [cells(row)[10] for section in comparison.sections for row in section.rows]
+    assert sorted(times) == ["10", "10 (3.1 alone)"]
+    (note,) = [each for each in comparison.notes if each.startswith("secs: ")]
+    assert "clm-s0" in note
+    assert "mlm-s0" not in note

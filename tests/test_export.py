@@ -480,7 +480,7 @@ def test_an_export_that_cannot_take_its_place_leaves_the_old_one(
     before, really = content(place), Path.rename
 
     def rename(path: Path, target: Path) -> Path:
-        if (path / "config.json").exists() and path.name.endswith(str(os.getpid())):
+        if (path / "config.json").exists() and path.name.startswith(".lmcompare-new-"):
             full()
         return really(path, target)
 

@@ -108,9 +108,12 @@ def test_started_again_it_lives_beside_the_old_and_goes_on_there(
 
 def made_before(run: Run, name: str) -> Run:
     """The run as the code before wrote it: named by its settings, without the hash of its text."""
-    record = json.loads(run.record_file.read_text())
-    del record["text_hash"]
-    run.record_file.write_text(json.dumps(record | {"identity": name}))
+    for file in (run.record_file, run.done_file, *run.checkpoints.glob("*/state.json")):
+        record = json.loads(file.read_text()) | {"schema_version": 1}
+        for key in {"text_hash", "counts", "manifest", "checksum"} & record.keys():
+            del record[key]
+        named = {"identity": name} if "identity" in record else {}
+        file.write_text(json.dumps(record | named))
     return Run(run.path.rename(run.path.with_name(f"clm-s0-{name}")))
 
 

@@ -255,9 +255,11 @@ def test_results_of_one_text_scoring_and_window_replace_one_another(tmp_path: Pa
         nats=2.0,
         unigram_nats=3.0,
     )
-    place = run.results.write(record, [])
-    assert place.parent == tmp_path / "eval"
-    assert run.results.write(record.model_copy(update={"step": 5}), []) == place
+    kept = run.results.write(record, [])
+    (place,) = (tmp_path / "eval").glob("*.json")
+    assert run.results.likelihoods() == [kept]
+    run.results.write(record.model_copy(update={"step": 5}), [])
+    assert [*(tmp_path / "eval").glob("*.json")] == [place]
     assert [each.step for each in run.results.likelihoods()] == [5]
     for other in ({"window": 32}, {"stride": 4}, {"scoring": "x"}, {"text": "z"}, {"source": "y"}):
         run.results.write(record.model_copy(update=other), [])

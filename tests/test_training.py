@@ -16,6 +16,7 @@ import torch
 from lmcompare import checkpoints, events, files, heldout, infilling, training
 from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
+from lmcompare.metrics import MetricsFile
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.optim import Optimizer
@@ -327,7 +328,9 @@ def test_a_loss_that_is_no_number_ends_the_run(
     assert "the loss became nan at step 9" in said
     assert "the last good checkpoint, of step 7, is kept" in said
     run = train.place(config)
-    assert [line.step for line in run.metrics()] == list(range(1, 9))
+    written = [line.step for line in MetricsFile(run.metrics_file).lines()]
+    assert written == list(range(1, 9))
+    assert [line.step for line in run.metrics()] == list(range(1, 8)), "those that count"
     assert "nan" not in run.metrics_file.read_text().lower()
     assert run.done() is None
     whole = train(config, run=training.Run(train.folder / "whole"))
@@ -355,7 +358,8 @@ def test_other_numbers_that_are_none(
     with pytest.raises(UserError, match=f"the {what} became inf at step {step} of"):
         train(config)
     run = train.place(config)
-    assert [line.step for line in run.metrics()] == list(range(1, step))
+    written = [line.step for line in MetricsFile(run.metrics_file).lines()]
+    assert written == list(range(1, step))
 
 
 def test_too_little_memory_is_a_sentence(
@@ -437,3 +441,33 @@ def test_tensorboard_shows_what_is_logged(corpus: Path, train: Trainer) -> None:
     events.Reload()
     shown = {event.step: event.value for event in events.Scalars("loss")}
     assert shown == pytest.approx({line.step: line.loss for line in run.metrics()})
+
+
+def test_what_was_read_is_hashed_as_it_goes(
+    corpus: Path, train: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same however often a run is interrupted, and another where another order was read."""
+
+    def read(run: training.Run) -> dict[int, str]:
+        done = run.done()
+        assert done is not None
+        assert done.manifest is not None
+        assert done.manifest.read is not None
+        return dict(done.manifest.read)
+
+    whole = read(train(tiny(corpus, "clm")))
+    assert list(whole) == [1, 2, 4, 8, 16, 20]
+    for step in (2, 5, 16):
+        parts = train(tiny(corpus, "mlm"), stop_at=step)
+    assert read(train(tiny(corpus, "mlm"), run=parts)) == whole
+    short = read(train(tiny(corpus, "clm", "budget=5 steps")))
+    assert short == {step: whole[step] for step in (1, 2, 4)} | {5: short[5]}
+
+    text_of_step = training.training_text
+
+    def otherwise(*given: object, step: int, **more: object) -> object:
+        return text_of_step(*given, step=step if step < 9 else step + 1, **more)  # type: ignore
+
+    monkeypatch.setattr(training, "training_text", otherwise)
+    other = read(train(tiny(corpus, "plm")))
+    assert {step for step in whole if whole[step] == other[step]} == {1, 2, 4, 8}

@@ -154,7 +154,7 @@ class _Desk:
         """Why nothing was written."""
         record = self._blank(facts, **how).model_copy(update={"reason": str(reason)})
         if keep:
-            self.subject.run.results.write(record, [])
+            return self.subject.run.results.write(record, [])
         return record
 
     def record(
@@ -206,8 +206,7 @@ class _Desk:
                 zip(texts, self._truth, tokens, each, self._reference[1], strict=True)
             )
         ]
-        self.subject.run.results.write(record, items)
-        return record
+        return self.subject.run.results.write(record, items)
 
     def _blank(self, facts: dict[str, Any], **how: Any) -> GenerationRecord:
         rest = np.concatenate([piece.ids[self._border :] for piece in self.pieces])

@@ -212,7 +212,7 @@ def _record(
                 "alone_differs": len(differs),
             }
         )
-    run.results.write(record, items)
+    record = run.results.write(record, items)
     run.results.forget_items(blank)
     return record
 

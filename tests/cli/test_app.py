@@ -148,7 +148,7 @@ def test_whatever_goes_wrong_is_one_line(
         raise error
 
     monkeypatch.delenv("LMCOMPARE_TRACEBACK")
-    monkeypatch.setattr("lmcompare.runs.find_runs", fails)
+    monkeypatch.setattr("lmcompare.finding.find_runs", fails)
     assert the_error(command("runs")).startswith(said)
 
 

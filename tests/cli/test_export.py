@@ -53,6 +53,8 @@ def test_what_cannot_be_exported(
         error = the_error(command("export", run, "out"))
     assert error.startswith("a model trained with mlm cannot be exported to Hugging Face: ")
     shutil.rmtree(run / "checkpoint")
+    assert "the run is finished and this is its model" in the_error(command("export", run, "out"))
+    (run / "done.json").unlink()
     assert "has no checkpoint yet" in the_error(command("export", run, "out"))
     assert not Path("out").exists()
 
@@ -61,6 +63,8 @@ def test_a_damaged_checkpoint_is_told(command: Command, corpus: Path) -> None:
     options = flags(corpus, "runtime.save_every=2", budget="4 steps")
     run = Path(command("train", "-o", "clm", *options).out.strip())
     (run / "checkpoint" / "step-00000004" / "model.safetensors").write_bytes(b"")
+    assert "damaged" in the_error(command("export", run, "out")), "a finished run has one model"
+    (run / "done.json").unlink()
     said = command("export", run, "out")
     assert (said.code, said.out) == (0, "out\n")
     assert said.err.startswith("warning: the checkpoint ")
