@@ -38,7 +38,8 @@ class Trial(BaseModel):
     validation: float  # the task's metric; what is chosen by
     loss: float  # in nats; decides between equals
     steps: int  # after which it did best; iterations of a probe
-    cut_off: bool = False  # it still improved when the most steps were done
+    chosen: bool = False
+    cut_off: bool = False  # it was chosen, and still improved when the most steps were done
 
 
 class TaskRecord(ResultRecord):
@@ -89,8 +90,7 @@ class TaskRecord(ResultRecord):
     @property
     def pooling(self) -> Pooling | None:
         """The pooling that was chosen; None where nothing was pooled."""
-        best = self._best
-        return None if best is None else best.pooling
+        return None if self._best is None else self._best.pooling
 
     @property
     def poolings(self) -> dict[Pooling, float]:
@@ -119,8 +119,7 @@ class TaskRecord(ResultRecord):
     @property
     def cut_off(self) -> bool:
         """Whether the chosen model still improved when the most steps were done."""
-        best = self._best
-        return best is not None and best.cut_off
+        return self._best is not None and self._best.cut_off
 
     @property
     def below_probe(self) -> bool:
@@ -146,7 +145,7 @@ class TaskRecord(ResultRecord):
 
     @property
     def _best(self) -> Trial | None:
-        return max(self.trials, key=lambda each: (each.validation, -each.loss), default=None)
+        return next((each for each in self.trials if each.chosen), None)
 
 
 def _strength(trial: Trial) -> float:

@@ -264,6 +264,7 @@ def tried(best: float, *, pooling: str = "mean", cut_off: bool = False) -> dict[
                 validation=0.75 if rate == best else 0.5,
                 loss=1.0,
                 steps=7,
+                chosen=rate == best,
                 cut_off=cut_off and rate == best,
             )
             for rate in (3e-4, 1e-3, 3e-3)

@@ -39,6 +39,13 @@ class Search(Generic[Kept]):
         if _merit(other.best) > _merit(self.best):
             self.best, self.kept = other.best, other.kept
 
+    def choose(self, final: Trial) -> list[Trial]:
+        """All trials, the best one being marked and told as it turned out in the end."""
+        chosen = final.model_copy(update={"chosen": True})
+        trials = [chosen if each is self.best else each for each in self.trials]
+        self.best = chosen
+        return trials
+
 
 def widen(
     ladder: Sequence[float],

@@ -3,13 +3,16 @@
 The head starts from the frozen probe (Kumar et al. 2022, https://arxiv.org/abs/2202.10054), or at
 zero where each token is asked about. AdamW at a constant rate after a short warm-up learns until
 the validation rows have not improved for a while, and the averaged weights that were best there are
-kept. Every pooling is tried at the middle rate, then the other rates with the best pooling.
-Learned in the precision that the model was trained in, asked in float32.
+kept. Every pooling is tried for some steps at the middle rate, then the other rates with the best
+pooling; the best of all goes on. Learned in the precision that the model was trained in, asked in
+float32.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from lmcompare.heldout import Subject
 from lmcompare.optim import Optimizer, OptimizerConfig
@@ -25,7 +28,8 @@ WARM_UP = 20  # steps over which the rate rises
 AVERAGED = 0.95  # decay of the averaged weights
 PATIENCE = 4  # evaluations without a better one after which learning stops
 FEWEST_BETWEEN, MOST_BETWEEN = 20, 100  # steps between evaluations: an epoch, within these
-MOST_STEPS = 3000
+TRIAL_STEPS = 400  # of each pooling and rate that is tried
+MOST_STEPS = 3000  # of the best of them, which goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,7 @@ def probe(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) 
         reader=search.kept,
         frozen=None,
         settings={**which_stack(subject), **probing.settings(search.best)},
-        trials=search.trials,
+        trials=search.choose(search.best),
     )
 
 
@@ -69,49 +73,52 @@ def tune(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -
         report: told the share that is done, 0 to 1.
     """
     probes = probing.probe(subject, lesson, report=lambda share: None) if lesson.probed else {}
-    planned = max(1, len(lesson.poolings)) + 2
+    wanted: Sequence[Pooling | None] = lesson.poolings or [None]
+    planned = len(wanted) + 3  # trials, two more rates, and going on with the best
     begun = 0
 
-    def attempt(pooling: Pooling | None, rate: float) -> Search[Reader]:
+    def tell(share: float) -> None:
+        report(min(begun - 1 + share, planned) / planned)
+
+    def attempt(pooling: Pooling | None, rate: float) -> Search[_Learning]:
         nonlocal begun
         begun += 1
         reading = States(subject, deepcopy(subject.net), pooling)
         width, device = subject.net.config.width, subject.net.device
-        known = probes.get(pooling) if pooling is not None else None
+        known = None if pooling is None else probes.get(pooling)
         head = Head(width, lesson.num_outputs, device=device) if known is None else known.kept.head
-        reader = Reader(reading, deepcopy(head))
-        done = begun - 1
-        trial = _learn(
-            reader, lesson, rate, lambda share: report(min(done + share, planned) / planned)
-        )
-        return Search.of(trial, reader)
+        learning = _Learning(Reader(reading, deepcopy(head)), lesson, rate)
+        learning.go_on(min(TRIAL_STEPS, MOST_STEPS), tell)
+        return Search.of(learning.trial, learning)
 
     usual = OptimizerConfig().suited_to(subject.net.config.width).learning_rate
     rates = [float(f"{usual * factor:.3g}") for factor in FACTORS]
     middle = rates[len(rates) // 2]
-    wanted: Sequence[Pooling | None] = lesson.poolings or [None]
     first, *others = wanted
     search = attempt(first, middle)
     for each in others:
         search.add(attempt(each, middle))
     pooling = search.best.pooling
     search = widen(rates, lambda rate: attempt(pooling, rate), middle=search)
+    begun += 1
+    search.kept.go_on(MOST_STEPS, tell)
+    trials = search.choose(search.kept.finish())
     report(1)
-    best = search.best
-    assert best.learning_rate is not None
+    assert search.best.learning_rate is not None
     settings: dict[str, str | float] = {
         **which_stack(subject),
         **({} if pooling is None else {POOLING: pooling}),
-        LEARNING_RATE: best.learning_rate,
-        "steps": float(best.steps),
+        LEARNING_RATE: search.best.learning_rate,
+        "steps": float(search.best.steps),
+        "steps of a trial at most": float(TRIAL_STEPS),
         MOST: float(MOST_STEPS),
-        "learned in": str(search.kept.states.dtype).removeprefix("torch."),
+        "learned in": str(search.kept.reader.states.dtype).removeprefix("torch."),
     }
     return Learned(
-        reader=search.kept.eval(),
+        reader=search.kept.reader,
         frozen=probing.chosen(probes).kept if probes else None,
         settings=settings,
-        trials=search.trials,
+        trials=trials,
     )
 
 
@@ -120,39 +127,63 @@ def steps_between(num_rows: int) -> int:
     return min(max(-(-num_rows // BATCH), FEWEST_BETWEEN), MOST_BETWEEN)
 
 
-def _learn(reader: Reader, lesson: Lesson, rate: float, report: Callable[[float], None]) -> Trial:
-    """Learn until the validation rows stop improving, and keep what was best there."""
-    config = OptimizerConfig(learning_rate=rate, weight_decay=0.01, beta2=0.999, ema=AVERAGED)
-    optimizer = Optimizer(reader, config, dtype=reader.states.dtype)
-    between = steps_between(len(lesson.train))
-    given = batches(lesson.train, name=lesson.name)
-    best, best_step, cut_off = reader.merit(lesson), 0, True
-    weights = {name: each.clone() for name, each in optimizer.weights().items()}
-    for step in range(1, MOST_STEPS + 1):
-        rows = next(given)
-        lesson.loss(reader(rows), rows).backward()
-        optimizer.collect()
-        optimizer.step(rate=rate * min(1, step / WARM_UP))
-        if step % between == 0:
-            with optimizer.averaged():
-                now = reader.merit(lesson)
-            averaged = optimizer.averaged_weights()
-            assert averaged is not None
-            if now > best:
-                best, best_step = now, step
-                weights = {name: each.clone() for name, each in averaged.items()}
-            elif step - best_step >= PATIENCE * between:
-                cut_off = False
-                break
-            report(step / MOST_STEPS)
-    for name, weight in weights.items():
-        reader.get_parameter(name).data = weight  # in float32
-    value, minus_loss = reader.merit(lesson)
-    return Trial(
-        pooling=reader.states.pooling,
-        learning_rate=rate,
-        validation=value,
-        loss=-minus_loss,
-        steps=best_step,
-        cut_off=cut_off,
-    )
+class _Learning:
+    """Learning with one pooling and one rate, which can be gone on with."""
+
+    def __init__(self, reader: Reader, lesson: Lesson, rate: float):
+        self.reader = reader
+        self._lesson = lesson
+        self._rate = rate
+        config = OptimizerConfig(learning_rate=rate, weight_decay=0.01, beta2=0.999, ema=AVERAGED)
+        self._optimizer = Optimizer(reader, config, dtype=reader.states.dtype)
+        self._batches = batches(lesson.train, name=lesson.name)
+        self._between = steps_between(len(lesson.train))
+        self._step = 0
+        self._keep(reader.merit(lesson), self._optimizer.weights())
+
+    def go_on(self, until: int, report: Callable[[float], None]) -> None:
+        """Learn until a step, or until the validation rows stop improving."""
+        while self._step < until and not self.stopped:
+            rows = next(self._batches)
+            self._lesson.loss(self.reader(rows), rows).backward()
+            self._optimizer.collect()
+            self._step += 1
+            self._optimizer.step(rate=self._rate * min(1, self._step / WARM_UP))
+            if self._step % self._between == 0:
+                with self._optimizer.averaged():
+                    now = self.reader.merit(self._lesson)
+                averaged = self._optimizer.averaged_weights()
+                assert averaged is not None
+                if now > self._best:
+                    self._keep(now, averaged)
+                report(self._step / until)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the validation rows have not improved for long enough."""
+        return self._step - self._best_step >= PATIENCE * self._between
+
+    @property
+    def trial(self) -> Trial:
+        """How well it did so far, as asked while it learned."""
+        value, minus_loss = self._best
+        return Trial(
+            pooling=self.reader.states.pooling,
+            learning_rate=self._rate,
+            validation=value,
+            loss=-minus_loss,
+            steps=self._best_step,
+        )
+
+    def finish(self) -> Trial:
+        """Take up the weights that did best, in float32."""
+        for name, weight in self._weights.items():
+            self.reader.get_parameter(name).data = weight
+        self.reader.eval()
+        value, minus_loss = self.reader.merit(self._lesson)
+        known = {"validation": value, "loss": -minus_loss, "cut_off": not self.stopped}
+        return self.trial.model_copy(update=known)
+
+    def _keep(self, merit: tuple[float, float], weights: Mapping[str, Tensor]) -> None:
+        self._best, self._best_step = merit, self._step
+        self._weights = {name: each.clone() for name, each in weights.items()}

@@ -81,7 +81,14 @@ def test_a_record_says_at_which_edge_the_best_was(best: float, edge: str | None)
     from tests.tasks.records import record_of
 
     trials = [
-        Trial(pooling="mean", learning_rate=rate, validation=float(rate == best), loss=1.0, steps=1)
+        Trial(
+            pooling="mean",
+            learning_rate=rate,
+            validation=float(rate == best),
+            loss=1.0,
+            steps=1,
+            chosen=rate == best,
+        )
         for rate in (1.0, 2.0, 3.0)
     ]
     # another pooling, of which one rate was tried

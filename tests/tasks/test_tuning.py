@@ -235,6 +235,29 @@ def test_of_equals_the_surer_one_is_taken(tokenizer: Tokenizer) -> None:
     assert learned.settings["learning rate"] == losses[min(losses)]
 
 
+def test_the_best_trial_goes_on(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had learned without a stop, and the others have not."""
+    subject = subject_of(Mlm(), tokenizer)
+    rows = rows_of(subject)
+
+    def lesson() -> Lesson:
+        return lesson_of(subject, judge=accuracy(rows[17:]))
+
+    monkeypatch.setattr(tuning, "MOST_STEPS", 15)
+    monkeypatch.setattr(tuning, "TRIAL_STEPS", 6)
+    learned = tune(subject, lesson(), report=silent)
+    assert [each.chosen for each in learned.trials].count(True) == 1
+    (chosen,) = [each for each in learned.trials if each.chosen]
+    assert chosen.learning_rate == learned.settings["learning rate"]
+    assert all(each.steps <= 6 for each in learned.trials if not each.chosen)
+    monkeypatch.setattr(tuning, "FACTORS", (chosen.learning_rate / 3e-3,))
+    monkeypatch.setattr(tuning, "TRIAL_STEPS", 15)
+    at_once = tune(subject, lesson(), report=silent)
+    assert at_once.trials == [chosen]
+    for one, two in zip(learned.outputs(rows), at_once.outputs(rows), strict=True):
+        assert torch.equal(one, two)
+
+
 def judged(*values: float):
     """The start, the evaluations on the way, and what was kept."""
     given = iter(values)
