@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -48,6 +47,7 @@ from lmcompare.records import (
     RunRecord,
 )
 from lmcompare.runs import Run
+from tests.terminals import be_terminal
 
 NUM_BYTES, NUM_TOKENS = 1013, 251
 LN2 = 0.6931471805599453
@@ -363,7 +363,7 @@ def test_one_seed_has_no_interval_and_is_not_ranked(study):
 
 def test_two_seeds_are_called_few(study):
     assert any("fewer than 3 seeds" in note for note in compare(arm(study, "clm", [1, 2])).notes)
-    assert not any("seeds" in note for note in compare(arm(study, "mlm", [1, 2, 3])).notes)
+    assert not any("fewer than" in note for note in compare(arm(study, "mlm", [1, 2, 3])).notes)
 
 
 # what is ranked
@@ -537,6 +537,11 @@ def test_hyper_parameters_off_their_defaults_are_shown(study):
 def test_all_is_held_equal_where_it_is(study):
     comparison = compare(arm(study, "clm", CLOSE) + arm(study, "mlm", FAR))
     assert [str(each) for each in comparison.facts if not each.equal] == []
+    num = len(comparison.facts)
+    held = f"all {num} facts checked (training text, order of the text, initial weights, ...)"
+    assert comparison.summary[0] == ("Held equal", f"{held}, listed below")
+    assert "Not held equal" not in dict(comparison.summary)
+    assert comparison.notes[-1] == f"held equal: {'; '.join(map(str, comparison.facts))}"
     assert [each.name for each in comparison.consequences] == ["targets"]
     assert str(comparison.consequences[0]) == "targets (203k: clm; 30.5k: mlm)"
 
@@ -577,7 +582,10 @@ def test_what_was_not_held_equal_is_said(study, name, changes, words):
     assert not found.equal
     assert words in str(found)
     assert [each.name for each in comparison.facts if not each.equal] == [name]
-    assert dict(comparison.summary)["NOT held equal"] == str(found)
+    assert comparison.summary[0] == ("Not held equal", str(found))
+    num = len(comparison.facts)
+    assert comparison.summary[1][1].startswith(f"{num - 1} of the {num} facts checked (")
+    assert str(found) not in comparison.notes[-1]
 
 
 def test_other_evaluated_texts_are_not_equal(study):
@@ -1258,8 +1266,7 @@ def test_markdown_keeps_its_columns(odd):
     text = FORMATS["md"](odd)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {15}
-    assert "Held equal" in text
-    assert "NOT held equal" in text
+    assert "**Held equal:** " in text
 
 
 def test_tex_escapes_and_keeps_its_columns(odd):
@@ -1312,12 +1319,13 @@ def test_the_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
     long = {"name": "mlm", "rate": 0.4, "select": "span", "final_rate": 0.2}
     arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": long})
     arm(study, "clm", CLOSE)
-    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
-    assert invoke(study, "--no-write").exit_code == 0
-    lines = terminal.file.getvalue().splitlines()
+    be_terminal(monkeypatch, 100)
+    result = invoke(study, "--no-write")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    assert any("2.010 ±0.025" in line and line.endswith(" 3") for line in lines)
+    assert any(line.startswith("an-arm-with-a-long-name:") and "2.010 ±" in line for line in lines)
+    assert any(line.startswith("an-arm-with-a-long-name:") and line.endswith("3") for line in lines)
 
 
 def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
@@ -1325,10 +1333,10 @@ def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypa
         for run in arm(study, f"an-arm-of-{number:02}", FAR, settings={"objective": "clm"}):
             bits = 11 + run.record().config.seed
             ask(run, bits, bits, bits, None, likelihood="bound", given="left")
-    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
-    assert invoke(study, "--no-write").exit_code == 0
-    lines = terminal.file.getvalue().splitlines()
+    be_terminal(monkeypatch, 100)
+    result = invoke(study, "--no-write")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
     cell = "≤12.000 ±2.485 l"
@@ -1341,16 +1349,16 @@ def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypa
 def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
     for run in arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": "mdlm"}):
         wrote(run, 11.5 + run.record().config.seed, sampler={"temperature": 0.7, "steps": 128})
-    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
+    be_terminal(monkeypatch, 100)
     result = invoke(study)
     assert result.exit_code == 0
-    lines = terminal.file.getvalue().splitlines()
+    lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
-    assert any("12.500 ±2.485 6.50 0.500 ±0.000 0.375 12.5% 6.2% 21.1" in line for line in shown)
+    assert any("12.500 ±2.485 6.50 0.500 ±0.000 0.375 12.5% 6.2%" in line for line in shown)
     assert any(line.endswith("0.500 3M 101 1,009 10.3 13") for line in shown)
-    assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2% 21.1" in shown
+    assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2%" in shown
+    assert "the text itself 21.1" in shown
     assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr
 
 

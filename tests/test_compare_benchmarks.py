@@ -1,6 +1,5 @@
 """Benchmarks with known answers: what is compared, what is said of it, and what is marked."""
 
-import io
 import json
 import math
 import os
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -26,6 +24,7 @@ from lmcompare.compare.writing import to_json, to_markdown, to_tex
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord, Trial
+from tests.terminals import be_terminal
 from tests.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
 
 NUM = 41  # examples
@@ -158,7 +157,7 @@ def test_the_cells_say_what_is_known(study):
     cells = dict(zip("abcd_", found.cells, strict=True))
     assert all(len(row) == len(HEADINGS) for row in found.cells)
     assert re.fullmatch(r"48\.8 \[\d\d\.\d, \d\d\.\d\]", cells["a"][1])
-    assert cells["a"][2:] == ["reference", "", "50.0", "b", "causal", "1"]
+    assert cells["a"][2:] == ["reference", "", "50.0", "no gain", "causal", "1"]
     assert re.fullmatch(r"\+43\.9 \[\d\d\.\d, \d\d\.\d\]", cells["b"][2])
     assert cells["b"][3:] == ["wins <0.001", "", "", "~pll", "1"]
     assert cells["c"][1] == "0.0 [0.0, 8.6]"
@@ -559,8 +558,8 @@ def test_a_sound_result_passes_all_gates(study):
 def test_an_untrained_model_off_chance_is_marked(study, num, marked):
     """Of 41 at a chance of a half: 3 standard errors are about 9 examples."""
     comparison = compare(models(study, "a", right(41), untrained=right(num)))
-    assert ("a" in gates(comparison)["a"]) is marked
-    notes = [note for note in block(comparison).notes if note.startswith("a off chance")]
+    assert ("untrained off chance" in gates(comparison)["a"]) is marked
+    notes = [note for note in block(comparison).notes if note.startswith("untrained off chance: ")]
     assert len(notes) == marked
     assert all(f"(a {num / NUM:.1%})" in note for note in notes)
 
@@ -586,9 +585,9 @@ def test_a_model_without_any_gain_at_a_chance_of_nothing_is_at_chance(study):
 def test_a_model_that_is_no_better_than_as_it_started_is_marked(study, num, marked):
     runs = models(study, "a", right(num), untrained=right(20))
     comparison = compare(runs)
-    assert gates(comparison) == {"a": {"b"} if marked else set()}
+    assert gates(comparison) == {"a": {"no gain"} if marked else set()}
     p = stats.binomtest(max(0, num - 20), abs(num - 20)).pvalue if num != 20 else 1.0
-    notes = [note for note in block(comparison).notes if note.startswith("b no better")]
+    notes = [note for note in block(comparison).notes if note.startswith("no gain: ")]
     assert len(notes) == marked
     assert all(f"(a {100 * (num - 20) / NUM:+.1f} points, p {p:.3f})" in note for note in notes)
 
@@ -598,12 +597,12 @@ def test_an_untrained_model_of_one_seed_stands_beside_all(study):
     ask(runs[0], right(20), untrained=right(41))
     comparison = compare(runs)
     assert rows(comparison)["a"].untrained.value == 1
-    assert gates(comparison) == {"a": {"a", "b"}}
+    assert gates(comparison) == {"a": {"untrained off chance", "no gain"}}
     assert "untrained: of seed 0 (a)" in block(comparison).notes
     ask(runs[1], right(20), untrained=right(37))
     comparison = compare(runs)
     assert rows(comparison)["a"].untrained.value == pytest.approx((41 + 37) / 2 / NUM)
-    assert not [note for note in block(comparison).notes if note.startswith("untrained")]
+    assert not [note for note in block(comparison).notes if note.startswith("untrained: ")]
 
 
 @pytest.mark.parametrize(
@@ -620,10 +619,10 @@ def test_a_likelihood_no_better_than_the_anchor_is_marked(study, bits, changes, 
     runs = models(study, "a", right(38), untrained=EVEN)
     evaluate(runs[0], bits, **changes)
     comparison = compare(runs)
-    assert gates(comparison) == {"a": {"c"} if marked else set()}
+    assert gates(comparison) == {"a": {"below unigram"} if marked else set()}
     what = "(a seed 0: validation 2.510, anchor 2.500 bits/byte)"
     assert any(what in note for note in block(comparison).notes) is marked
-    said = [note for note in comparison.notes if note.startswith("a: a likelihood no better")]
+    said = [note for note in comparison.notes if note.startswith("a: the likelihood is no better")]
     assert len(said) == marked, "and below the table of likelihoods too"
 
 
@@ -640,8 +639,8 @@ def test_answers_that_change_with_the_batch_are_marked(study):
     steady = models(study, "a", right(38), untrained=EVEN, alone=8)
     shaky = models(study, "b", right(38), untrained=EVEN, alone=8, alone_differs=3)
     comparison = compare(steady + shaky)
-    assert gates(comparison) == {"a": set(), "b": {"d"}}
-    [note] = [note for note in block(comparison).notes if note.startswith("d answers that change")]
+    assert gates(comparison) == {"a": set(), "b": {"batch-dependent"}}
+    [note] = [note for note in block(comparison).notes if note.startswith("batch-dependent: ")]
     assert note.endswith("(b 3 of 8 examples)")
 
 
@@ -714,7 +713,7 @@ def test_json_holds_the_benchmarks(full):
     one, two = table["blocks"][0]["rows"]
     assert (one["verdict"], two["verdict"]) == (None, "wins")
     assert two["difference"]["value"] == pytest.approx(18 / NUM)
-    assert one["gates"].keys() == {"a", "b"}
+    assert one["gates"].keys() == {"untrained off chance", "no gain"}
 
 
 def test_nothing_is_said_where_no_benchmark_was_asked(study):
@@ -749,16 +748,19 @@ def test_the_benchmarks_fit_a_terminal_of_100_columns(study, monkeypatch):
             scoring="left-to-right",
             likelihood="bound",
         )
-    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
-    monkeypatch.setattr("lmcompare_cli.compare.output", terminal)
-    assert invoke(study, "--no-write", "--reference", "an-arm-of-12").exit_code == 0
-    lines = terminal.file.getvalue().splitlines()
+    be_terminal(monkeypatch, 100)
+    result = invoke(study, "--no-write", "--reference", "an-arm-of-12")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
-    [row] = [line for line in shown if line.startswith("an-arm-of-00 ") and "[" in line]
+    found = [line for line in shown if line.startswith("an-arm-of-00 ")]
     assert re.fullmatch(
-        r"an-arm-of-00 53\.7 \[.*\] \+29\.3 \[.*\] wins 0\.0\d\d 100\.0 ab ≤left-to-right 3", row
+        r"an-arm-of-00 53\.7 \[.*\] \+29\.3 \[.*\] wins 0\.0\d\d 100\.0 "
+        r"untrained off chance, no gain",
+        found[0],
     )
+    assert found[1] == "an-arm-of-00 ≤left-to-right 3"
     heads = [line for line in shown if line.startswith("phenomenon")]
     assert len(heads) > 1
     assert [f"an-arm-of-{number:02}" in " ".join(heads) for number in range(13)] == [True] * 13

@@ -12,7 +12,7 @@ from lmcompare_cli import signals
 from lmcompare_cli.check import check
 from lmcompare_cli.cloze import cloze
 from lmcompare_cli.compare import compare
-from lmcompare_cli.console import output, talk
+from lmcompare_cli.console import Commands, fail, output, say
 from lmcompare_cli.eval import evaluate
 from lmcompare_cli.export import export
 from lmcompare_cli.generate import generate
@@ -23,6 +23,7 @@ from lmcompare_cli.tasks import tasks
 from lmcompare_cli.train import train
 
 app = typer.Typer(
+    cls=Commands,
     name="lmcompare",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -86,7 +87,7 @@ def _run() -> int:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         return 0
     except signals.Ended as ended:
-        talk.print("interrupted" if ended.number == signal.SIGINT else "terminated")
+        say("interrupted" if ended.number == signal.SIGINT else "terminated")
         return signals.KILLED + ended.number
     except BrokenPipeError:  # the reader of our output had enough
         sys.stderr.close()
@@ -97,7 +98,7 @@ def _run() -> int:
         if os.environ.get("LMCOMPARE_TRACEBACK"):
             raise
         said = explained(error)
-    talk.print(f"error: {said}", style="red", soft_wrap=True)
+    fail(said)
     return 1
 
 

@@ -1,11 +1,10 @@
 """`lmcompare check`."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.console import cache_folder, output, print_json, visible, warn
 
 if TYPE_CHECKING:
     from lmcompare.planning import Depth, Plan
@@ -25,7 +24,7 @@ def check(
 ) -> None:
     """Check a configuration or a study and say what it costs, without training anything."""
     from lmcompare.planning import plan
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table
 
     planned = options.planned_runs(
         study,
@@ -42,29 +41,22 @@ def check(
         seeds=None,
         settings=settings,
     )
-    plans = [(each, plan(each.config, cache=cache_folder(), warn=_warn)) for each in planned]
+    plans = [(each, plan(each.config, cache=cache_folder(), warn=warn)) for each in planned]
     if format == "json":
         rows = [
             {"arm": each.arm, "seed": each.config.seed, **asdict(costs)} for each, costs in plans
         ]
-        output.print(json.dumps(rows, indent=2), soft_wrap=True)
+        print_json(rows)
         return
     for text in dict.fromkeys(costs.text for _, costs in plans):
-        output.print(text, soft_wrap=True)
+        output.print(visible(text, keep=""), soft_wrap=True)
     print_table(
-        words=("arm",),
-        numbers=(
-            "seed",
-            "size",
-            "parameters",
-            "steps",
-            "tokens",
-            "epochs",
-            "targets",
-            "FLOPs",
-            "memory",
-        ),
-        rows=(
+        [
+            *names("arm"),
+            *numbers("seed", "size", "parameters", "steps", "tokens", "epochs", "targets"),
+            *numbers("FLOPs", "memory"),
+        ],
+        (
             [
                 each.arm,
                 str(each.config.seed),
@@ -84,9 +76,11 @@ def check(
     if depths:
         output.print()
         print_table(
-            words=("arm", "matched on"),
-            numbers=("encoder + decoder", "parameters", "ratio", "FLOPs a step", "ratio"),
-            rows=(
+            [
+                *names("arm", "matched on"),
+                *numbers("encoder + decoder", "parameters", "ratio", "FLOPs a step", "ratio"),
+            ],
+            (
                 [
                     arm,
                     depth.match or "— (causal decoder)",
@@ -100,10 +94,6 @@ def check(
                 for depth in depths[arm]
             ),
         )
-
-
-def _warn(text: str) -> None:
-    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def _size(preset: str, costs: "Plan") -> str:

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, talk
-from lmcompare_cli.replay import write
+from lmcompare_cli.console import cache_folder, dumps, say, write
 
 
 def cloze(
@@ -23,7 +22,7 @@ def cloze(
     from lmcompare.config import parse_data
     from lmcompare.data import open_corpus
     from lmcompare.errors import UserError
-    from lmcompare.tasks.cloze import as_jsonl, passages_of
+    from lmcompare.tasks.cloze import passages_of
 
     if data is None:
         raise UserError("a benchmark wants a held-out text: name it with --data")
@@ -35,6 +34,7 @@ def cloze(
             f"no document of {data} has sentences of {words} words together that end with a word: "
             "choose another text, or fewer --words"
         )
-    write(as_jsonl(found))
+    for text in found:
+        write(dumps({"text": text}) + "\n")
     if len(found) < num:
-        talk.print(f"{len(found):,} texts: there is no more of {data}")
+        say(f"{len(found):,} texts: {data} has no more")

@@ -1,17 +1,160 @@
-"""The two channels of the command line, data and talk, what they can draw, and where the cache is.
+r"""The two channels of the command line, data and talk, and the one way in which both are printed.
 
-Both are plain when piped and without colour under NO_COLOR. Nothing printed is taken for markup: a
-text may hold "[MASK]" or ":cat:" and must come out as it is.
+Whatever a command prints passes here: texts, paths, names of studies and arms, errors. Characters
+that a terminal would obey rather than show (escape sequences, marks that turn the direction of
+writing) come out as escapes such as \x1b. Nothing printed is taken for markup: a text may hold
+"[MASK]" or ":cat:" and must come out as it is. Both channels are plain when piped and without
+colour under NO_COLOR.
 """
 
+import json
 import os
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment, Segments
+from rich.style import Style
+from rich.text import Text as Line
+from typer.core import TyperGroup
 
-output = Console(markup=False, emoji=False, highlight=False)  # data, on stdout
-talk = Console(markup=False, emoji=False, highlight=False, stderr=True)  # what is said about it
+# Each environment variable of a terminal's size, and what it must be at least to be believed; rich
+# prints nothing at all in zero columns.
+_SIZES = {"COLUMNS": 20, "LINES": 2, "TERMINAL_WIDTH": 20}
+_LARGEST_SIZE = 10_000
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode: control, format, surrogate, separators of lines
+
+
+def visible(text: str, *, keep: str = "\n") -> str:
+    r"""Return the text with an escape such as \x1b for each character that a terminal may obey.
+
+    Args:
+        text: any, also one with lone surrogates, as a path that is not UTF-8 has them.
+        keep: control characters that stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if unicodedata.category(c) in _OBEYED and c not in keep
+        else c
+        for c in text
+    )
+
+
+class Printer(Console):
+    """A console that shows every character of a text and obeys none."""
+
+    def render_str(self, text: str, **options: Any) -> Line:
+        """Make a line of the text; strings that are printed, and cells, come through here."""
+        return super().render_str(visible(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render anything; what was not a string at first is made visible here."""
+        for segment in super().render(renderable, options):
+            if segment.control:  # rich's own: to move the cursor, for example
+                yield segment
+            else:
+                yield Segment(visible(segment.text, keep="\n\t"), segment.style)
+
+
+class Commands(TyperGroup):
+    """The commands; what was typed stands in their usage errors in visible characters."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse what stands before the name of a command."""
+        try:
+            return super().make_context(*args, **options)
+        except Exception as error:
+            _make_visible(error)
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the rest, and run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            _make_visible(error)
+            raise
+
+
+def _make_visible(error: Exception) -> None:
+    """Change what a usage error says of itself; other errors stay as they are."""
+    told = getattr(error, "format_message", None)
+    if told is not None:
+        message = visible(told())
+        error.format_message = lambda: message  # type: ignore[attr-defined]
+
+
+def _forget_impossible_sizes() -> None:
+    """Take sizes that no terminal has out of the environment, as if they had not been set."""
+    for name, least in _SIZES.items():
+        given = os.environ.get(name)
+        if given is None:
+            continue
+        number = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else 0
+        if not least <= number <= _LARGEST_SIZE:
+            del os.environ[name]
+
+
+_forget_impossible_sizes()
+output = Printer(markup=False, emoji=False, highlight=False)  # data, on stdout
+talk = Printer(markup=False, emoji=False, highlight=False, stderr=True)  # what is said about it
+
+
+def write(text: str, style: str = "") -> None:
+    """Print data without ending the line; what a terminal would obey is spelled out."""
+    shown = printable(visible(text, keep="\n\t"), output)
+    segment = Segment(shown, Style.parse(style) if style else None)
+    output.print(Segments([segment]), soft_wrap=True)
+
+
+def paragraph(*parts: str | tuple[str, str], console: Console | None = None) -> None:
+    """Print a paragraph, folded on a terminal and in one line elsewhere.
+
+    Args:
+        parts: texts, or texts with a style.
+        console: stdout's by default.
+    """
+    console = console or output
+    pairs = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    text = Line.assemble(*((printable(visible(part), console), style) for part, style in pairs))
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def say(text: str, style: str = "") -> None:
+    """Say something in one line, on stderr."""
+    talk.print(visible(text, keep=""), style=style or None, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Say in one line what a user should know of."""
+    say(f"warning: {text}", "yellow")
+
+
+def fail(text: str) -> None:
+    """Say in one line what went wrong."""
+    say(f"error: {text}", "red")
+
+
+def dumps(content: object, *, indent: int | None = None) -> str:
+    """Return JSON in characters that stdout has, none of which a terminal obeys."""
+    text = json.dumps(content, indent=indent, ensure_ascii=output.options.ascii_only)
+    if text.isprintable():
+        return text
+    return "".join(
+        json.dumps(c)[1:-1] if unicodedata.category(c) in _OBEYED and c != "\n" else c for c in text
+    )
+
+
+def print_json(content: object) -> None:
+    """Print JSON for a person or a program to read."""
+    write(dumps(content, indent=2) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +173,12 @@ ASCII = Glyphs(space="_", arrow="->", none=".", full="#", half="+")
 
 
 def glyphs() -> Glyphs:
-    """Those that stdout has the characters for."""
+    """Return those that stdout has the characters for."""
     return ASCII if output.options.ascii_only else BLOCKS
 
 
 def legible(piece: str) -> str:
-    """A token in visible characters that stdout can write; a space shows as a low line."""
+    """Return a token in visible characters that stdout can write; a space shows as a low line."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
     if output.options.ascii_only:
         shown = shown.encode("ascii", "backslashreplace").decode()
@@ -43,7 +186,7 @@ def legible(piece: str) -> str:
 
 
 def printable(text: str, console: Console) -> str:
-    """The text in the characters that the console has."""
+    """Return the text in the characters that the console has."""
     if not console.options.ascii_only:
         return text
     for sign, plain in (("±", "+-"), ("—", "-"), ("≤", "<=")):
@@ -52,7 +195,7 @@ def printable(text: str, console: Console) -> str:
 
 
 def cache_folder() -> Path:
-    """Where prepared text is kept: $LMCOMPARE_CACHE, or the user's cache folder."""
+    """Return where prepared text is kept: $LMCOMPARE_CACHE, or the user's cache folder."""
     import platformdirs
 
     return Path(os.environ.get("LMCOMPARE_CACHE") or platformdirs.user_cache_dir("lmcompare"))

@@ -1,6 +1,5 @@
 """`lmcompare eval`."""
 
-import json
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from lmcompare_cli import options, suites
 from lmcompare_cli.asking import read_decoding
-from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.console import cache_folder, print_json, talk, warn
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -218,7 +217,7 @@ def evaluate(
     runs = find_models(places, warn=_warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
-        require(runs, assignment, judge=judging, warn=_warn)
+        require(runs, assignment, judge=judging, warn=warn)
     likelihoods: list[tuple[Run, LikelihoodRecord]] = []
     infillings: list[tuple[Run, InfillingRecord]] = []
     generations: list[tuple[Run, GenerationRecord]] = []
@@ -228,14 +227,14 @@ def evaluate(
         for run in runs:
             report = partial(_advance, bar, bar.add_task(run.path.name, total=1.0), run.path.name)
             if "likelihood" in chosen:
-                scored = measure_likelihood(run, asked, cache=cache, report=report, warn=_warn)
+                scored = measure_likelihood(run, asked, cache=cache, report=report, warn=warn)
                 likelihoods += [(run, record) for record in scored]
             if "infilling" in chosen:
-                filled = measure_infilling(run, asked, cache=cache, report=report, warn=_warn)
+                filled = measure_infilling(run, asked, cache=cache, report=report, warn=warn)
                 infillings += [(run, record) for record in filled]
             if "generation" in chosen:
                 written = measure_generation(
-                    run, asked, assignment, cache=cache, judge=judging, report=report, warn=_warn
+                    run, asked, assignment, cache=cache, judge=judging, report=report, warn=warn
                 )
                 generations += [(run, record) for record in written]
             answered += benchmarks_asked.ask(
@@ -255,7 +254,7 @@ def evaluate(
             )
     if format == "json":
         rows = starmap(results.as_json, [*likelihoods, *infillings, *generations, *answered])
-        output.print(json.dumps([*rows], indent=2), soft_wrap=True)
+        print_json([*rows])
     else:
         results.print_results(
             likelihoods=likelihoods,
@@ -295,12 +294,8 @@ def _judge(place: Path, device: str) -> "Judge":
     run, *others = find_models([place], warn=_warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
-    return Judge.load(run, device=device, warn=_warn)
+    return Judge.load(run, device=device, warn=warn)
 
 
 def _advance(bar: "Progress", task: "TaskID", run: str, what: str, share: float) -> None:
     bar.update(task, completed=share, description=f"{run} {what}")
-
-
-def _warn(text: str) -> None:
-    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)

@@ -6,11 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lmcompare_cli.console import output, talk
-
-
-def _warn(text: str) -> None:
-    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)
+from lmcompare_cli.console import output, say, visible, warn
 
 
 class To(StrEnum):
@@ -36,17 +32,12 @@ def export(
     from lmcompare.finding import find_models
 
     exporters = {To.hf: export_hf}
-    run, *others = find_models([place], warn=_warn)
+    run, *others = find_models([place], warn=warn)
     if others:
         raise UserError(
             f"{place} holds {1 + len(others)} runs and one can be exported at a time: name it, "
             f"such as {run.path}"
         )
-    native = exporters[to](
-        run,
-        folder,
-        force=force,
-        warn=_warn,
-    )
-    talk.print(f"{native.auto_class}.from_pretrained loads it as {native.name}", soft_wrap=True)
-    output.print(folder, soft_wrap=True)
+    native = exporters[to](run, folder, force=force, warn=warn)
+    say(f"{native.auto_class}.from_pretrained loads it as {native.name}")
+    output.print(visible(str(folder), keep=""), soft_wrap=True)

@@ -9,9 +9,10 @@ import typer
 from rich.text import Text as Line
 
 from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
-from lmcompare_cli.console import talk
-from lmcompare_cli.replay import Pages, Stream, is_moving, write
-from lmcompare_cli.samples import Texts, as_json, dumped, print_texts
+from lmcompare_cli.console import dumps, print_json, say, talk, visible, write
+from lmcompare_cli.console import warn as warn_of
+from lmcompare_cli.replay import Pages, Stream, is_moving
+from lmcompare_cli.samples import Texts, as_json, print_texts
 
 if TYPE_CHECKING:
     from lmcompare.generation.prompts import Request
@@ -210,19 +211,19 @@ def generate(
         except UserError as error:
             if not several:
                 raise
-            talk.print(f"{run.path.name}: {error}", style="red", soft_wrap=True)
+            say(f"{run.path.name}: {error}", "red")
             failed = True
             continue
         if format == "json":
             rows += [as_json(texts, sample) for sample in texts.generated.samples]
         elif format == "jsonl":
             for sample in texts.generated.samples:
-                write(dumped(as_json(texts, sample)) + "\n")
+                write(dumps(as_json(texts, sample)) + "\n")
         elif not texts.shown:
             print_texts(texts, several=several, first=not begun)
             begun = True
     if format == "json":
-        write(dumped(rows, indent=2) + "\n")
+        print_json(rows)
     if failed:
         raise typer.Exit(1)
 
@@ -244,12 +245,11 @@ def _write(
     from lmcompare.generation.traces import Heading, Trace
 
     def warn(text: str) -> None:
-        name = f"{run.path.name}: " if several else ""
-        talk.print(f"warning: {name}{text}", style="yellow", soft_wrap=True)
+        warn_of(f"{run.path.name}: {text}" if several else text)
 
     with ExitStack() as around:
         if not drawn:
-            status = talk.status(Line(f"{run.path.name} is read"), spinner="line")
+            status = talk.status(Line(visible(f"{run.path.name} is read")), spinner="line")
             around.enter_context(status)
         subject = heldout.load(run, device=device, precision=precision, warn=warn)
         objective = subject.objective
@@ -273,7 +273,7 @@ def _write(
         elif trace is not None:
             recorder = Recorder(subject.tokenizer)
         if not drawn:
-            status.update(Line(f"{run.path.name} writes"))
+            status.update(Line(visible(f"{run.path.name} writes")))
         generated = write_all(subject, asked, watch=recorder, warn=warn)
         if isinstance(view, Stream):
             view.end(generated.samples[0], subject.tokenizer)

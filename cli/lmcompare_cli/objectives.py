@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text as Line
 
-from lmcompare_cli.console import output
-from lmcompare_cli.tables import ANY_WIDTH, print_table
+from lmcompare_cli.console import output, write
+from lmcompare_cli.tables import ANY_WIDTH, names, print_table, words
 
 if TYPE_CHECKING:
     from lmcompare.catalogue import Entry
@@ -41,7 +41,7 @@ def objectives(
 
     entries = [describe(parse_objective(name))] if name else catalogue()
     if layout is not Format.table:
-        output.out(FORMATS[layout.value](entries), end="", highlight=False)
+        write(FORMATS[layout.value](entries))
         return
     if name:
         _print_in_full(entries[0])
@@ -80,9 +80,8 @@ def _print_in_full(entry: "Entry") -> None:
         _say(f"{fact:<9}  {row[fact]}", indent=11)
     output.print()
     print_table(
-        words=("scoring", "kind", "given", "answers"),
-        numbers=(),
-        rows=(
+        [*names("scoring"), *words("kind", "given", "answers")],
+        (
             [name, how.likelihood, GIVEN[how.given], ", ".join(how.answers)]
             for name, how in entry.objective.scorings.items()
         ),
@@ -90,9 +89,8 @@ def _print_in_full(entry: "Entry") -> None:
     if chosen := list(settings(entry.objective)):
         output.print()
         print_table(
-            words=("setting", "default", "what it is"),
-            numbers=(),
-            rows=([f"objective.{name}", brief(value), what] for name, value, what in chosen),
+            [*names("setting"), *words("default", "what it is")],
+            ([f"objective.{name}", brief(value), what] for name, value, what in chosen),
         )
 
 

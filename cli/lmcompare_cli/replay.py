@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Group
 from rich.live import Live
-from rich.segment import Segment, Segments
-from rich.style import Style
 from rich.text import Text as Line
 
-from lmcompare_cli.console import glyphs, legible, output, printable
+from lmcompare_cli.console import glyphs, legible, output, printable, visible, write
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
@@ -32,17 +30,13 @@ def is_moving() -> bool:
     return output.is_terminal and not output.is_dumb_terminal and output.file.isatty()
 
 
-def write(text: str, style: str = "") -> None:
-    """Data as it is, but for what a terminal would obey rather than show; no line is ended."""
-    text = _shown(text, keep="\n\t") if output.is_terminal else printable(text, output)
-    segment = Segment(text, Style.parse(style) if style else None)
-    output.print(Segments([segment]), soft_wrap=True)
-
-
 def write_sample(sample: "Sample", tokenizer: "Tokenizer") -> None:
-    """A text, what was written set apart where there are styles to do so."""
+    """A text: on a terminal what was written is set apart; elsewhere it is exactly the text."""
+    if not output.is_terminal:
+        output.file.write(printable(sample.text, output) + "\n")
+        return
     for span in _parts(sample, tokenizer):
-        write(span.text, STYLES[span.state] if output.is_terminal else "")
+        write(span.text, STYLES[span.state])
     write("\n")
 
 
@@ -249,8 +243,4 @@ def _tokens(start: "Start", step: "Step") -> str:
 
 
 def _shown(text: str, keep: str) -> str:
-    """In characters that stdout has; others than `keep` that are no signs are spelled out."""
-    signs = (
-        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
-    )
-    return printable("".join(signs), output)
+    return printable(visible(text, keep=keep), output)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lmcompare_cli.console import output, printable, talk
+from lmcompare_cli.console import output, paragraph, printable, say
 
 if TYPE_CHECKING:
     from lmcompare.generation_records import GenerationRecord, TextFigures, WritingCost
@@ -51,12 +51,11 @@ def print_results(
 
 
 def _print_likelihoods(results: "Sequence[tuple[Run, LikelihoodRecord]]") -> None:
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table
 
     print_table(
-        words=("run", "scoring", "kind"),
-        numbers=(*NUMBERS, "trigram bits/byte", *SIZES),
-        rows=(
+        [*names("run", "scoring", "kind"), *numbers(*NUMBERS, "trigram bits/byte", *SIZES)],
+        (
             [
                 run.path.name,
                 record.scoring,
@@ -69,18 +68,17 @@ def _print_likelihoods(results: "Sequence[tuple[Run, LikelihoodRecord]]") -> Non
         ),
     )
     if len({record.likelihood for _, record in results}) > 1:
-        talk.print("Rows of unlike kinds measure different things and cannot be compared.")
+        say("Rows of different kinds measure different things and cannot be compared.")
 
 
 def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
     """With the reasons for dashes below."""
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table
 
     missing = printable(MISSING, output)
     print_table(
-        words=("run", "hidden", "given", "scoring", "kind"),
-        numbers=(*NUMBERS, *SIZES),
-        rows=(
+        [*names("run", "hidden", "given", "scoring", "kind"), *numbers(*NUMBERS, *SIZES)],
+        (
             [
                 run.path.name,
                 record.hidden,
@@ -96,14 +94,14 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
     for reason in dict.fromkeys(
         f"{missing} {record.hidden}: {record.reason}" for _, record in results if record.reason
     ):
-        output.print(reason, soft_wrap=not output.is_terminal)
+        paragraph(reason)
     if any(record.left_only for _, record in results):
-        talk.print("Rows that are given the left side only do not compare with the others.")
+        say("Rows that are given the left side only cannot be compared with the others.")
 
 
 def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
     """Each model beside the same one as it started; the reasons for dashes below."""
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table, words
 
     started = {
         (run.path, record.task, record.way, record.text): record.value
@@ -113,9 +111,12 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
     trained = [(run, record) for run, record in results if not record.is_untrained]
     several = len(trained) > len({(run.path, each.task, each.way) for run, each in trained})
     print_table(
-        words=("task", "run", "way", *(["step"] if several else []), "metric"),
-        numbers=("value", "std. error", "untrained", "chance", "examples", "also"),
-        rows=(
+        [
+            *names("task", "run", "way", *(["step"] if several else []), "metric"),
+            *numbers("value", "std. error", "untrained", "chance", "examples"),
+            *words("also"),
+        ],
+        (
             [
                 record.task,
                 run.path.name,
@@ -136,7 +137,7 @@ def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
         ),
     )
     for note in dict.fromkeys(_notes_on_answers(trained)):
-        output.print(printable(note, output), soft_wrap=not output.is_terminal)
+        paragraph(note)
 
 
 def _notes_on_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> Iterator[str]:
@@ -188,22 +189,22 @@ TAKEN = (
 
 def _print_generations(results: "Sequence[tuple[Run, GenerationRecord]]") -> None:
     """What was written, what it took, and the reasons for dashes below."""
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table
 
-    names = [
+    ways = [
         [run.path.name, record.method or printable(MISSING, output), record.settings]
         for run, record in results
     ]
     texts = dict.fromkeys((record.text, record.reference) for _, record in results)
     several = len({text for text, _ in texts}) > 1
     num_texts = {record.text: record.num_texts for _, record in results}
+    columns = names("run", "method", "settings")
     print_table(
-        words=("run", "method", "settings"),
-        numbers=WRITTEN,
-        rows=[
+        [*columns, *numbers(*WRITTEN)],
+        [
             *(
-                [*name, *_figures(record.written, record.num_texts)]
-                for name, (_, record) in zip(names, results, strict=True)
+                [*way, *_figures(record.written, record.num_texts)]
+                for way, (_, record) in zip(ways, results, strict=True)
             ),
             *(
                 [
@@ -217,18 +218,18 @@ def _print_generations(results: "Sequence[tuple[Run, GenerationRecord]]") -> Non
     )
     output.print()
     print_table(
-        words=("run", "method", "settings"),
-        numbers=TAKEN,
-        rows=[
-            [*name, *_cost(record.cost)] for name, (_, record) in zip(names, results, strict=True)
-        ],
+        [*columns, *numbers(*TAKEN)],
+        [[*way, *_cost(record.cost)] for way, (_, record) in zip(ways, results, strict=True)],
     )
     for note in _notes([record for _, record in results]):
-        output.print(printable(note, output), soft_wrap=not output.is_terminal)
+        paragraph(note)
     if any(record.judge is None for _, record in results):
-        talk.print("No judge: --judge RUN names one, a larger run of clm, say, none of these.")
+        say(
+            "No judge: name one with --judge RUN, such as a larger run of clm that is not one of "
+            "these."
+        )
     if any(each.self_bleu is None and num_texts[text] > 1 for text, each in texts):
-        talk.print("No self-BLEU: it needs sacrebleu (pip install 'lmcompare[measures]').")
+        say("No self-BLEU: it needs sacrebleu (pip install 'lmcompare[measures]').")
 
 
 def _notes(records: "Sequence[GenerationRecord]") -> Iterator[str]:

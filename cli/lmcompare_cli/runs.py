@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lmcompare_cli import options
-from lmcompare_cli.console import output, talk
+from lmcompare_cli.console import print_json, say
 
 
 def runs(
@@ -18,11 +18,9 @@ def runs(
     format: options.Format = "table",
 ) -> None:
     """List runs with their state, step and loss."""
-    import json
-
     from lmcompare.errors import UserError
     from lmcompare.finding import find_runs
-    from lmcompare_cli.tables import print_table
+    from lmcompare_cli.tables import names, numbers, print_table, words
 
     rows: list[dict[str, Any]] = []
     for run in find_runs(places or [out], warn=_warn):
@@ -47,12 +45,15 @@ def runs(
         except UserError as error:
             _warn(f"left out: {error}")
     if format == "json":
-        output.print(json.dumps(rows, indent=2), soft_wrap=True)
+        print_json(rows)
         return
     print_table(
-        words=("run", "state"),
-        numbers=("step", "of budget", "loss", "validation"),
-        rows=(
+        [
+            *names("run"),
+            *words("state"),
+            *numbers("step", "of budget", "loss", "validation"),
+        ],
+        (
             [
                 row["run"],
                 row["state"],

@@ -1,11 +1,10 @@
 """What runs wrote, as it goes to stdout: texts with headings, or JSON."""
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lmcompare_cli.console import output
-from lmcompare_cli.replay import write, write_sample
+from lmcompare_cli.console import visible, write
+from lmcompare_cli.replay import write_sample
 
 if TYPE_CHECKING:
     from lmcompare.generation.generate import Generated, Sample
@@ -39,7 +38,8 @@ def print_texts(texts: Texts, *, several: bool, first: bool) -> None:
             *([f"sample {sample.number}"] if texts.asked.num > 1 else []),
         ]
         if parts:
-            write(("" if first else "\n") + f"=== {', '.join(parts)} ===\n", "cyan")
+            heading = visible(", ".join(parts), keep="")
+            write(("" if first else "\n") + f"=== {heading} ===\n", "cyan")
         first = False
         write_sample(sample, texts.subject.tokenizer)
 
@@ -74,8 +74,3 @@ def as_json(texts: Texts, sample: "Sample") -> dict[str, object]:
             "seconds": texts.generated.seconds,
         },
     }
-
-
-def dumped(content: object, *, indent: int | None = None) -> str:
-    """JSON in characters that stdout has."""
-    return json.dumps(content, indent=indent, ensure_ascii=output.options.ascii_only)

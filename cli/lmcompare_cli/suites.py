@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lmcompare_cli.console import talk
+from lmcompare_cli.console import fail, warn
 
 if TYPE_CHECKING:
     from lmcompare.runs import Run
@@ -104,7 +104,7 @@ class Suites:
         if faults and not read:
             raise faults[0]
         for fault in faults:
-            _say(f"error: {fault}")
+            fail(str(fault))
         return Suites(read, failed=bool(faults))
 
     def ask(
@@ -116,16 +116,8 @@ class Suites:
 
         for task, examples in self.read:
             try:
-                for record in measure_task(run, task, examples, asked, report=report, warn=_warn):
+                for record in measure_task(run, task, examples, asked, report=report, warn=warn):
                     yield run, record
             except UserError as error:
-                _say(f"error: {run.path.name}, {task.name}: {error}")
+                fail(f"{run.path.name}, {task.name}: {error}")
                 self.failed = True
-
-
-def _say(text: str) -> None:
-    talk.print(text, style="red", soft_wrap=True)
-
-
-def _warn(text: str) -> None:
-    talk.print(f"warning: {text}", style="yellow", soft_wrap=True)

@@ -1,10 +1,8 @@
 """`lmcompare tasks`."""
 
-import json
-
 from lmcompare_cli import options
-from lmcompare_cli.console import output, talk
-from lmcompare_cli.tables import print_table
+from lmcompare_cli.console import print_json, say
+from lmcompare_cli.tables import names, print_table, words
 
 
 def tasks(format: options.Format = "table") -> None:
@@ -14,14 +12,16 @@ def tasks(format: options.Format = "table") -> None:
     found = known().values()
     if format == "json":
         rows = [{**task.model_dump(), "about": task.about} for task in found]
-        output.print(json.dumps(rows, indent=2), soft_wrap=True)
+        print_json(rows)
         return
     print_table(
-        words=("task", "group", "kind", "asks", "files", "paper"),
-        numbers=(),
-        rows=(
+        [*names("task"), *words("group", "kind", "asks", "files", "paper")],
+        (
             [task.name, task.group, task.kind, task.about, task.source, task.paper]
             for task in sorted(found, key=lambda task: (task.group, task.name))
         ),
     )
-    talk.print("The files lie in --benchmarks; likelihood, infilling and generation want none.")
+    say(
+        "Put the files into one folder and name it with --benchmarks. The tasks likelihood, "
+        "infilling and generation need none."
+    )

@@ -16,7 +16,7 @@ from lmcompare.statistics import SIGNIFICANT
 from lmcompare.task_records import Group
 
 HEADINGS = (
-    *("arm", "value", "beside reference", "verdict, p", "untrained", "!", "asked", "seeds"),
+    *("arm", "value", "beside reference", "verdict, p", "untrained", "flags", "asked", "seeds"),
 )
 CHANCE, REFERENCE = "chance", "reference"
 MARKS = (
@@ -48,7 +48,7 @@ class BenchmarkRow:
     test: str | None = None
     p: float | None = None  # of this comparison alone
     corrected_p: float | None = None
-    gates: Mapping[str, str]  # by sign: the particulars
+    gates: Mapping[str, str]  # by flag: the particulars
     figures: Mapping[str, float]  # others than the value, by name; means over seeds
     parts: Mapping[str, float]
 
@@ -114,7 +114,7 @@ class Block:
             REFERENCE if row.label == self.reference else beside,
             verdict,
             "" if row.untrained is None else f"{100 * row.untrained.value:.1f}",
-            "".join(row.gates),
+            ", ".join(row.gates),
             f"{_SIGNS[row.likelihood] if row.likelihood else ''}{row.scoring or ''}",
             f"{len(row.seeds)} of {row.num_runs}" if few else str(row.num_runs),
         ]

@@ -24,7 +24,8 @@ _CONSEQUENCES = ("steps", "tokens", "targets", "flops", "parameters")
 _CAUSES = ("tokenizer", "backbone", "budget", "batch")
 
 _FEWEST_SEEDS = 3
-_LARGEST_ERROR = 0.01  # of a sampled likelihood, that needs no word
+_LARGEST_ERROR = 0.01  # of a sampled likelihood: above it a note says so
+_NAMED = 3  # facts held equal that the summary names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,17 @@ class Comparison:
     def summary(self) -> list[tuple[str, str]]:
         """What must be read before the table: headings, each with its text."""
         if not self.facts:
-            return [("Held equal", "one run, and nothing to compare it with")]
-        equal = "; ".join(str(fact) for fact in self.facts if fact.equal)
-        unequal = "; ".join(str(fact) for fact in self.facts if not fact.equal)
-        lines = [
-            ("Held equal", equal or "nothing"),
-            ("NOT held equal", unequal or "nothing that was checked"),
-        ]
+            return [("Held equal", "there is one run, and nothing to compare it with")]
+        equal = [fact.name for fact in self.facts if fact.equal]
+        unequal = [str(fact) for fact in self.facts if not fact.equal]
+        which = "all" if not unequal else f"{len(equal)} of the"
+        some = ", ".join([*equal[:_NAMED], *(["..."] if len(equal) > _NAMED else [])])
+        lines = [("Not held equal", "; ".join(unequal))] if unequal else []
+        lines.append(
+            ("Held equal", f"{which} {len(self.facts)} facts checked ({some}), listed below")
+            if equal
+            else ("Held equal", f"none of the {len(self.facts)} facts checked")
+        )
         if self.consequences:
             faults = {fact.name for fact in self.facts if not fact.equal}
             heading = "Follows from the objective"
@@ -111,6 +116,8 @@ def compare(
     notes += _notes_on_writing(generated)
     if curves and not can_draw():
         notes.append("no picture of learning curves: it needs pip install 'lmcompare[plots]'")
+    if equal := "; ".join(str(fact) for fact in facts if fact.equal):
+        notes.append(f"held equal: {equal}")
     return Comparison(
         frame=frame,
         sections=table,

@@ -9,15 +9,18 @@ from lmcompare.significance import difference
 from lmcompare.statistics import SIGNIFICANT
 from lmcompare.task_records import TaskRecord
 
-# The sign that stands in an arm's row, and what it means; the particulars stand behind it.
-SIGNS: Mapping[str, str] = {
-    "a": "off chance as it started, so the examples give something away, as by their lengths: read "
-    "its value beside the untrained one",
-    "b": "no better than as it started (by the test of verdicts, at 0.05), and so it tells nothing "
-    "of training",
-    "c": "a likelihood no better than the unigram anchor's, and so the run has learned nothing "
-    "that shows",
-    "d": "answers that change with what is asked together, and so say something of the batches",
+OFF_CHANCE, NO_GAIN = "untrained off chance", "no gain"
+BELOW_ANCHOR, UNSTEADY = "below unigram", "batch-dependent"
+# The flag that stands in an arm's row, and what it means; the particulars stand after it.
+FLAGS: Mapping[str, str] = {
+    OFF_CHANCE: "the untrained model is off chance, so the examples themselves give something away "
+    "(their lengths, for example): read the value beside the untrained one",
+    NO_GAIN: "the trained model is no better than the untrained one (test of verdicts at 0.05), so the "
+    "value says nothing about training",
+    BELOW_ANCHOR: "the likelihood is no better than the unigram anchor's, so the run has learned "
+    "nothing that shows",
+    UNSTEADY: "some answers change with the examples that are asked together, so they say "
+    "something about the batches",
 }
 FAR = 3.0  # standard errors between an untrained model and chance
 # How many times the anchor of the run's own validation text that of another may be. Of a run on
@@ -93,7 +96,7 @@ def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:
     for arm in arms:
         below = below_anchor(arm)
         if below is not None:
-            yield f"{arm.label}: {SIGNS['c']} ({below})"
+            yield f"{arm.label}: {FLAGS[BELOW_ANCHOR]} ({below})"
     domains: dict[str, list[str]] = {}
     for arm in arms:
         for result in arm.results:

@@ -157,14 +157,14 @@ def _row(
     if trained is None:
         return row
     record = found.records[0]
-    signs = {
+    flags = {
         # what learns from examples need not have been trained before
-        "a": None
+        gates.OFF_CHANCE: None
         if untrained is None or record.is_learned
         else gates.gives_away(untrained, record.chance),
-        "b": None if untrained is None else gates.learned_nothing(trained, untrained),
-        "c": gates.below_anchor(arm),
-        "d": gates.changes_alone(found.records),
+        gates.NO_GAIN: None if untrained is None else gates.learned_nothing(trained, untrained),
+        gates.BELOW_ANCHOR: gates.below_anchor(arm),
+        gates.UNSTEADY: gates.changes_alone(found.records),
     }
     level, parts = _parts(record)
     return replace(
@@ -174,7 +174,7 @@ def _row(
         scoring=record.scoring,
         likelihood=record.likelihood,
         protocol=record.protocol,
-        gates={sign: why for sign, why in signs.items() if why is not None},
+        gates={flag: why for flag, why in flags.items() if why is not None},
         figures={
             name: fmean(each.figures[name] for each in found.records)
             for name in record.figures
@@ -228,10 +228,10 @@ def _reasons(found: Mapping[str, Found]) -> list[str]:
 
 def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
     notes = []
-    for sign, meaning in gates.SIGNS.items():
-        marked = [f"{row.label} {row.gates[sign]}" for row in rows if sign in row.gates]
+    for flag, meaning in gates.FLAGS.items():
+        marked = [f"{row.label} {row.gates[flag]}" for row in rows if flag in row.gates]
         if marked:
-            notes.append(f"{sign} {meaning} ({'; '.join(marked)})")
+            notes.append(f"{flag}: {meaning} ({'; '.join(marked)})")
     return notes
 
 

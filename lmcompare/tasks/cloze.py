@@ -5,7 +5,6 @@ as many tokens greedily as it has, writes it. Any held-out text makes such a set
 pieces that end with a sentence's last word.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -199,8 +198,3 @@ def _to_the_last_word(text: str) -> str | None:
     """What comes before the stop; None where no word stands there, with a space before it."""
     ended = _LAST_WORD.search(text)
     return None if ended is None or ended[1] in _ABBREVIATIONS else text[: ended.end(1)]
-
-
-def as_jsonl(passages: Iterable[str]) -> str:
-    """A file of LAMBADA's layout."""
-    return "".join(json.dumps({"text": each}, ensure_ascii=False) + "\n" for each in passages)

@@ -92,7 +92,7 @@ def test_hidden_tokens(command: Command, study: Path) -> None:
         ["end", "—", "—"],
     ]
     assert rows[-1] == "— second half: mlm gives no likelihood of a continuation"
-    assert "left side only do not compare" in said.err
+    assert "left side only cannot be compared" in said.err
     files = sorted(path.name for path in study.glob("*/eval/*.json"))
     assert len(files) == 8
     assert command("eval", study, "--tasks", "infilling", "--texts", "3").out == said.out
@@ -205,7 +205,7 @@ def test_what_is_written_without_a_judge(
         *(True, True, False, False, False, False, True, False, True, False)
     ], "no judge, no sacrebleu, too short to be verbatim"
     assert taken[-1] == "— clm: clm does not write by 'threshold': known: left-to-right"
-    assert "No judge: --judge RUN names one" in said.err
+    assert "No judge: name one with --judge RUN" in said.err
     assert "No self-BLEU: it needs sacrebleu (pip install 'lmcompare[measures]')" in said.err
 
 

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from lmcompare import hardware, heldout
@@ -535,7 +534,7 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Standard output as a terminal, with colours."""
     made = Terminal()
-    drawn = Console(
+    drawn = console.Printer(
         markup=False,
         emoji=False,
         highlight=False,
@@ -546,7 +545,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
         color_system="standard",
         _environ={"TERM": "xterm"},
     )
-    monkeypatch.setattr(replay, "output", drawn)
+    for module in (console, replay):
+        monkeypatch.setattr(module, "output", drawn)
     return made
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lmcompare.runs import Run
-from lmcompare_cli.console import output
 from lmcompare_cli.stopping import Stop
+from tests.terminals import be_terminal
 from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
 
 
@@ -50,14 +50,16 @@ def test_the_table_is_whole_when_piped(command: Command, study: Path) -> None:
 def test_a_narrow_terminal_folds_and_loses_nothing(
     command: Command, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "_force_terminal", True)
-    monkeypatch.setattr(output, "_width", 70)
-    monkeypatch.setattr(output, "_color_system", None)
+    be_terminal(monkeypatch, 70)
     lines = command("runs").out.splitlines()
     assert max(map(len, lines)) <= 70
     assert "…" not in "".join(lines)
-    left = "".join(line.split("  ")[0].strip() for line in lines[1:])
-    assert left == "".join(sorted(str(path) for path in study.iterdir()))
+    shown = {line.split()[0] for line in lines if line} - {"run"}
+    assert shown == {str(path) for path in study.iterdir()}
+    heads = " ".join(line for line in lines if line.startswith("run ")).split()
+    assert [head for head in heads if head != "run"] == [
+        *("state", "step", "of", "budget", "loss", "validation")
+    ]
 
 
 def test_json(command: Command, study: Path) -> None:

@@ -12,7 +12,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives import OBJECTIVES, Clm, Mlm, parse_objective
 from lmcompare.task_records import TaskItem
-from lmcompare.tasks.cloze import Cloze, Passage, as_jsonl, passages_of
+from lmcompare.tasks.cloze import Cloze, Passage, passages_of
 from lmcompare.tasks.task import Examples
 from tests.untrained import subject_of, tokenizer
 
@@ -87,12 +87,14 @@ def test_texts_longer_than_the_rows_lose_their_beginning(tokenizer: Tokenizer) -
 
 
 def test_texts_are_cut_before_their_last_word(tmp_path: Path) -> None:
-    (tmp_path / "texts.jsonl").write_text(as_jsonl(["the old cat", "él vio a José"]), "utf-8")
+    (tmp_path / "texts.jsonl").write_text(
+        '{"text": "the old cat"}\n{"text": "él vio a José"}\n', "utf-8"
+    )
     assert [(each.before, each.word) for each in TASK.read(tmp_path).asked] == [
         ("the old", " cat"),
         ("él vio a", " José"),
     ]
-    (tmp_path / "texts.jsonl").write_text(as_jsonl(["one"]), "utf-8")
+    (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n', "utf-8")
     with pytest.raises(UserError, match="line 1: 'one' is one word, with nothing before it"):
         TASK.read(tmp_path)
     (tmp_path / "texts.jsonl").write_text("", "utf-8")
@@ -113,5 +115,4 @@ def test_a_set_is_made_of_any_text() -> None:
     ]
     assert [{found[0], found[2]}, {found[1], found[3]}] == of_each, "of each one, then another"
     assert [*passages_of(texts, num=2, words=5)] == found[:2]
-    assert [json.loads(line)["text"] for line in as_jsonl(found).splitlines()] == found
     assert not [*passages_of(texts, num=9, words=50)]
