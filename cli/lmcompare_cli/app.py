@@ -87,7 +87,7 @@ def _run() -> int:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         return 0
     except signals.Ended as ended:
-        say("interrupted" if ended.number == signal.SIGINT else "terminated")
+        say(ended.kept or ("interrupted" if ended.number == signal.SIGINT else "terminated"))
         return signals.KILLED + ended.number
     except BrokenPipeError:  # the reader of our output had enough
         sys.stderr.close()

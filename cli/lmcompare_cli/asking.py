@@ -1,4 +1,4 @@
-"""What `lmcompare generate` is asked for, refused in a line where it makes no sense.
+"""What `generate` and `eval` are asked for, refused in a line where it makes no sense.
 
 All is looked at before any model is.
 """
@@ -161,3 +161,32 @@ def _legal(prompt: str, where: str) -> str:
     except UnicodeEncodeError:
         raise UserError(f"{where} is not in UTF-8: convert it first") from None
     return prompt
+
+
+def num_rows_of(given: str) -> int:
+    """Return the rows of a forward pass.
+
+    Raises:
+        UserError: it is not a number of rows.
+    """
+    if not given.isdecimal() or int(given) == 0:
+        raise UserError(f"--batch-size is a number of rows, 1 or more, or auto, not {given!r}")
+    return int(given)
+
+
+def require_generation(chosen: set[str], **given: object) -> None:
+    """Make sure that options of generation are of use.
+
+    Args:
+        chosen: tasks.
+        given: options by name; None where one was not used.
+
+    Raises:
+        UserError: generation is not chosen, and some are given.
+    """
+    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if idle and "generation" not in chosen:
+        raise UserError(
+            f"{', '.join(idle)} is about what is written, which is not asked for: add "
+            "--tasks generation, or leave it out"
+        )

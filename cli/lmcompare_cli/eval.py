@@ -1,6 +1,5 @@
 """`lmcompare eval`."""
 
-from functools import partial
 from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lmcompare_cli import options, suites
-from lmcompare_cli.asking import read_decoding
-from lmcompare_cli.console import cache_folder, print_json, talk, warn
+from lmcompare_cli.asking import num_rows_of, read_decoding, require_generation
+from lmcompare_cli.console import cache_folder, print_json, warn
+from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from lmcompare.generation.judging import Judge
     from lmcompare.generation_records import GenerationRecord
     from lmcompare.records import InfillingRecord, LikelihoodRecord
@@ -155,8 +153,6 @@ def evaluate(
     same prompts, to the same length, beside what really stood there. Benchmarks ask for what can be
     right or wrong, of each model as it is and as it started. A task that fails takes no other down.
     """
-    from rich.progress import Progress
-
     from lmcompare.config import parse_data
     from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
@@ -167,6 +163,7 @@ def evaluate(
     from lmcompare.infilling import measure_infilling
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
+    from lmcompare_cli.progress import EvaluationDisplay
 
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
     chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
@@ -177,7 +174,7 @@ def evaluate(
         pooling=pooling,
         train_examples=train_examples,
     )
-    _require_generation(
+    require_generation(
         chosen,
         judge=judge,
         method=method,
@@ -188,7 +185,7 @@ def evaluate(
     )
     if document is not None and data is None:
         raise UserError("--document says how --data is read, and no --data is given: leave it out")
-    num_rows = None if batch_size == "auto" else _num_rows(batch_size)
+    num_rows = None if batch_size == "auto" else num_rows_of(batch_size)
     text = None
     if data is not None:
         text = parse_data({"source": data, **({"document": document} if document else {})})
@@ -214,7 +211,7 @@ def evaluate(
         top_p=top_p,
         decodings=tuple(map(read_decoding, decoding or ())),
     )
-    runs = find_models(places, warn=_warn)
+    runs = find_models(places, warn=warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
         require(runs, assignment, judge=judging, warn=warn)
@@ -223,35 +220,48 @@ def evaluate(
     generations: list[tuple[Run, GenerationRecord]] = []
     answered: list[tuple[Run, TaskRecord]] = []
     cache = cache_folder()
-    with Progress(console=talk, transient=True, disable=not talk.is_terminal) as bar:
-        for run in runs:
-            report = partial(_advance, bar, bar.add_task(run.path.name, total=1.0), run.path.name)
-            if "likelihood" in chosen:
-                scored = measure_likelihood(run, asked, cache=cache, report=report, warn=warn)
-                likelihoods += [(run, record) for record in scored]
-            if "infilling" in chosen:
-                filled = measure_infilling(run, asked, cache=cache, report=report, warn=warn)
-                infillings += [(run, record) for record in filled]
-            if "generation" in chosen:
-                written = measure_generation(
-                    run, asked, assignment, cache=cache, judge=judging, report=report, warn=warn
+    num_steps = len(runs) * (len(chosen) + len(benchmarks_asked.read))
+    with EvaluationDisplay(num_steps) as report:
+        try:
+            for run in runs:
+                if "likelihood" in chosen:
+                    report.begin(run.path, "likelihood")
+                    scored = measure_likelihood(run, asked, cache=cache, report=report, warn=warn)
+                    likelihoods += [(run, record) for record in scored]
+                if "infilling" in chosen:
+                    report.begin(run.path, "infilling")
+                    filled = measure_infilling(run, asked, cache=cache, report=report, warn=warn)
+                    infillings += [(run, record) for record in filled]
+                if "generation" in chosen:
+                    report.begin(run.path, "generation")
+                    written = measure_generation(
+                        run,
+                        asked,
+                        assignment,
+                        cache=cache,
+                        judge=judging,
+                        report=report,
+                        warn=warn,
+                    )
+                    generations += [(run, record) for record in written]
+                answered += benchmarks_asked.ask(
+                    run,
+                    BenchmarkAsked(
+                        limit=examples,
+                        train_limit=train_examples,
+                        pooling=pooling,
+                        ways=tuple(way or ()),
+                        untrained=untrained,
+                        every_checkpoint=every_checkpoint,
+                        device=device,
+                        batch_size=num_rows,
+                        again=force,
+                    ),
+                    report=report,
                 )
-                generations += [(run, record) for record in written]
-            answered += benchmarks_asked.ask(
-                run,
-                BenchmarkAsked(
-                    limit=examples,
-                    train_limit=train_examples,
-                    pooling=pooling,
-                    ways=tuple(way or ()),
-                    untrained=untrained,
-                    every_checkpoint=every_checkpoint,
-                    device=device,
-                    batch_size=num_rows,
-                    again=force,
-                ),
-                report=report,
-            )
+        except Ended as ended:
+            ended.kept = report.kept(force=force)
+            raise
     if format == "json":
         rows = starmap(results.as_json, [*likelihoods, *infillings, *generations, *answered])
         print_json([*rows])
@@ -266,36 +276,12 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _num_rows(given: str) -> int:
-    from lmcompare.errors import UserError
-
-    if not given.isdecimal() or int(given) == 0:
-        raise UserError(f"--batch-size is a number of rows, 1 or more, or auto, not {given!r}")
-    return int(given)
-
-
-def _require_generation(chosen: set[str], **given: object) -> None:
-    """Make sure that options of generation are of use."""
-    from lmcompare.errors import UserError
-
-    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if idle and "generation" not in chosen:
-        raise UserError(
-            f"{', '.join(idle)} is about what is written, which is not asked for: add "
-            "--tasks generation, or leave it out"
-        )
-
-
 def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.errors import UserError
     from lmcompare.finding import find_models
     from lmcompare.generation.judging import Judge
 
-    run, *others = find_models([place], warn=_warn)
+    run, *others = find_models([place], warn=warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
     return Judge.load(run, device=device, warn=warn)
-
-
-def _advance(bar: "Progress", task: "TaskID", run: str, what: str, share: float) -> None:
-    bar.update(task, completed=share, description=f"{run} {what}")

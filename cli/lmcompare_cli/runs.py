@@ -1,5 +1,6 @@
 """`lmcompare runs`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ def runs(
     from lmcompare_cli.tables import names, numbers, print_table, words
 
     rows: list[dict[str, Any]] = []
-    for run in find_runs(places or [out], warn=_warn):
+    for run in find_runs(places or [out], warn=partial(say, style="yellow")):
         try:
             record = run.record()
             last = run.last_metrics()
@@ -43,7 +44,7 @@ def runs(
                 }
             )
         except UserError as error:
-            _warn(f"left out: {error}")
+            say(f"left out: {error}", "yellow")
     if format == "json":
         print_json(rows)
         return
@@ -65,7 +66,3 @@ def runs(
             for row in rows
         ),
     )
-
-
-def _warn(text: str) -> None:
-    talk.print(text, style="yellow", soft_wrap=True)

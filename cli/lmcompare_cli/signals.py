@@ -20,6 +20,7 @@ class Ended(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.strsignal(number))
         self.number = number
+        self.kept = ""  # what the command that was ended has to say of its work
 
 
 def end(number: int, frame: FrameType | None = None) -> NoReturn:

@@ -1,6 +1,6 @@
 """The benchmarks of `lmcompare eval`: options, and tasks of which none takes another down."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lmcompare.tasks.measuring import Asked
     from lmcompare.tasks.task import Examples as Read
     from lmcompare.tasks.task import Task
+    from lmcompare_cli.progress import EvaluationDisplay
 
 Examples = Annotated[
     int | None,
@@ -108,13 +109,14 @@ class Suites:
         return Suites(read, failed=bool(faults))
 
     def ask(
-        self, run: "Run", asked: "Asked", *, report: Callable[[str, float], None]
+        self, run: "Run", asked: "Asked", *, report: "EvaluationDisplay"
     ) -> "Iterable[tuple[Run, TaskRecord]]":
         """What a run answers, task by task."""
         from lmcompare.errors import UserError
         from lmcompare.tasks.measuring import measure_task
 
         for task, examples in self.read:
+            report.begin(run.path, task.name)
             try:
                 for record in measure_task(run, task, examples, asked, report=report, warn=warn):
                     yield run, record

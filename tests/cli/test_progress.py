@@ -1,0 +1,81 @@
+"""What evaluation says while it runs where there is no terminal."""
+
+# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from lmcompare.evaluation import heldout
+from lmcompare_cli import progress
+from lmcompare_cli.progress import EvaluationDisplay
+from lmcompare_cli.signals import Ended
+from tests.tiny import Command, cache, command, corpus, flags, unmeasured
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that is set by hand."""
+    now = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_at_the_start_and_one_now_and_then(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EvaluationDisplay(3) as display:
+        display.begin(Path("here/clm-s0"), "likelihood")
+        for second in range(1, 33):
+            clock[0] = second
+            display("causal", second / 40)
+    start, *lines = capsys.readouterr().err.splitlines()
+    assert start == "[1/3] here/clm-s0 likelihood"
+    assert lines == [
+        "   28%  causal  0:29 left",
+        "   55%  causal  0:18 left",
+    ]
+
+
+def test_another_part_has_a_time_of_its_own(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EvaluationDisplay(1) as display:
+        display.begin(Path("run"), "likelihood")
+        clock[0] = 100
+        display("pll", 1.0)
+        display("pll-word", 0.01)
+        clock[0] = 120
+        display("pll-word", 0.5)
+        assert display.kept(force=False) == (
+            "interrupted in step 1 of 1: 1 result is kept, the same command continues"
+        )
+    assert capsys.readouterr().err.splitlines()[-1] == "   50%  pll-word  0:20 left"
+
+
+def test_an_interruption_says_what_is_kept(
+    command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for objective in ("clm", "mlm"):
+        assert command("train", "-o", objective, *flags(corpus, budget="2 steps")).code == 0
+    study = Path("experiments/default")
+    load, loaded = heldout.load, []
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        loaded.append(arguments)
+        if len(loaded) == 2:
+            raise Ended(signal.SIGINT)
+        return load(*arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(heldout, "load", interrupted)
+        said = command("eval", study, "--limit", "60")
+    assert said.code == 130
+    assert said.out == ""
+    first, second, kept = said.err.splitlines()
+    assert re.fullmatch(r"\[1/2\] experiments/default/clm-s0-\w{8} likelihood", first)
+    assert re.fullmatch(r"\[2/2\] experiments/default/mlm-s0-\w{8} likelihood", second)
+    assert kept == "interrupted in step 2 of 2: 1 result is kept, the same command continues"
+    assert len([*study.glob("*/eval/*.json")]) == 1
