@@ -16,6 +16,7 @@ from lmcompare import heldout
 from lmcompare.data import Encoded, Split, Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.heldout import Asked, Subject
+from lmcompare.objectives import Scoring
 from lmcompare.records import LikelihoodItem, LikelihoodRecord
 from lmcompare.runs import Run
 from lmcompare.trigrams import Trigrams
@@ -63,7 +64,7 @@ def measure_likelihood(
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     tokenizer = subject.tokenizer
     documents = list(
-        _up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes)
+        up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes)
     )
     scored = [heldout.is_text(document, tokenizer) for document in documents]
     if not any(which.any() for which in scored):
@@ -98,19 +99,7 @@ def measure_likelihood(
             report(scoring, 1.0)
             continue
         how = objective.scorings[scoring]
-        parts = [
-            part
-            for number, document in enumerate(documents)
-            for part in windows(
-                number,
-                len(document),
-                length=window - 1,
-                stride=stride,
-                # The probability of a text is that of each part given those before it: to see more
-                # would be to see what is still to be predicted.
-                both_sides=how.likelihood == "pseudo",
-            )
-        ]
+        parts = windows_of(documents, how, window=window, stride=stride)
         nats, variance = _score(subject, documents, parts, scoring, report)
         items = list(_items(documents, nats, tokenizer))
         result = LikelihoodRecord(
@@ -164,7 +153,7 @@ def _score(
     """Nats of each token of each document, and the variance of their sum that sampling has."""
     nats = [np.zeros(len(document)) for document in documents]
     variance, num_done = 0.0, 0
-    for batch in _batches(parts):
+    for batch in batches(parts):
         text, wanted = stack(batch, documents, subject.tokenizer.vocab)
         log_prob, more = subject.log_prob(text, wanted, scoring)
         variance += more
@@ -176,7 +165,25 @@ def _score(
     return nats, variance
 
 
-def _up_to(documents: Iterable[Encoded], max_bytes: int | None) -> Iterator[Encoded]:
+def windows_of(documents: list[Encoded], how: Scoring, *, window: int, stride: int) -> list[Window]:
+    """Return the windows in which documents are scored, `window` tokens each at most."""
+    return [
+        part
+        for number, document in enumerate(documents)
+        for part in windows(
+            number,
+            len(document),
+            length=window - 1,
+            stride=stride,
+            # The probability of a text is that of each part given those before it: to see more
+            # would be to see what is still to be predicted.
+            both_sides=how.likelihood == "pseudo",
+        )
+    ]
+
+
+def up_to(documents: Iterable[Encoded], max_bytes: int | None) -> Iterator[Encoded]:
+    """Return documents until they have so many bytes, the last one cut there; None for all."""
     left = max_bytes
     for document in documents:
         if left is None:
@@ -189,7 +196,7 @@ def _up_to(documents: Iterable[Encoded], max_bytes: int | None) -> Iterator[Enco
         left -= int(document.bytes[:fits].sum())
 
 
-def _batches(parts: list[Window]) -> Iterator[list[Window]]:
+def batches(parts: list[Window]) -> Iterator[list[Window]]:
     """Windows of like lengths together, so that little is padded."""
     batch: list[Window] = []
     for part in sorted(parts, key=lambda part: part.stop - part.start, reverse=True):

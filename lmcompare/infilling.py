@@ -66,7 +66,7 @@ def measure_infilling(
     """
     _require(asked)
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
-    texts = _Texts.drawn(subject, asked, cache=cache, warn=warn)
+    texts = HiddenTexts.drawn(subject, asked, cache=cache, warn=warn)
     trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
     if width > trained:
         warn(
@@ -101,7 +101,7 @@ def measure_infilling(
         )
         items = []
         try:
-            scoring, nats, variance = _answer(subject, texts.rows, mask, question, report)
+            scoring, nats, variance = answer(subject, texts.rows, mask, question, report)
         except Unsupported as reason:
             result = result.model_copy(update={"reason": str(reason)})
         else:
@@ -134,7 +134,7 @@ def _require(asked: Asked) -> None:
         )
 
 
-def _answer(
+def answer(
     subject: Subject,
     rows: Text,
     mask: Bool[Tensor, "B T"],
@@ -170,7 +170,7 @@ def _answer(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Texts:
+class HiddenTexts:
     """Pieces of documents, and what is hidden of them."""
 
     rows: Text
@@ -181,7 +181,7 @@ class _Texts:
     @staticmethod
     def drawn(
         subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
-    ) -> "_Texts":
+    ) -> "HiddenTexts":
         """Those to ask about.
 
         Raises:
@@ -204,7 +204,7 @@ class _Texts:
         covered[shown] = torch.from_numpy(np.concatenate([piece.bytes for piece in pieces])).long()
         is_text = shown & ~tokenizer.vocab.is_special(rows.tokens)
         hidden = {each: _hide(is_text, each) for each in HIDDEN}
-        return _Texts(
+        return HiddenTexts(
             rows=rows,
             bytes=covered,
             hidden=hidden,

@@ -61,10 +61,10 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
     return [InfillingItem.model_validate_json(line) for line in file.read_text().splitlines()]
 
 
-def drawn(run: Run, cache: Path, **asked: object) -> tuple[Subject, infilling._Texts]:
+def drawn(run: Run, cache: Path, **asked: object) -> tuple[Subject, infilling.HiddenTexts]:
     settings = Asked(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
     subject = heldout.load(run, device="cpu", warn=pytest.fail)
-    return subject, infilling._Texts.drawn(subject, settings, cache=cache, warn=pytest.fail)
+    return subject, infilling.HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
 
 def other(tmp_path: Path, *documents: str) -> dict[str, object]:

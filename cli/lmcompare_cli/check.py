@@ -4,10 +4,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, print_json, visible, warn
+from lmcompare_cli.console import cache_folder, output, paragraph, print_json, visible, warn
 
 if TYPE_CHECKING:
+    from lmcompare.forecasting import Forecast
     from lmcompare.planning import Depth, Plan
+
+TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
+NOTE = (
+    "To evaluate: `lmcompare eval RUN`; infilling: `lmcompare eval RUN --tasks infilling`; both "
+    "with their default options. Times are estimates from how fast this machine multiplies "
+    "matrices now: right within a factor of about two if nothing else runs, and some seconds more "
+    "for starting. Generation and "
+    "benchmarks are not forecast: their cost depends on what is written and on the files."
+)
 
 
 def check(
@@ -23,6 +33,7 @@ def check(
     format: options.Format = "table",
 ) -> None:
     """Check a configuration or a study and say what it costs, without training anything."""
+    from lmcompare.forecasting import Forecaster
     from lmcompare.planning import plan
     from lmcompare_cli.tables import names, numbers, print_table
 
@@ -41,10 +52,21 @@ def check(
         seeds=None,
         settings=settings,
     )
-    plans = [(each, plan(each.config, cache=cache_folder(), warn=warn)) for each in planned]
+    cache = cache_folder()
+    plans = [(each, plan(each.config, cache=cache, warn=warn)) for each in planned]
+    forecaster = Forecaster(cache)
+    forecasts: dict[str, Forecast] = {}
+    for each, costs in plans:
+        if each.arm not in forecasts:  # its seeds cost the same
+            forecasts[each.arm] = forecaster.forecast(each.config, costs.flops)
     if format == "json":
         rows = [
-            {"arm": each.arm, "seed": each.config.seed, **asdict(costs)} for each, costs in plans
+            {
+                **{"arm": each.arm, "seed": each.config.seed},
+                **asdict(costs),
+                **asdict(forecasts[each.arm]),
+            }
+            for each, costs in plans
         ]
         print_json(rows)
         return
@@ -94,6 +116,26 @@ def check(
                 for depth in depths[arm]
             ),
         )
+    output.print()
+    print_table(
+        [*names("arm"), *numbers(*TIMES)],
+        ([arm, *_times(foretold)] for arm, foretold in forecasts.items()),
+    )
+    paragraph(NOTE)
+
+
+def _times(foretold: "Forecast") -> list[str]:
+    """What stands under `TIMES`."""
+    from lmcompare_cli.progress import clock
+
+    training = foretold.training_seconds
+    return [
+        "—" if training is None else f"~{clock(training)}",
+        f"{foretold.likelihood_flops:.3g}",
+        f"~{clock(foretold.likelihood_seconds)}",
+        f"{foretold.infilling_flops:.3g}",
+        f"~{clock(foretold.infilling_seconds)}",
+    ]
 
 
 def _size(preset: str, costs: "Plan") -> str:

@@ -16,13 +16,20 @@ from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, 
 def test_the_table(command: Command, corpus: Path) -> None:
     said = command("check", "-o", "clm", *flags(corpus))
     assert said.code == 0
-    text, head, row = said.out.splitlines()
+    text, head, row, blank, times, foretold, note = said.out.splitlines()
     assert text.startswith(f"{corpus}: 307 documents")
     assert " ".join(head.split()) == (
         "arm seed size parameters steps tokens epochs targets FLOPs memory"
     )
     assert row.split()[:3] == ["clm", "0", "nano"]
     assert row.split()[4:6] == ["3", "384"]
+    assert blank == ""
+    assert " ".join(times.split()) == (
+        "arm training time FLOPs to evaluate time FLOPs for infilling time"
+    )
+    assert foretold.split()[0] == "clm"
+    assert foretold.count("~") == 3
+    assert "within a factor of about two" in note
     assert said.err == ""
     assert not Path("experiments").exists()
 
@@ -37,8 +44,9 @@ def test_json_and_train_agree(command: Command, corpus: Path) -> None:
 
 
 def test_seconds_have_no_count(command: Command, corpus: Path) -> None:
-    row = command("check", "-o", "clm", *flags(corpus, budget="5 seconds")).out.splitlines()[-1]
-    assert row.split()[4:9] == ["—"] * 5
+    lines = command("check", "-o", "clm", *flags(corpus, budget="5 seconds")).out.splitlines()
+    assert lines[2].split()[4:9] == ["—"] * 5
+    assert lines[5].split()[:2] == ["clm", "—"]
 
 
 def test_a_study(command: Command, corpus: Path) -> None:
@@ -79,7 +87,7 @@ def test_an_encoder_is_shown_with_both_ways_to_match_it(
     planned = [Planned(arm="clm", config=plain), Planned(arm="copy", config=both)]
     monkeypatch.setattr(options, "planned_runs", lambda *_, **__: planned)
     said = command("check")
-    first, second = said.out.split("\n\n")
+    first, second, _ = said.out.split("\n\n")
     assert [line.split()[2:7] for line in first.splitlines()[3:]] == [
         ["nano,", "1", "+", "2", "layers"]
     ]

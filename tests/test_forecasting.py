@@ -1,0 +1,55 @@
+"""What is foretold of evaluation is what it then asks of the model."""
+
+# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lmcompare.evaluation import measure_likelihood
+from lmcompare.forecasting import SHARE, Counter, Forecaster
+from lmcompare.heldout import Asked
+from lmcompare.infilling import measure_infilling
+from lmcompare.model import Backbone
+from lmcompare.view import View
+from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
+
+RATE = 1e9  # what `unmeasured` says of every machine
+
+
+@pytest.mark.parametrize("objective", ["clm", "mlm", "t5", "mdlm"])
+def test_foretold_and_counted(
+    corpus: Path, train: Trainer, cache: Path, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(corpus, objective, "budget=2 steps")
+    foretold = Forecaster(cache).forecast(config, 1e9)
+    run = train(config)
+    counted: list[float] = []
+
+    def log_prob(net: Backbone, view: View) -> Tensor:
+        counter = Counter(net.config, net.vocab_size)
+        counter.log_prob(view)
+        counted.append(counter.flops)
+        return torch.zeros(view.tokens.shape)
+
+    monkeypatch.setattr(Backbone, "log_prob", log_prob)
+    measure_likelihood(run, Asked(), cache=cache)
+    assert foretold.likelihood_flops == pytest.approx(sum(counted), rel=0.2)
+    counted.clear()
+    measure_infilling(run, Asked(), cache=cache)
+    assert foretold.infilling_flops == pytest.approx(sum(counted), rel=0.2)
+
+
+def test_times_follow_from_operations_and_the_measured_rate(corpus: Path, cache: Path) -> None:
+    foretold = Forecaster(cache).forecast(tiny(corpus, "clm"), 7e9)
+    assert foretold.training_seconds == pytest.approx(7e9 / (RATE * SHARE))
+    assert foretold.likelihood_seconds == pytest.approx(foretold.likelihood_flops / (RATE * SHARE))
+    assert foretold.infilling_seconds == pytest.approx(foretold.infilling_flops / (RATE * SHARE))
+
+
+def test_a_budget_of_seconds_has_no_training_time(corpus: Path, cache: Path) -> None:
+    foretold = Forecaster(cache).forecast(tiny(corpus, "clm"), None)
+    assert foretold.training_seconds is None
+    assert foretold.likelihood_seconds > 0
