@@ -16,7 +16,7 @@ CHOSEN = DRAWN | {"greedy"}
 
 
 class Sampler(BaseModel):
-    """Settings of decoding; what a way to decode has no use for must not be set."""
+    """Settings of decoding; a setting that the chosen method does not use must not be set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

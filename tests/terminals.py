@@ -15,7 +15,7 @@ import pytest
 
 from lmcompare_cli.console import output
 
-STYLES = re.compile(r"\x1b\[[0-9;]*m")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 def be_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
@@ -33,7 +33,7 @@ def in_terminal(
     env: Mapping[str, str] | None = None,
     code: int = 0,
 ) -> str:
-    """Run lmcompare with stdout and stderr on a pseudo-terminal; return what it wrote there."""
+    """Run lmcompare with stdout on a pseudo-terminal; return what it wrote, without styles."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     plain = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -41,7 +41,7 @@ def in_terminal(
         [sys.executable, "-m", "lmcompare_cli.app", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=follower,
-        stderr=follower,
+        stderr=subprocess.DEVNULL,
         cwd=cwd,
         env={**plain, "TERM": "xterm-256color", **(env or {})},
     ) as process:
@@ -57,4 +57,4 @@ def in_terminal(
             written += some
         assert process.wait(timeout=120) == code, written.decode()
     os.close(leader)
-    return written.decode().replace("\r\n", "\n")
+    return CONTROL.sub("", written.decode())

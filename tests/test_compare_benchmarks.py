@@ -440,7 +440,7 @@ def test_a_reference_without_a_value_is_said(study):
 def test_a_reference_without_benchmarks_is_said(study):
     comparison = compare(arm(study, "clm", [1.0]), reference="clm")
     assert comparison.benchmarks == []
-    assert "no benchmark was asked, so nothing stands beside clm" in comparison.notes
+    assert "no benchmark was asked, so nothing is compared with clm" in comparison.notes
 
 
 def test_one_arm_is_no_reference(study):
@@ -523,7 +523,9 @@ def test_seeds_that_were_asked_in_unlike_ways_have_no_mean(study):
     ask(runs[-1], right(21), scoring="orders")
     found = block(compare(runs))
     assert found.cells[1][1] == "—"
-    assert any(note.startswith("— b: its seeds were asked in unlike ways") for note in found.notes)
+    assert any(
+        note.startswith("— b: its seeds were asked in different ways") for note in found.notes
+    )
 
 
 @pytest.mark.parametrize("left", [NUM - 1, 0])

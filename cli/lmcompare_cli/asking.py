@@ -53,7 +53,7 @@ def read_decoding(text: str) -> "Sampler":
         name = name.replace("-", "_")
         if name not in Sampler.model_fields:
             raise UserError(
-                f"--decoding {text!r} sets '{name}', which is no setting of a sampler: "
+                f"--decoding {text!r} sets '{name}', which is not a setting of sampling: "
                 f"{did_you_mean(name, Sampler.model_fields)}"
             )
         given[name] = value or "true"
@@ -75,12 +75,12 @@ def require_use(asked: "Request", max_new_tokens: int | None) -> None:
     holed = [HOLE in prompt for prompt in asked.prompts]
     for option, idle, why in (
         ("--hole-tokens", asked.hole_tokens is not None and not any(holed), f"has a hole ({HOLE})"),
-        ("--end", asked.any_length and all(holed), "is gone on with"),
-        ("--stop", bool(asked.stop) and all(holed), "is gone on with"),
+        ("--end", asked.any_length and all(holed), "is continued"),
+        ("--stop", bool(asked.stop) and all(holed), "is continued"),
         (
             "--max-new-tokens",
             max_new_tokens is not None and asked.hole_tokens is not None and all(holed),
-            "is gone on with, or has holes of any length",
+            "is continued, or has holes of any length",
         ),
     ):
         if idle:
@@ -148,14 +148,16 @@ def _field(line: str, where: str) -> str:
     prompt = record.get("prompt") if isinstance(record, dict) else None
     if not isinstance(prompt, str):
         raise UserError(
-            f'{where} is no JSON object with a text "prompt": write {{"prompt": "..."}}'
+            f'{where} is not a JSON object with a text "prompt": write {{"prompt": "..."}}'
         )
     return prompt
 
 
 def _legal(prompt: str, where: str) -> str:
     if not prompt.strip():
-        raise UserError(f"{where} is blank: leave it out; without any, models start from nothing")
+        raise UserError(
+            f"{where} is blank: leave it out; without a prompt, models start from nothing"
+        )
     try:
         prompt.encode()
     except UnicodeEncodeError:
@@ -187,6 +189,6 @@ def require_generation(chosen: set[str], **given: object) -> None:
     idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
     if idle and "generation" not in chosen:
         raise UserError(
-            f"{', '.join(idle)} is about what is written, which is not asked for: add "
+            f"{', '.join(idle)} is about generation, which is not chosen: add "
             "--tasks generation, or leave it out"
         )

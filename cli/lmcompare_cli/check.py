@@ -32,7 +32,7 @@ def check(
     settings: options.Set = None,
     format: options.Format = "table",
 ) -> None:
-    """Check a configuration or a study and say what it costs, without training anything."""
+    """Check a configuration or a study and say what it costs to train and evaluate; do neither."""
     from lmcompare.forecasting import Forecaster
     from lmcompare.planning import plan
     from lmcompare_cli.tables import names, numbers, print_table
@@ -71,7 +71,7 @@ def check(
         print_json(rows)
         return
     for text in dict.fromkeys(costs.text for _, costs in plans):
-        output.print(visible(text, keep=""), soft_wrap=True)
+        paragraph(visible(text, keep=""))
     print_table(
         [
             *names("arm"),

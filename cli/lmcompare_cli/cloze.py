@@ -11,13 +11,15 @@ from lmcompare_cli.console import cache_folder, dumps, say, write
 def cloze(
     data: options.Data = None,
     document: options.Document = None,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Texts at most.")] = 1000,
-    words: Annotated[int, typer.Option(min=2, help="Words of a text at least.")] = 30,
+    num: Annotated[
+        int, typer.Option("--num", "-n", min=1, help="How many texts to make, at most.")
+    ] = 1000,
+    words: Annotated[int, typer.Option(min=2, help="The fewest words of a text.")] = 30,
 ) -> None:
     """Make a last-word benchmark of a held-out text: JSON lines on stdout, of LAMBADA's layout.
 
-    Each text is some sentences of a document, without the stop behind the last word, which is what
-    a task of the kind "cloze" asks for.
+    Each text is some sentences of a document, without the full stop after the last word. A task of
+    the kind "cloze" asks for that word.
     """
     from lmcompare.config import parse_data
     from lmcompare.data import open_corpus
@@ -25,7 +27,7 @@ def cloze(
     from lmcompare.tasks.cloze import passages_of
 
     if data is None:
-        raise UserError("a benchmark wants a held-out text: name it with --data")
+        raise UserError("a benchmark needs a held-out text: name one with --data")
     config = parse_data({"source": data, **({"document": document} if document else {})})
     corpus = open_corpus(*config.names, data=config, cache=cache_folder())
     found = [*passages_of(corpus.texts(), num=num, words=words)]

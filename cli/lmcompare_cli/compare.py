@@ -31,35 +31,43 @@ def compare(
         list[Path] | None,
         typer.Argument(
             metavar="RUN|STUDY",
-            help="Runs, studies or folders of studies.",
+            help="Runs, studies, or folders of studies.",
             show_default="experiments",
         ),
     ] = None,
     layout: Annotated[
-        Format, typer.Option("--format", help="For reading, or as data: csv is the tidy frame.")
+        Format,
+        typer.Option(
+            "--format", help="A table to read, or data; csv has one row a run and metric."
+        ),
     ] = Format.table,
-    name: Annotated[str, typer.Option(help="What the written files are called.")] = "compare",
+    name: Annotated[str, typer.Option(help="The name of the written files.")] = "compare",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.", show_default="tables/ in the (first) study"),
+        typer.Option(help="The folder to write to.", show_default="tables/ in the (first) study"),
     ] = None,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Show unfinished runs too, marked and not ranked.")
+        bool,
+        typer.Option(
+            "--unfinished", help="Show unfinished runs too; they are marked and not ranked."
+        ),
     ] = False,
     reference: Annotated[
         str | None,
         typer.Option(
             metavar="ARM",
-            help="Benchmarks: the arm that the others stand beside.",
+            help="Benchmarks: the arm that the others are compared with.",
             show_default="the first",
         ),
     ] = None,
-    no_write: Annotated[bool, typer.Option("--no-write", help="Print only.")] = False,
+    no_write: Annotated[
+        bool, typer.Option("--no-write", help="Print only; write no files.")
+    ] = False,
 ) -> None:
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
 
-    The tables are written beside the runs as csv, md, tex and json, and what was written and
-    judged (lmcompare eval --tasks generation) is drawn too.
+    The tables are also written to the study's folder as csv, md, tex and json, with pictures of
+    generated texts that were judged (lmcompare eval --tasks generation --judge RUN).
 
     lmcompare compare experiments/first
     """

@@ -26,81 +26,96 @@ def evaluate(
     tasks: Annotated[
         list[str] | None,
         typer.Option(
-            help="likelihood: of whole texts. infilling: of hidden tokens, the same for every run. "
-            "generation: what is written behind prompts. all: of these three. Any of `lmcompare "
-            "tasks` or a group of them; tasks.toml: of your own. Repeat, or part with commas.",
+            help="likelihood scores whole texts, infilling hidden tokens that are the same for "
+            "every run, and generation what the model writes; all means these three. Or a "
+            "benchmark or group from `lmcompare tasks`, or a TOML file of your own. Repeat the "
+            "option, or separate names by commas.",
             show_default="likelihood",
         ),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="Of the runs' own text.")
+        Literal["train", "validation", "test"],
+        typer.Option(help="Which split of each run's own text."),
     ] = "validation",
     data: options.Data = None,
     document: options.Document = None,
     limit: Annotated[
         int,
         typer.Option(
-            help="Likelihood: bytes of text to score, the same for every run; 0 for all.", min=0
+            help="Likelihood: how many bytes of text to score, the same for every run; 0 for all.",
+            min=0,
         ),
     ] = 50_000,
     window: Annotated[
         int | None,
         typer.Option(
-            help="Likelihood: tokens the model sees at once; as in training by default.", min=4
+            help="Likelihood: how many tokens the model sees at once; by default as in training.",
+            min=4,
         ),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(help="Likelihood: tokens between windows; half a window by default.", min=1),
+        typer.Option(
+            help="Likelihood: tokens from one window to the next; by default half a window.", min=1
+        ),
     ] = None,
     scoring: Annotated[
         list[str] | None,
-        typer.Option(help="Likelihood: only these ways to score; repeat.", show_default=False),
+        typer.Option(
+            help="Likelihood: use only this scoring; repeat for several.", show_default=False
+        ),
     ] = None,
     texts: Annotated[
-        int, typer.Option(help="Infilling: texts to hide tokens of. Generation: prompts.")
+        int,
+        typer.Option(
+            help="Infilling: how many texts have hidden tokens. Generation: how many prompts."
+        ),
     ] = 64,
-    length: Annotated[int, typer.Option(help="Infilling: tokens of such a text.")] = 32,
+    length: Annotated[int, typer.Option(help="Infilling: how many tokens such a text has.")] = 32,
     judge: Annotated[
         Path | None,
         typer.Option(
-            help="Generation: a run, none of the others, whose model says how probable it finds "
-            "what they write.",
+            help="Generation: a run, not one of those evaluated, whose model says how probable it "
+            "finds what they write.",
             metavar="RUN",
             show_default=False,
         ),
     ] = None,
-    prompt_tokens: Annotated[int, typer.Option(help="Generation: tokens of a prompt.")] = 16,
-    new_tokens: Annotated[int, typer.Option(help="Generation: tokens written behind it.")] = 48,
+    prompt_tokens: Annotated[
+        int, typer.Option(help="Generation: how many tokens a prompt has.")
+    ] = 16,
+    new_tokens: Annotated[
+        int, typer.Option(help="Generation: how many tokens are written after it.")
+    ] = 48,
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="Generation: ways to write, of each run those that it has; repeat.",
+            help="Generation: a method of writing, used by each run that has it; repeat.",
             show_default="the usual one",
         ),
     ] = None,
     temperature: Annotated[
         list[float] | None,
-        typer.Option(help="Generation: of sampling; repeat.", show_default="1.0"),
+        typer.Option(help="Generation: the temperature of sampling; repeat.", show_default="1.0"),
     ] = None,
     steps: Annotated[
         list[int] | None,
         typer.Option(
-            help="Generation: forward passes or rounds, where a way to write has them; repeat.",
+            help="Generation: forward passes or rounds, for methods that have them; repeat.",
             show_default=False,
         ),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
-            help="Generation: of the fewest tokens that have this probability together.",
+            help="Generation: sample from the fewest tokens that together have this probability.",
             show_default=False,
         ),
     ] = None,
     decoding: Annotated[
         list[str] | None,
         typer.Option(
-            help="Generation: further settings of sampling, of each run those that it obeys: "
+            help="Generation: further settings of sampling, used by each run that knows them: "
             "greedy, beams=4, top_k=40,temperature=0.7, degeneration_penalty=0.6, ...; repeat.",
             metavar="SETTINGS",
             show_default=False,
@@ -120,38 +135,39 @@ def evaluate(
     untrained: Annotated[
         bool,
         typer.Option(
-            "--untrained/--no-untrained", help="Benchmarks: ask each model as it started, too."
+            "--untrained/--no-untrained",
+            help="Benchmarks: ask each model as it was before training, too.",
         ),
     ] = True,
     every_checkpoint: Annotated[
         bool,
         typer.Option(
             "--every-checkpoint",
-            help="Benchmarks: ask the models of all checkpoints that were kept (in training, -s "
-            "runtime.keep=1000), not of the last alone.",
+            help="Benchmarks: ask the models of all checkpoints that were kept (train with -s "
+            "runtime.keep=1000), not only the last one.",
         ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     batch_size: Annotated[
         str,
         typer.Option(
-            help="Rows of a forward pass, fewer where memory is short; auto: as many as suits the "
-            "device. Changes no result.",
+            help="How many rows a forward pass has; choose fewer where memory is short. auto suits "
+            "the device. Changes no result.",
             metavar="N",
         ),
     ] = "auto",
     force: Annotated[
-        bool, typer.Option("--force", help="Score again what was scored before.")
+        bool, typer.Option("--force", help="Measure again what was measured before.")
     ] = False,
     format: options.Format = "table",
 ) -> None:
     """Measure how probable each model finds held-out text, how well it writes, and benchmarks.
 
-    The likelihood of whole texts is exact, a bound, or a pseudo-likelihood, which is no likelihood
-    at all: unlike kinds cannot be compared with each other. Hidden tokens, given what stands around
-    them, are a question that every objective is asked in the same way. So is writing: behind the
-    same prompts, to the same length, beside what really stood there. Benchmarks ask for what can be
-    right or wrong, of each model as it is and as it started. A task that fails takes no other down.
+    The likelihood of a whole text is exact, a bound, or a pseudo-likelihood, which is not a
+    likelihood at all: different kinds cannot be compared. Infilling asks every objective about the
+    same hidden tokens, and generation lets each write after the same prompts, to the same length,
+    and measures what really stood there too. Benchmarks have right and wrong answers, and ask each
+    model as it is and as it was before training. If one task fails, the others still run.
     """
     from lmcompare.config import parse_data
     from lmcompare.errors import UserError

@@ -16,11 +16,13 @@ class To(StrEnum):
 
 
 def export(
-    place: Annotated[Path, typer.Argument(help="A run.", metavar="RUN")],
-    folder: Annotated[Path, typer.Argument(help="New or empty.", metavar="DIR")],
-    to: Annotated[To, typer.Option(help="hf: Hugging Face transformers.")] = To.hf,
+    place: Annotated[Path, typer.Argument(help="The run to export.", metavar="RUN")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+    to: Annotated[
+        To, typer.Option(help="For which library; hf is Hugging Face transformers.")
+    ] = To.hf,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an export that is there.")
+        bool, typer.Option("--force", help="Replace an earlier export in this folder.")
     ] = False,
 ) -> None:
     """Write a run as a model that Hugging Face transformers loads, with its tokenizer and a card.

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,8 +30,8 @@ def generate(
         typer.Option(
             "--prompt",
             "-p",
-            help="What to go on with; ___ in it is a hole to be filled. Repeat. Without any, the "
-            "model starts from nothing.",
+            help="The text to continue; ___ in it is a hole to fill. Repeat for several. Without a "
+            "prompt the model starts from nothing.",
             show_default=False,
         ),
     ] = None,
@@ -38,104 +39,156 @@ def generate(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="One prompt a line; .jsonl with a field prompt; - for standard input.",
+            help="A file with one prompt a line, or .jsonl with a field prompt; - for stdin.",
             show_default=False,
         ),
     ] = None,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Samples of each prompt.")] = 1,
+    num: Annotated[
+        int, typer.Option("--num", "-n", min=1, help="How many samples of each prompt.")
+    ] = 1,
     max_new_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Behind a prompt; of any length, at most.", show_default="64"),
+        typer.Option(
+            min=1,
+            help="How many tokens to write after a prompt; at most, with --end.",
+            show_default="64",
+        ),
     ] = None,
     hole_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Of each hole.", show_default="left to the model"),
+        typer.Option(
+            min=1, help="How many tokens each hole has.", show_default="left to the model"
+        ),
     ] = None,
     end: Annotated[
         bool, typer.Option("--end", help="Let the model say where a text ends.")
     ] = False,
     method: Annotated[
         str | None,
-        typer.Option(help="left-to-right, surest-first, ...", show_default="the objective's own"),
+        typer.Option(
+            help="How to write: left-to-right, surest-first, ...",
+            show_default="the objective's own",
+        ),
     ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest token.")] = False,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Always take the likeliest token.")
+    ] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Below 1 sharpens, above 1 flattens.", show_default="1")
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option(help="Of so many likeliest tokens only.", show_default=False)
+        int | None,
+        typer.Option(help="Sample from this many likeliest tokens only.", show_default=False),
     ] = None,
     top_p: Annotated[
         float | None,
-        typer.Option(help="Of the fewest tokens so probable together.", show_default=False),
+        typer.Option(
+            help="Sample from the fewest tokens that together have this probability.",
+            show_default=False,
+        ),
     ] = None,
     min_p: Annotated[
         float | None,
-        typer.Option(help="Of tokens with this share of the likeliest's.", show_default=False),
+        typer.Option(
+            help="Sample from tokens with at least this share of the likeliest one's probability.",
+            show_default=False,
+        ),
     ] = None,
     typical: Annotated[
         float | None,
-        typer.Option(help="Of the tokens nearest to the entropy.", show_default=False),
+        typer.Option(
+            help="Typical sampling: from the tokens whose surprise is nearest to the entropy, "
+            "with this probability together.",
+            show_default=False,
+        ),
     ] = None,
     repetition_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Above 1: what was said is rarer. With --beams it is applied before "
-            "probabilities are normalised, in transformers after that: other texts come first.",
+            help="Above 1 makes tokens rarer that the text has already. With --beams it is applied "
+            "before probabilities are normalised, in transformers after: other texts come first.",
             show_default="1",
         ),
     ] = None,
     no_repeat_ngram: Annotated[
-        int | None, typer.Option(help="So many in a row never twice.", show_default=False)
+        int | None,
+        typer.Option(help="Never write this many tokens in a row twice.", show_default=False),
     ] = None,
     beams: Annotated[
-        int | None, typer.Option(help="Of a search for the likeliest text.", show_default="1")
+        int | None,
+        typer.Option(
+            help="How many beams a search for the likeliest text keeps.", show_default="1"
+        ),
     ] = None,
     length_penalty: Annotated[
-        float | None, typer.Option(help="Of beams: a power of the length.", show_default="1")
+        float | None,
+        typer.Option(
+            help="With --beams: divide a beam's score by its length to this power.",
+            show_default="1",
+        ),
     ] = None,
     degeneration_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Contrastive search: what likeness to the text costs.", show_default=False
+            help="Contrastive search: how much likeness to the text so far costs.",
+            show_default=False,
         ),
     ] = None,
     candidates: Annotated[
-        int | None, typer.Option(help="Of a contrastive search, at each place.", show_default="5")
+        int | None,
+        typer.Option(
+            help="Contrastive search: how many tokens are weighed at each place.", show_default="5"
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Forward passes, or rounds.", show_default=False)
+        int | None,
+        typer.Option(
+            help="How many forward passes, or rounds, the method takes.", show_default=False
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Tokens as sure as this together.", show_default="0.9")
+        float | None,
+        typer.Option(
+            help="With --method threshold: write at once all tokens at least this probable.",
+            show_default="0.9",
+        ),
     ] = None,
     entropy: Annotated[
-        float | None, typer.Option(help="Nats unsure of together.", show_default="0.1")
+        float | None,
+        typer.Option(
+            help="With --method entropy: the joint entropy, in nats, of tokens written at once.",
+            show_default="0.1",
+        ),
     ] = None,
     block: Annotated[
-        int | None, typer.Option(help="Tokens of a block, left to right.", show_default=False)
+        int | None,
+        typer.Option(help="Write blocks of this many tokens, left to right.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of all samples.")] = 0,
     stop: Annotated[
         list[str] | None,
-        typer.Option(help="A text ends before this; repeat.", show_default=False),
+        typer.Option(help="End a text before this; repeat for several.", show_default=False),
     ] = None,
     batch: Annotated[
-        int, typer.Option(min=1, help="Samples written together; changes none of them.")
+        int,
+        typer.Option(min=1, help="How many samples are written together; changes none of them."),
     ] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Of the weights; bfloat16 is faster and less exact: --batch may change a text."
+            help="The precision of the weights; bfloat16 is faster, less exact, and --batch may "
+            "change a text."
         ),
     ] = "float32",
-    format: Annotated[Form, typer.Option("--format", "-f", help="Of what goes to stdout.")] = (
-        "text"
-    ),
+    format: Annotated[
+        Form, typer.Option("--format", "-f", help="The format of what goes to stdout.")
+    ] = ("text"),
     trace: Annotated[
         Path | None,
-        typer.Option(help="Keep every step, for `lmcompare show --replay`.", show_default=False),
+        typer.Option(
+            help="A file to keep every step in, for `lmcompare show --replay`.", show_default=False
+        ),
     ] = None,
     live: Annotated[
         bool | None,
@@ -144,10 +197,10 @@ def generate(
         ),
     ] = None,
 ) -> None:
-    """Let models write: behind a prompt, or into its holes.
+    """Let models continue a prompt, or fill its holes.
 
     Each run writes as its objective can: from left to right, or mask by mask in some order. A
-    sample depends on the seed, its prompt's number and its own alone.
+    sample depends only on the seed, the number of its prompt, and its own number.
     """
     from lmcompare.errors import UserError
     from lmcompare.finding import find_models
@@ -191,7 +244,7 @@ def generate(
         raise UserError(
             "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
         )
-    runs = find_models(places, warn=lambda text: talk.print(text, style="yellow", soft_wrap=True))
+    runs = find_models(places, warn=partial(say, style="yellow"))
     if trace is not None:
         require_place(trace, runs, asked)
     drawn = format == "text" and is_moving() and live is not False

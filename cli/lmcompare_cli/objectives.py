@@ -29,10 +29,10 @@ class Format(StrEnum):
 
 def objectives(
     name: Annotated[
-        str | None, typer.Argument(help="One of them, to show in full.", show_default=False)
+        str | None, typer.Argument(help="The one to show in full.", show_default=False)
     ] = None,
     layout: Annotated[
-        Format, typer.Option("--format", help="For reading, or as data.")
+        Format, typer.Option("--format", help="A table to read, or data.")
     ] = Format.table,
 ) -> None:
     """List the objectives: what each predicts, sees, costs and can score."""

@@ -16,12 +16,18 @@ Study = Annotated[
     typer.Argument(help="A study file (TOML) of several arms and seeds.", show_default=False),
 ]
 Objective = Annotated[
-    str | None, typer.Option("--objective", "-o", help="clm, mlm, ...", show_default=False)
+    str | None,
+    typer.Option(
+        "--objective",
+        "-o",
+        help="What to train for: clm, mlm, ... (see `lmcompare objectives`).",
+        show_default=False,
+    ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Text file, folder, glob, .jsonl, .parquet (.gz .zst .xz too), hf:NAME, or - for "
+        help="Text: a file, folder, glob, .jsonl, .parquet (.gz .zst .xz too), hf:NAME, or - for "
         "standard input; the English inside Python's own documentation by default.",
         show_default=False,
     ),
@@ -32,13 +38,15 @@ Document = Annotated[
 ]
 EncodingErrors = Annotated[
     str | None,
-    typer.Option(help="strict, or replace bytes that are no UTF-8.", show_default=False),
+    typer.Option(help="strict, or replace for bytes that are not UTF-8.", show_default=False),
 ]
-VocabSize = Annotated[int | None, typer.Option(help="Ids of the tokenizer.", show_default=False)]
+VocabSize = Annotated[
+    int | None, typer.Option(help="How many ids the tokenizer has.", show_default=False)
+]
 Size = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="nano, micro, small, base, medium or large.", show_default=False
+        "--model", "-m", help="Size: nano, micro, small, base, medium or large.", show_default=False
     ),
 ]
 BudgetOption = Annotated[
@@ -46,20 +54,24 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         "-b",
-        help='"2M tokens", "500 steps", "1e15 flops", "60 seconds".',
+        help='How long to train: "2M tokens", "500 steps", "1e15 flops", "60 seconds".',
         show_default=False,
     ),
 ]
 Seed = Annotated[
-    list[int] | None, typer.Option(help="Repeat for several seeds.", show_default=False)
+    list[int] | None,
+    typer.Option(help="The seed of the run; repeat for several runs.", show_default=False),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="Any setting: key=value, dotted; repeat.", show_default=False),
+    typer.Option(
+        "--set", "-s", help="Any setting, as batch.rows=32; repeat for several.", show_default=False
+    ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder of all studies.")]
+Out = Annotated[Path, typer.Option("--out", help="The folder of all studies.")]
 Format = Annotated[
-    Literal["table", "json"], typer.Option("--format", "-f", help="Of what goes to stdout.")
+    Literal["table", "json"],
+    typer.Option("--format", "-f", help="The format of what goes to stdout."),
 ]
 
 

@@ -24,7 +24,7 @@ SIZES = ("bytes", "tokens")
 def as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
     """A result, with what follows from it."""
     known = {name: getattr(record, name) for name in DERIVED if hasattr(record, name)}
-    return {"run": str(run.path), **record.model_dump(), **known}
+    return {"run": str(run.path), **record.model_dump(exclude={"run"}), **known}
 
 
 def print_results(

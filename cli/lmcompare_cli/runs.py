@@ -13,7 +13,7 @@ from lmcompare_cli.console import print_json, say
 def runs(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, studies or folders of them.", show_default=False),
+        typer.Argument(help="Runs, studies, or folders of studies.", show_default=False),
     ] = None,
     out: options.Out = options.EXPERIMENTS,
     format: options.Format = "table",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Examples = Annotated[
     int | None,
     typer.Option(
-        help="Benchmarks: examples of each that are asked about, the same for every run; "
+        help="Benchmarks: how many examples of each are asked about, the same for every run; "
         "--train-examples limits those that are learned from.",
         min=2,
         show_default="all",
@@ -29,8 +29,8 @@ Examples = Annotated[
 TrainExamples = Annotated[
     int | None,
     typer.Option(
-        help="Benchmarks that models learn from examples: so many to learn from at most, and "
-        "as many at most by which settings are chosen.",
+        help="Benchmarks that models learn from examples: learn from this many at most, and "
+        "choose settings by as many at most.",
         min=2,
         show_default="all",
     ),
@@ -38,17 +38,17 @@ TrainExamples = Annotated[
 Pooling = Annotated[
     Literal["mean", "last", "first", "encoder"] | None,
     typer.Option(
-        help="Benchmarks that models learn from examples: how states become one, the same for "
-        "all; first is the start token or a word's first piece, encoder the mean of the "
-        "encoder's.",
+        help="Benchmarks that models learn from examples: how the states of a text's tokens "
+        "become one, for all models: their mean, the last, the first (the start token or a "
+        "word's first piece), or the mean of the encoder's.",
         show_default="the best for each model by validation",
     ),
 ]
 Way = Annotated[
     list[str] | None,
     typer.Option(
-        help="Benchmarks that models learn from examples: only so many of them (10, 100, all), "
-        "or a probe of their states (probe); repeat.",
+        help="Benchmarks that models learn from examples: fine-tune on this many of them (10, "
+        "100, all), or train a probe on the frozen model (probe); repeat.",
         show_default="all ways",
     ),
 ]

@@ -26,11 +26,11 @@ def train(
     vocab_size: options.VocabSize = None,
     settings: options.Set = None,
     name: Annotated[
-        str, typer.Option("--study", help="Study that a run given by options belongs to.")
+        str, typer.Option("--study", help="The study that a run given by options belongs to.")
     ] = "default",
     arm: Annotated[
         str | None,
-        typer.Option(help="Name in tables; the objective's by default.", show_default=False),
+        typer.Option(help="The name in tables; by default the objective's.", show_default=False),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
@@ -43,7 +43,7 @@ def train(
     ] = 1,
     out: options.Out = options.EXPERIMENTS,
 ) -> None:
-    """Train a model, or all models of a study; what is finished is skipped, what is not goes on.
+    """Train a model, or all models of a study; finished runs are skipped, others continue.
 
     The folder of each run is printed to stdout. What another process trains is passed over, so that
     two processes share the runs of a study.

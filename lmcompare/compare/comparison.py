@@ -104,14 +104,16 @@ def compare(
         fact.name for fact in facts if not fact.equal and fact.name not in (HIDDEN_TOKENS, PROMPTS)
     )
     if unequal and any(row.mark for section in table for row in section.rows):
-        notes.append(f"best and tie are of these models, not of objectives alone: unlike {unequal}")
+        notes.append(
+            f"best and tie are about these models, not objectives alone, as these differ: {unequal}"
+        )
     consequences = _consequences(arms, frame)
     if any(each.name == DEPTH for each in consequences):
-        notes.append(f"{DEPTH}: layers, those of an encoder + those of its decoder")
+        notes.append(f"{DEPTH}: number of layers; encoder + decoder where there are both")
     notes += gates.notes_on_likelihoods(arms)
     benchmarks = benchmark_tables(arms, reference=reference)
     if reference is not None and not benchmarks:
-        notes.append(f"no benchmark was asked, so nothing stands beside {reference}")
+        notes.append(f"no benchmark was asked, so nothing is compared with {reference}")
     generated, curves = generation_tables(arms), learning_curves(arms)
     notes += _notes_on_writing(generated)
     if curves and not can_draw():
@@ -135,7 +137,7 @@ def _notes_on_writing(generated: Sequence[GenerationTable]) -> Iterator[str]:
     """Why there is no picture of what was written."""
     if any(table.judge is None for table in generated):
         yield (
-            "nobody judged what was written, and so there is no picture of it: lmcompare eval "
+            "what was written has no judge, and so there is no picture of it: lmcompare eval "
             "--tasks generation --judge RUN"
         )
     if any(table.judge is not None for table in generated) and not can_draw():
@@ -146,7 +148,7 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     results = [result for arm in arms for result in arm.results]
     marked = [arm.label for arm in arms if not arm.finished]
     if marked:
-        yield f"unfinished, and so not ranked: {', '.join(marked)}"
+        yield f"unfinished, so not ranked: {', '.join(marked)}"
     missing = [str(result.run.path) for result in results if not result.likelihoods]
     if missing:
         yield f"not evaluated: lmcompare eval {' '.join(missing)}"
@@ -183,7 +185,7 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     if changed:
         yield (
             f"{len(changed)} of {len(results)} runs were made by an lmcompare with changes "
-            "that are in no commit: that they share their code is not known"
+            "that are in no commit: whether they share their code is not known"
         )
 
 
@@ -191,9 +193,9 @@ def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
     single = [arm.label for arm in arms if len(arm.results) == 1]
     few = [arm.label for arm in arms if 1 < len(arm.results) < _FEWEST_SEEDS]
     if single:
-        yield f"one seed: no interval, and so no ranking: {', '.join(single)}"
+        yield f"one seed, so no interval and no ranking: {', '.join(single)}"
     if few:
-        yield f"fewer than {_FEWEST_SEEDS} seeds, a poor interval: {', '.join(few)}"
+        yield f"fewer than {_FEWEST_SEEDS} seeds, so the interval is poor: {', '.join(few)}"
 
 
 def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:

@@ -15,8 +15,8 @@ BELOW_ANCHOR, UNSTEADY = "below unigram", "batch-dependent"
 FLAGS: Mapping[str, str] = {
     OFF_CHANCE: "the untrained model is off chance, so the examples themselves give something away "
     "(their lengths, for example): read the value beside the untrained one",
-    NO_GAIN: "the trained model is no better than the untrained one (test of verdicts at 0.05), so the "
-    "value says nothing about training",
+    NO_GAIN: "the trained model is no better than the untrained one (the test of verdicts, at "
+    "0.05), so the value says nothing about training",
     BELOW_ANCHOR: "the likelihood is no better than the unigram anchor's, so the run has learned "
     "nothing that shows",
     UNSTEADY: "some answers change with the examples that are asked together, so they say "

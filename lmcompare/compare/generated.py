@@ -15,7 +15,7 @@ from lmcompare.generation_records import (
 )
 from lmcompare.statistics import Estimate, error_interval, mean_interval
 
-TITLE = "What is written behind the same prompts"
+TITLE = "What is written after the same prompts"
 HEADINGS = (
     *("arm", "method", "settings", "judge bits/byte", "entropy", "distinct-2", "self-BLEU"),
     *(
@@ -35,11 +35,11 @@ ITSELF = "the text itself"
 MARKS = (
     "±: half of a 95% interval of the mean over seeds; of one seed: over its texts, which says "
     "nothing of another seed.",
-    "judge bits/byte: what the judge needs for what was written; far below the text itself is "
-    "bland, not good. entropy: bits a word, by the frequencies of the words written.",
-    "distinct-2: unlike pairs of words among all pairs. self-BLEU: how alike the texts are, 0 to "
-    f"1. repetition: four words in a row that stood before in their text. verbatim: {VERBATIM} "
-    "tokens in a row that stand in the training text.",
+    "judge bits/byte: what the judge needs for what was written; far below the text itself means "
+    "bland, not good. entropy: bits a word, from the frequencies of the words written.",
+    "distinct-2: different pairs of words, as a share of all pairs. self-BLEU: how alike the "
+    "texts are, 0 to 1. repetition: share of four words in a row that stood earlier in the same "
+    f"text. verbatim: share of {VERBATIM} tokens in a row that stand in the training text.",
     "passes and FLOPs/token: of a text that is written alone, prompt included. tokens/s: of one "
     "alone, and of many together. first token: of one alone; some ways change it later. memory: of "
     "the model, and of all that is held beyond it while many are written together.",
@@ -88,7 +88,7 @@ class GenerationTable:
             by = f"judge {judge.name} ({judge.objective}, {short(judge.num_parameters)} parameters)"
         return (
             f"{self.num_texts} texts of {self.source} {self.text[:8]}: {self.new_tokens} tokens "
-            f"behind {self.prompt_tokens}; {by}"
+            f"after {self.prompt_tokens}; {by}"
         )
 
     @property

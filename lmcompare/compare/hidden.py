@@ -20,8 +20,8 @@ ANCHOR = "unigram anchor"
 MARKS = (
     "Bits/byte of what is hidden, given the rest of the text: one token of it, shares of its "
     "tokens, or its second half given its first.",
-    "≤: an upper bound. l: given what stands before alone, as the objective cannot use what stands "
-    "behind. Cells with unlike marks do not compare.",
+    "≤: an upper bound. l: given only what stands before, as the objective cannot use what stands "
+    "after. Cells with different marks cannot be compared.",
     "±: half of a 95% interval over texts and, of three seeds or more, over seeds. All cells of a "
     "column are of the same texts, and so differ at random by less than their intervals say.",
 )
@@ -166,7 +166,7 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Answer | str:
     ways = {(each.scoring, each.likelihood, each.left_only) for _, each in answered}
     (scoring, likelihood, left_only), *others = ways
     if others or scoring is None or likelihood is None:
-        return "its seeds answered in unlike ways: ask again with `lmcompare eval --force`"
+        return "its seeds answered in different ways: ask again with `lmcompare eval --force`"
     return Answer(
         bits_per_byte=estimate(scores(answered)),
         seeds=sorted(result.seed for result, _ in answered),

@@ -56,7 +56,7 @@ METRICS: Mapping[str, str] = {  # each with its unit
 KINDS: Mapping[Likelihood, str] = {
     "exact": "the model's own probability of the text",
     "bound": "an upper bound: the true bits are these or fewer",
-    "pseudo": "each token given the others: a score, no probability of the text",
+    "pseudo": "each token given the others: a score, not a probability of the text",
 }
 
 MISSING = "—"
@@ -274,10 +274,10 @@ def footnotes(all_sections: Sequence[Section]) -> list[str]:
             "meet, no winner."
         )
     notes += [
-        "Each section is ranked by itself: unlike likelihoods and texts do not compare, nor do "
-        "bounds or scores of unlike scorings.",
-        "valid. loss: nats a target, on each objective's own targets; it ranks no two objectives.",
-        "unigram anchor: bits/byte of the same text under the training tokens' frequencies alone; "
-        "trigram anchor: under those behind each two tokens (Kneser-Ney).",
+        "Each section is ranked by itself: different kinds of likelihood and different texts "
+        "cannot be compared, nor can bounds or scores of different scorings.",
+        "valid. loss: nats a target, on each objective's own targets; it cannot rank objectives.",
+        "unigram anchor: bits/byte of the same text by the frequencies of tokens in the training "
+        "text; trigram anchor: by their frequencies after each two tokens (Kneser-Ney).",
     ]
     return notes

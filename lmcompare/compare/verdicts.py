@@ -15,7 +15,7 @@ from lmcompare.pairing import FEWEST_SEEDS, Resampled, resample
 from lmcompare.significance import Spread, difference, pooled_spread
 from lmcompare.task_records import STATES_OF, TaskRecord
 
-_UNLIKE = "its seeds were asked in unlike ways: ask again with `lmcompare eval --force`"
+_UNLIKE = "its seeds were asked in different ways: ask again with `lmcompare eval --force`"
 
 _MOST_PARTS = 15  # more are a list for other eyes: they are in the results' files
 

@@ -288,7 +288,7 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         ([*WRITE, "--method", "left-to-right", "--steps", "3"], "no run has use of --steps"),
         (
             [*WRITE, "--decoding", "beam=2"],
-            "sets 'beam', which is no setting of a sampler: did you",
+            "sets 'beam', which is not a setting of sampling: did you",
         ),
         (
             [*WRITE, "--decoding", "beams"],
