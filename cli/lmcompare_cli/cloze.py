@@ -12,6 +12,9 @@ from lmcompare_cli.replay import write
 def cloze(
     data: options.Data = None,
     document: options.Document = None,
+    encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
+    settings: options.SetData = None,
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Texts at most.")] = 1000,
     words: Annotated[int, typer.Option(min=2, help="Words of a text at least.")] = 30,
 ) -> None:
@@ -20,14 +23,15 @@ def cloze(
     Each text is some sentences of a document, without the stop behind the last word, which is what
     a task of the kind "cloze" asks for.
     """
-    from lmcompare.config import parse_data
     from lmcompare.data import open_corpus
     from lmcompare.errors import UserError
     from lmcompare.tasks.cloze import as_jsonl, passages_of
 
-    if data is None:
+    config = options.data_config(
+        data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
+    )
+    if config is None:
         raise UserError("a benchmark wants a held-out text: name it with --data")
-    config = parse_data({"source": data, **({"document": document} if document else {})})
     corpus = open_corpus(*config.names, data=config, cache=cache_folder())
     found = [*passages_of(corpus.texts(), num=num, words=words)]
     if not found:

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from lmcompare.errors import UserError
 from lmcompare_cli.console import output, printable, talk
+from lmcompare_cli.options import EXPERIMENTS
+from lmcompare_cli.places import find_places
 
 if TYPE_CHECKING:
     from lmcompare.compare import BenchmarkTable, Comparison, GenerationTable, HiddenTable
@@ -78,7 +80,8 @@ def compare(
     from lmcompare.compare import compare as compare_runs
     from lmcompare.finding import find_runs
 
-    runs = find_runs(places or [Path("experiments")], warn=lambda text: _say(talk, (text, "")))
+    places = find_places(places) if places else [EXPERIMENTS]
+    runs = find_runs(places, warn=lambda text: _say(talk, (text, "")))
     comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
     if layout is Format.table:
         _print(comparison, output)

@@ -11,6 +11,7 @@ import typer
 from lmcompare_cli import options, suites
 from lmcompare_cli.asking import read_decoding
 from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.places import find_place, find_places
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -40,6 +41,9 @@ def evaluate(
     ] = "validation",
     data: options.Data = None,
     document: options.Document = None,
+    encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
+    settings: options.SetData = None,
     limit: Annotated[
         int,
         typer.Option(
@@ -158,8 +162,6 @@ def evaluate(
     """
     from rich.progress import Progress
 
-    from lmcompare.config import parse_data
-    from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
     from lmcompare.finding import find_models
     from lmcompare.generation.assignment import Assignment, require
@@ -187,12 +189,10 @@ def evaluate(
         top_p=top_p,
         decoding=decoding,
     )
-    if document is not None and data is None:
-        raise UserError("--document says how --data is read, and no --data is given: leave it out")
     num_rows = None if batch_size == "auto" else _num_rows(batch_size)
-    text = None
-    if data is not None:
-        text = parse_data({"source": data, **({"document": document} if document else {})})
+    text = options.data_config(
+        data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
+    )
     asked = Asked(
         split=split,
         data=text,
@@ -215,7 +215,7 @@ def evaluate(
         top_p=top_p,
         decodings=tuple(map(read_decoding, decoding or ())),
     )
-    runs = find_models(places, warn=_warn)
+    runs = find_models(find_places(places), warn=_warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
         require(runs, assignment, judge=judging, warn=_warn)
@@ -292,7 +292,7 @@ def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.finding import find_models
     from lmcompare.generation.judging import Judge
 
-    run, *others = find_models([place], warn=_warn)
+    run, *others = find_models([find_place(place)], warn=_warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
     return Judge.load(run, device=device, warn=_warn)

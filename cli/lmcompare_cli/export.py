@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lmcompare_cli.console import output, talk
+from lmcompare_cli.places import find_place
 
 
 def _warn(text: str) -> None:
@@ -36,7 +37,7 @@ def export(
     from lmcompare.finding import find_models
 
     exporters = {To.hf: export_hf}
-    run, *others = find_models([place], warn=_warn)
+    run, *others = find_models([find_place(place)], warn=_warn)
     if others:
         raise UserError(
             f"{place} holds {1 + len(others)} runs and one can be exported at a time: name it, "

@@ -10,6 +10,7 @@ from rich.text import Text as Line
 
 from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
 from lmcompare_cli.console import talk
+from lmcompare_cli.places import find_places
 from lmcompare_cli.replay import Pages, Stream, is_moving, write
 from lmcompare_cli.samples import Texts, as_json, dumped, print_texts
 
@@ -190,7 +191,9 @@ def generate(
         raise UserError(
             "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
         )
-    runs = find_models(places, warn=lambda text: talk.print(text, style="yellow", soft_wrap=True))
+    runs = find_models(
+        find_places(places), warn=lambda text: talk.print(text, style="yellow", soft_wrap=True)
+    )
     if trace is not None:
         require_place(trace, runs, asked)
     drawn = format == "text" and is_moving() and live is not False

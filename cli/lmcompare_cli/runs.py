@@ -7,6 +7,7 @@ import typer
 
 from lmcompare_cli import options
 from lmcompare_cli.console import output, talk
+from lmcompare_cli.places import find_places
 
 
 def runs(
@@ -25,7 +26,8 @@ def runs(
     from lmcompare_cli.tables import print_table
 
     rows: list[dict[str, Any]] = []
-    for run in find_runs(places or [out], warn=_warn):
+    chosen = find_places(places, out=out) if places else [out]
+    for run in find_runs(chosen, warn=_warn):
         try:
             record = run.record()
             last = run.last_metrics()

@@ -17,8 +17,10 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.paths import user_path
 from lmcompare_cli.console import cache_folder, output, talk
 from lmcompare_cli.pictures import draw, draw_list
+from lmcompare_cli.places import find_place
 from lmcompare_cli.replay import replay as play
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def show(
         raise UserError("--sample is one of a trace: name its file with --replay, or leave it out")
     from lmcompare import rng
 
+    run = None if run is None else find_place(run)
     sentence = _read(text)
     config = _configuration(objective, settings or [], run=run, tokenizer=tokenizer)
     loaded = _tokenizer(config, run)
@@ -173,7 +176,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
     if run:
         return Run(run).tokenizer()
     if config.tokenizer.file:
-        file = Path(config.tokenizer.file).expanduser()
+        file = user_path(config.tokenizer.file)
         return Tokenizer.load(file, add_missing=config.tokenizer.add_missing)
     with talk.status("", spinner="line") as status:
         prepared = prepare(

@@ -25,9 +25,10 @@ from lmcompare.data.training_tokenizer import SPECIALS
 from lmcompare.data.writing import SplitWriter, building
 from lmcompare.errors import UserError
 from lmcompare.files import checksum, remove_leftovers, write_text
+from lmcompare.paths import user_path
 from lmcompare.vocab import Vocab
 
-VERSION = 1  # of the tokens; raise it whenever the same settings would give others
+VERSION = 2  # of the tokens; raise it whenever the same settings would give others
 MIN_TOKENS = 256  # a split must have
 REPORT_EVERY = 100_000_000  # bytes
 FOLDER = "prepared"  # in the cache
@@ -197,8 +198,7 @@ def _key(corpora: _Corpora, tokenizer: TokenizerConfig) -> str:
         parts.append(tokenizer.model_dump_json(exclude={"file", "add_missing"}))
         parts += SPECIALS
     else:
-        path = Path(tokenizer.file).expanduser()
-        library = Tokenizer.load(path, add_missing=tokenizer.add_missing)
+        library = Tokenizer.load(user_path(tokenizer.file), add_missing=tokenizer.add_missing)
         parts.append(library.hash)
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
@@ -214,7 +214,7 @@ def _build(
         report(f"training a tokenizer ({config.kind})")
         tokenizer = Tokenizer.train(corpora.training_texts(), config)
     else:
-        tokenizer = Tokenizer.load(Path(config.file).expanduser(), add_missing=config.add_missing)
+        tokenizer = Tokenizer.load(user_path(config.file), add_missing=config.add_missing)
     for role in ("bos", "eos", "pad"):
         tokenizer.vocab.require(role)
     names: deque[SplitName] = deque()
