@@ -21,7 +21,7 @@ from lmcompare.data.locks import locked
 from lmcompare.data.meta import Damaged, Meta
 from lmcompare.data.split import Split, SplitRecord, files
 from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
-from lmcompare.data.training_tokenizer import SPECIALS
+from lmcompare.data.training_tokenizer import SIZED, SPECIALS, USUAL_SIZE
 from lmcompare.data.writing import SplitWriter, building
 from lmcompare.errors import UserError
 from lmcompare.files import checksum, remove_leftovers, write_text
@@ -213,6 +213,9 @@ def _build(
     if config.file is None:
         report(f"training a tokenizer ({config.kind})")
         tokenizer = Tokenizer.train(corpora.training_texts(), config)
+        size = tokenizer.vocab.size
+        if config.kind in SIZED and config.vocab_size is None and size < USUAL_SIZE:
+            report(f"the text fills a vocabulary of {size:,} ids, not of {USUAL_SIZE:,} as usual")
     else:
         tokenizer = Tokenizer.load(user_path(config.file), add_missing=config.add_missing)
     for role in ("bos", "eos", "pad"):
@@ -260,7 +263,7 @@ def _too_small(name: SplitName, record: SplitRecord, corpora: _Corpora) -> UserE
     return UserError(
         f"the {name} split has {record.num_tokens:,} tokens in {record.num_documents:,} documents "
         f"({corpora.source.kind}), fewer than {MIN_TOKENS}: cut the text into smaller documents "
-        f"(--document line), give more text, or give a source of its own for {name}"
+        f"(data.document = line), give more text, or give a source of its own for {name}"
     )
 
 

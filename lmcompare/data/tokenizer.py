@@ -39,8 +39,12 @@ class TokenizerConfig(BaseModel):
     kind: Literal["bpe", "word", "unigram", "bytes", "characters"] = Field(
         "bpe", description="what is trained"
     )
-    vocab_size: int = Field(
-        4096, gt=0, le=2**20, description="all ids; bytes and characters take what they need"
+    vocab_size: int | None = Field(
+        None,
+        gt=0,
+        le=2**20,
+        description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
+        "take what they need",
     )
     file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
     add_missing: bool = Field(

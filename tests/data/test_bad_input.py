@@ -200,7 +200,7 @@ def test_no_source_and_no_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_too_little_text_for_a_split(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("\n\n".join(f"word {number}" for number in range(211)))
-    with pytest.raises(UserError, match=r"the validation split has .*--document line"):
+    with pytest.raises(UserError, match=r"the validation split has .*data.document = line"):
         prepare(DataConfig(source=str(path)), TokenizerConfig(kind="bytes"), cache=tmp_path / "c")
     assert [item for item in (tmp_path / "c" / "prepared").iterdir() if item.is_dir()] == []
     data = DataConfig(source=str(path), shares=(1, 0, 0))
