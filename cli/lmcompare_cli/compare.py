@@ -38,6 +38,7 @@ def compare(
     places: Annotated[
         list[Path] | None,
         typer.Argument(
+            readable=False,
             metavar="RUN|STUDY",
             help="Runs, studies or folders of studies.",
             show_default="experiments",
@@ -49,7 +50,9 @@ def compare(
     name: Annotated[str, typer.Option(help="What the written files are called.")] = "compare",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.", show_default="tables/ in the (first) study"),
+        typer.Option(
+            readable=False, help="Folder to write to.", show_default="tables/ in the (first) study"
+        ),
     ] = None,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Show unfinished runs too, marked and not ranked.")

@@ -26,7 +26,9 @@ TASKS = ("likelihood", "infilling", "generation")
 
 
 def evaluate(
-    places: Annotated[list[Path], typer.Argument(help="Runs or studies.", metavar="RUN...")],
+    places: Annotated[
+        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+    ],
     tasks: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +73,7 @@ def evaluate(
     judge: Annotated[
         Path | None,
         typer.Option(
+            readable=False,
             help="Generation: a run, none of the others, whose model says how probable it finds "
             "what they write.",
             metavar="RUN",
@@ -116,6 +119,7 @@ def evaluate(
     benchmarks: Annotated[
         Path,
         typer.Option(
+            readable=False,
             help="Benchmarks: the folder that holds the files that `lmcompare tasks` lists.",
             metavar="FOLDER",
         ),

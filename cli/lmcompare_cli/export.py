@@ -21,8 +21,8 @@ class To(StrEnum):
 
 
 def export(
-    place: Annotated[Path, typer.Argument(help="A run.", metavar="RUN")],
-    folder: Annotated[Path, typer.Argument(help="New or empty.", metavar="DIR")],
+    place: Annotated[Path, typer.Argument(readable=False, help="A run.", metavar="RUN")],
+    folder: Annotated[Path, typer.Argument(readable=False, help="New or empty.", metavar="DIR")],
     to: Annotated[To, typer.Option(help="hf: Hugging Face transformers.")] = To.hf,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an export that is there.")

@@ -23,7 +23,9 @@ Precision = Literal["float32", "bfloat16"]  # as in `lmcompare.hardware`, withou
 
 
 def generate(
-    places: Annotated[list[Path], typer.Argument(help="Runs or studies.", metavar="RUN...")],
+    places: Annotated[
+        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+    ],
     prompt: Annotated[
         list[str] | None,
         typer.Option(
@@ -135,7 +137,11 @@ def generate(
     ),
     trace: Annotated[
         Path | None,
-        typer.Option(help="Keep every step, for `lmcompare show --replay`.", show_default=False),
+        typer.Option(
+            readable=False,
+            help="Keep every step, for `lmcompare show --replay`.",
+            show_default=False,
+        ),
     ] = None,
     live: Annotated[
         bool | None,

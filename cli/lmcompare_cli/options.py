@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = Path("experiments")
 
+# Paths have readable=False, since typer would answer what is closed with how commands are used; who
+# reads says in a line what is the matter.
+
 Study = Annotated[
     Path | None,
-    typer.Argument(help="A study file (TOML) of several arms and seeds.", show_default=False),
+    typer.Argument(
+        readable=False, help="A study file (TOML) of several arms and seeds.", show_default=False
+    ),
 ]
 Objective = Annotated[
     str | None, typer.Option("--objective", "-o", help="clm, mlm, ...", show_default=False)
@@ -79,7 +84,7 @@ SetData = Annotated[
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder of all studies.")]
+Out = Annotated[Path, typer.Option("--out", readable=False, help="Folder of all studies.")]
 Format = Annotated[
     Literal["table", "json"], typer.Option("--format", "-f", help="Of what goes to stdout.")
 ]

@@ -13,7 +13,9 @@ from lmcompare_cli.places import find_places
 def runs(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, studies or folders of them.", show_default=False),
+        typer.Argument(
+            readable=False, help="Runs, studies or folders of them.", show_default=False
+        ),
     ] = None,
     out: options.Out = options.EXPERIMENTS,
     format: options.Format = "table",

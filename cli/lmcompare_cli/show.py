@@ -56,17 +56,21 @@ def show(
         int, typer.Option(min=1, help="This many steps, one under the other, without a picture.")
     ] = 1,
     run: Annotated[
-        Path | None, typer.Option(help="A run to take the objective and the tokenizer from.")
+        Path | None,
+        typer.Option(readable=False, help="A run to take the objective and the tokenizer from."),
     ] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="A tokenizer.json.", show_default="trained on the built-in text"),
+        typer.Option(
+            readable=False, help="A tokenizer.json.", show_default="trained on the built-in text"
+        ),
     ] = None,
     layout: Annotated[
         Format, typer.Option("--format", help="To read, or all there is.")
     ] = Format.table,
     replay: Annotated[
-        Path | None, typer.Option(help="Play a trace of `lmcompare generate` instead.")
+        Path | None,
+        typer.Option(readable=False, help="Play a trace of `lmcompare generate` instead."),
     ] = None,
     sample: Annotated[
         str | None, typer.Option(metavar="PROMPT.NUMBER", help="Of the trace; all by default.")

@@ -227,9 +227,8 @@ def _spool(name: str, *, data: DataConfig, cache: Path) -> Source:
 def _folder(path: Path) -> list[Path]:
     found = look_into(path)
     if not found.files:
-        others = ", ".join(found.left_out) or "no file at all"
+        others = found.summary if found.left_out else "it has no file at all"
         raise UserError(
-            f"the folder '{path}' holds no text: it has {others}; "
-            "give one with .txt, .jsonl or .parquet"
+            f"the folder '{path}' holds no text: {others}; give one with .txt, .jsonl or .parquet"
         )
     return found.files

@@ -4,10 +4,12 @@
 
 import gzip
 from pathlib import Path
+from typing import get_args, get_type_hints
 from unicodedata import normalize
 
 import pytest
 
+from lmcompare_cli.app import app
 from tests.tiny import Command, cache, command, corpus, sentences, the_error
 
 CHECK = ("check", "-o", "clm", "-s", "tokenizer.kind=bytes")
@@ -90,6 +92,19 @@ def test_one_line_and_nothing_written(
     assert says in the_error(said)
     assert said.out == ""
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_closed_file_is_no_wrong_usage() -> None:
+    """Tests may run as root, for whom nothing is closed, so that the declarations are looked at."""
+    declared = [
+        (command.callback, name, *get_args(hint))
+        for command in app.registered_commands
+        for name, hint in get_type_hints(command.callback, include_extras=True).items()
+        if "Path" in str(hint)
+    ]
+    assert len(declared) > 11
+    for callback, name, _, option in declared:
+        assert not option.readable, (callback, name)
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

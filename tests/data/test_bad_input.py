@@ -74,7 +74,11 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("x" * 999 + ".txt", lambda path: None, r"File name too long"),
     ("~nobody/a.txt", lambda path: None, r"no file, folder or match"),
     ("folder", lambda path: folder_of(path), r"holds no text: it has no file at all"),
-    ("folder", lambda path: folder_of(path, "a.png"), r"holds no text: it has .png"),
+    (
+        "folder",
+        lambda path: folder_of(path, "a.png"),
+        r"holds no text: 1 of 1 files are not read \(1 .png\)",
+    ),
 ]
 
 
