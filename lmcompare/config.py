@@ -5,7 +5,6 @@ default here.
 """
 
 import math
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Literal, TypeVar
@@ -25,6 +24,7 @@ from lmcompare.errors import UserError, did_you_mean
 from lmcompare.model import ModelConfig
 from lmcompare.objectives import OBJECTIVES, AnyObjective
 from lmcompare.optim import OptimizerConfig
+from lmcompare.parsing import Malformed, brief, parse_toml
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -204,12 +204,12 @@ def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
             inner = spelled_out(path, table.get(parent, {}))
             if not isinstance(inner, Mapping):
                 raise UserError(
-                    f"'{assignment}' sets a part of {path}, which is {inner!r} and has none: "
+                    f"'{assignment}' sets a part of {path}, which is {brief(inner)} and has none: "
                     f"write {path}=value"
                 )
             table[parent] = dict(inner)
             table, path = table[parent], f"{path}."
-        table[last] = _value(written.strip())
+        table[last] = _value(written.strip(), where=f"the value of '{dotted.strip()}'")
     return changed
 
 
@@ -253,11 +253,12 @@ def spelled_out(key: str, value: Any) -> Any:
     return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and isinstance(value, str) else value
 
 
-def _value(written: str) -> Any:
+def _value(written: str, *, where: str) -> Any:
     try:
-        return tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = parse_toml(f"value = {written}", where=where)
+    except Malformed:
         return written
+    return found["value"] if len(found) == 1 else written  # more lines are no value
 
 
 def known_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
@@ -309,7 +310,7 @@ def _sentence(error: ValidationError, table: str) -> str:
     message = message[0].lower() + message[1:]
     if first["type"] in {"missing", "union_tag_not_found"}:
         return f"{key} is missing or not complete: {message}"
-    return f"{key} cannot be {first['input']!r}: {message}"
+    return f"{key} cannot be {brief(first['input'])}: {message}"
 
 
 def _parts(key: str) -> tuple[str, str]:

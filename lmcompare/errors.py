@@ -7,6 +7,11 @@ from difflib import get_close_matches
 class UserError(Exception):
     """Something the user can put right. Its message is the one line they read."""
 
+    def __str__(self) -> str:
+        """One line that can be written in UTF-8, whatever the names and texts that it quotes."""
+        text = super().__str__().encode("utf-8", errors="backslashreplace").decode()
+        return " ".join(text.splitlines())
+
 
 class Unsupported(UserError):
     """What an objective or a tokenizer cannot do legitimately, with the reason."""

@@ -4,6 +4,7 @@ Each record holds the hashes of its items and of the run that it is of.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -46,7 +47,7 @@ class Results:
         kept = record.model_copy(update={"run_hash": self._run(), "items_hash": items_hash})
         kept.write(place)
         before = self._former_file(record)
-        if before != place and before.exists():
+        if before and before != place:
             before.unlink()
             before.with_suffix(".jsonl").unlink(missing_ok=True)
         return kept
@@ -57,15 +58,16 @@ class Results:
     def _file(self, record: ResultRecord) -> Path:
         return self.folder / f"{files.name_of(record.stem)}.json"
 
-    def _former_file(self, record: ResultRecord) -> Path:
-        """The file of a result of schema 1, whose name could be another's and had no limit."""
+    def _former_file(self, record: ResultRecord) -> Path | None:
+        """The file of a result of schema 1, whose name could be another's; None if it has none."""
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in record.stem)
-        return self.folder / f"{name}.json"
+        file = self.folder / f"{name}.json"
+        return file if os.path.exists(file) else None  # noqa: PTH110 (Path's raises if too long)
 
     def _items_file(self, record: ResultRecord) -> Path:
         place = self._file(record)
         former = self._former_file(record)
-        return (place if record.verified or not former.exists() else former).with_suffix(".jsonl")
+        return (place if record.verified or former is None else former).with_suffix(".jsonl")
 
     def likelihoods(self, warn: Warn = None) -> list[LikelihoodRecord]:
         """The likelihoods measured so far.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared, TokenizerConfig, find_prepared, is_stream, prepare
+from lmcompare.data.training_tokenizer import USUAL_SIZE
 from lmcompare.errors import UserError
 from lmcompare.files import name_of
 from lmcompare.records import RunRecord
@@ -158,7 +159,12 @@ def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
     """What an earlier record knows of a text by its name and settings alone."""
     return (
         config.data.model_copy(update={"source": ""}),
-        config.tokenizer.model_copy(update={"file": config.tokenizer.file and "given"}),
+        config.tokenizer.model_copy(
+            update={
+                "file": config.tokenizer.file and "given",
+                "vocab_size": config.tokenizer.vocab_size or USUAL_SIZE,  # which it was by default
+            }
+        ),
     )
 
 

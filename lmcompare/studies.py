@@ -5,7 +5,6 @@ named in its `varies`, so that nothing differs by accident.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from lmcompare.config import RunConfig, parse_run, spelled_out
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.parsing import brief, read_toml
 
 _ARM_KEYS = {"name", "objective", "varies"}
 
@@ -31,12 +31,7 @@ def read_study(path: Path) -> list[Planned]:
     Raises:
         UserError: unreadable, no valid TOML, an unknown key, or a difference that is not declared.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"the study {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the study {path} is no valid TOML: {error}") from None
+    tables = read_toml(path, what="the study")
     for key in tables:
         if key not in {"shared", "arm"}:
             raise UserError(
@@ -44,7 +39,9 @@ def read_study(path: Path) -> list[Planned]:
             )
     shared, arms = tables.get("shared", {}), tables.get("arm", [])
     if not isinstance(shared, Mapping):
-        raise UserError(f"{path}: shared is a table of settings, not {shared!r}: write [shared]")
+        raise UserError(
+            f"{path}: shared is a table of settings, not {brief(shared)}: write [shared]"
+        )
     if not isinstance(arms, list) or not arms or not all(isinstance(arm, Mapping) for arm in arms):
         raise UserError(f"{path} has no arm: add a table [[arm]] with an objective for each")
     if "objective" in shared:
@@ -83,9 +80,10 @@ def _seeds(path: Path, shared: Mapping[str, Any]) -> tuple[list[Any], dict[str, 
     if "seed" in shared and "seeds" in shared:
         raise UserError(f"{path}: [shared] has both seed and seeds: leave one of them out")
     seeds = shared.get("seeds", [shared.get("seed", 0)])
-    if not isinstance(seeds, list) or not seeds or any(seeds.count(seed) > 1 for seed in seeds):
+    listed = isinstance(seeds, list) and bool(seeds)
+    if not listed or len({brief(seed) for seed in seeds}) < len(seeds):
         raise UserError(
-            f"{path}: seeds is a list of different numbers, such as [0, 1, 2], not {seeds}"
+            f"{path}: seeds is a list of different numbers, such as [0, 1, 2], not {brief(seeds)}"
         )
     return seeds, rest
 
@@ -110,7 +108,7 @@ def _arms(
         if not isinstance(varies, list):
             raise UserError(
                 f"{path}: varies of the arm {name} is a list of settings, such as "
-                f'["model.layers"], not {varies!r}'
+                f'["model.layers"], not {brief(varies)}'
             )
         for key in _dotted(changes):
             if not any(key == declared or key.startswith(f"{declared}.") for declared in varies):

@@ -11,7 +11,7 @@ import pytest
 from lmcompare import training
 from lmcompare.config import RunConfig
 from lmcompare.data import Prepared
-from lmcompare.data.training_tokenizer import NUM_SENTINELS, SPECIALS
+from lmcompare.data.training_tokenizer import NUM_SENTINELS, SPECIALS, USUAL_SIZE
 from lmcompare.errors import UserError
 from lmcompare.run_text import finished_without_text, of_another_text, place_of, text_of
 from lmcompare.runs import Run
@@ -66,6 +66,39 @@ def test_held_out_text_and_the_tokenizer_are_part_of_it(
         text = read(config, cache)
         places.add(place_of(config, text, arm="a", study=tmp_path).path)
     assert len(places) == 2
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word", "unigram"])
+def test_a_small_text_takes_the_vocabulary_that_it_fills(
+    kind: str, tmp_path: Path, cache: Path
+) -> None:
+    """Its run is that of the same size, given by hand."""
+    told: list[str] = []
+    corpus = tmp_path / "small.txt"
+    corpus.write_text(sentences(1009), encoding="utf-8")
+    config = tiny(corpus, "clm", f"tokenizer.kind={kind}")
+    text = training.read_text(config, cache=cache, report=told.append)
+    size = text.vocab.size
+    assert size < USUAL_SIZE
+    assert f"the text fills a vocabulary of {size:,} ids, not of 4,096 as usual" in told
+    if kind == "unigram":  # whose trainer draws lots
+        return
+    given = tiny(corpus, "clm", f"tokenizer.kind={kind}", f"tokenizer.vocab_size={size}")
+    places = [
+        place_of(each, read(each, cache), arm="clm", study=tmp_path) for each in (config, given)
+    ]
+    assert places[0] == places[1]
+    with pytest.raises(UserError, match=rf"all that this text supports is {size:,}"):
+        read(tiny(corpus, "clm", f"tokenizer.kind={kind}", "tokenizer.vocab_size=4096"), cache)
+
+
+def test_the_usual_size_is_that_of_a_text_that_fills_it(cache: Path) -> None:
+    usual, given = (
+        read(tiny(Path("python-docs"), "clm", "tokenizer.kind=word", *size), cache)
+        for size in ([], [f"tokenizer.vocab_size={USUAL_SIZE}"])
+    )
+    assert usual.hash == given.hash
+    assert usual.vocab.size == USUAL_SIZE
 
 
 def test_unknown_words_of_another_length_are_another_text(tmp_path: Path, cache: Path) -> None:

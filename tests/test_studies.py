@@ -150,7 +150,7 @@ def test_files_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read_study(tmp_path)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="is no valid TOML"):
+    with pytest.raises(UserError, match=r"study.toml' is not UTF-8: in line 1, byte 0 is 0xff"):
         read_study(file)
 
 

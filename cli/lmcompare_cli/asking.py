@@ -3,18 +3,20 @@
 All is looked at before any model is.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.paths import JSON_LINES, suffix_of
 
 if TYPE_CHECKING:
     from lmcompare.generation.prompts import Request
     from lmcompare.runs import Run
     from lmcompare.sampling import Sampler
+
+NO_PROMPTS = (".json", ".csv", ".tsv", ".parquet")  # whose source would be taken for prompts
 
 
 def make_sampler(given: Mapping[str, object]) -> "Sampler":
@@ -121,30 +123,33 @@ def read_prompts(given: list[str] | None, file: str | None) -> Iterator[str]:
 
 
 def _read(file: str) -> Iterator[str]:
-    name = "standard input" if file == "-" else file
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
+    from lmcompare.textfiles import as_text, lines_of, read_lines
+
+    path = Path(file)
+    suffix = "" if file == "-" else suffix_of(path)
+    if suffix in NO_PROMPTS:
         raise UserError(
-            f"there are no prompts to read in {name} ({error.strerror}): name a file, or - for "
-            "standard input"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"the prompts of {name} are not in UTF-8: convert them first") from None
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    if lines == [""]:
-        raise UserError(f"{name} holds no prompt: write one a line, or leave out --prompts")
-    for number, line in enumerate(lines, start=1):
+            f"{file} is of a type that prompts are not read from, '{suffix}': write one prompt a "
+            'line into a .txt, or {"prompt": "..."} a line into a .jsonl'
+        )
+    name = "standard input" if file == "-" else file
+    num = 0
+    for number, line in (
+        lines_of(as_text(sys.stdin.buffer, name=name), name=name)
+        if file == "-"
+        else read_lines(path)
+    ):
+        num += 1
         where = f"line {number} of {name}"
-        yield _legal(_field(line, where) if file.endswith(".jsonl") else line, where)
+        yield _legal(_field(line, where) if suffix in JSON_LINES else line, where)
+    if not num:
+        raise UserError(f"{name} holds no prompt: write one a line, or leave out --prompts")
 
 
 def _field(line: str, where: str) -> str:
-    try:
-        record: Any = json.loads(line)
-    except ValueError:
-        record = None
+    from lmcompare.parsing import parse_json
+
+    record = parse_json(line, where=where) if line.strip() else None
     prompt = record.get("prompt") if isinstance(record, dict) else None
     if not isinstance(prompt, str):
         raise UserError(

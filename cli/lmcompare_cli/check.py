@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from lmcompare_cli import options
 from lmcompare_cli.console import cache_folder, output, paragraph, print_json, visible, warn
+from lmcompare_cli.places import find_study
 
 if TYPE_CHECKING:
     from lmcompare.forecasting import Forecast
@@ -28,6 +29,7 @@ def check(
     budget: options.BudgetOption = None,
     document: options.Document = None,
     encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
     vocab_size: options.VocabSize = None,
     settings: options.Set = None,
     format: options.Format = "table",
@@ -38,7 +40,7 @@ def check(
     from lmcompare_cli.tables import names, numbers, print_table
 
     planned = options.planned_runs(
-        study,
+        find_study(study),
         arm=None,
         given={
             "objective": objective,
@@ -47,6 +49,7 @@ def check(
             "budget": budget,
             "data.document": document,
             "data.encoding_errors": encoding_errors,
+            "data.field": field,
             "tokenizer.vocab_size": vocab_size,
         },
         seeds=None,

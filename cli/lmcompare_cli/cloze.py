@@ -11,6 +11,9 @@ from lmcompare_cli.console import cache_folder, dumps, say, write
 def cloze(
     data: options.Data = None,
     document: options.Document = None,
+    encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
+    settings: options.SetData = None,
     num: Annotated[
         int, typer.Option("--num", "-n", min=1, help="How many texts to make, at most.")
     ] = 1000,
@@ -21,14 +24,15 @@ def cloze(
     Each text is some sentences of a document, without the full stop after the last word. A task of
     the kind "cloze" asks for that word.
     """
-    from lmcompare.config import parse_data
     from lmcompare.data import open_corpus
     from lmcompare.errors import UserError
     from lmcompare.tasks.cloze import passages_of
 
-    if data is None:
+    config = options.data_config(
+        data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
+    )
+    if config is None:
         raise UserError("a benchmark needs a held-out text: name one with --data")
-    config = parse_data({"source": data, **({"document": document} if document else {})})
     corpus = open_corpus(*config.names, data=config, cache=cache_folder())
     found = [*passages_of(corpus.texts(), num=num, words=words)]
     if not found:

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from lmcompare.errors import UserError
 from lmcompare_cli.console import output, paragraph, say, talk, write
+from lmcompare_cli.options import EXPERIMENTS
+from lmcompare_cli.places import find_places
 from lmcompare_cli.tables import Column, Part, names, print_parts, print_table
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def compare(
     places: Annotated[
         list[Path] | None,
         typer.Argument(
+            readable=False,
             metavar="RUN|STUDY",
             help="Runs, studies, or folders of studies.",
             show_default="experiments",
@@ -44,7 +47,11 @@ def compare(
     name: Annotated[str, typer.Option(help="The name of the written files.")] = "compare",
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder to write to.", show_default="tables/ in the (first) study"),
+        typer.Option(
+            readable=False,
+            help="The folder to write to.",
+            show_default="tables/ in the (first) study",
+        ),
     ] = None,
     unfinished: Annotated[
         bool,
@@ -80,7 +87,7 @@ def compare(
     from lmcompare.compare import compare as compare_runs
     from lmcompare.finding import find_runs
 
-    runs = find_runs(places or [Path("experiments")], warn=say)
+    runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=say)
     comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
     if layout is Format.table:
         _print(comparison)

@@ -9,6 +9,7 @@ import typer
 from lmcompare_cli import options, suites
 from lmcompare_cli.asking import num_rows_of, read_decoding, require_generation
 from lmcompare_cli.console import cache_folder, print_json, warn
+from lmcompare_cli.places import find_place, find_places
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ TASKS = ("likelihood", "infilling", "generation")
 
 
 def evaluate(
-    places: Annotated[list[Path], typer.Argument(help="Runs or studies.", metavar="RUN...")],
+    places: Annotated[
+        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+    ],
     tasks: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,6 +42,9 @@ def evaluate(
     ] = "validation",
     data: options.Data = None,
     document: options.Document = None,
+    encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
+    settings: options.SetData = None,
     limit: Annotated[
         int,
         typer.Option(
@@ -75,6 +81,7 @@ def evaluate(
     judge: Annotated[
         Path | None,
         typer.Option(
+            readable=False,
             help="Generation: a run, not one of those evaluated, whose model says how probable it "
             "finds what they write.",
             metavar="RUN",
@@ -124,6 +131,7 @@ def evaluate(
     benchmarks: Annotated[
         Path,
         typer.Option(
+            readable=False,
             help="Benchmarks: the folder that holds the files that `lmcompare tasks` lists.",
             metavar="FOLDER",
         ),
@@ -169,8 +177,6 @@ def evaluate(
     and measures what really stood there too. Benchmarks have right and wrong answers, and ask each
     model as it is and as it was before training. If one task fails, the others still run.
     """
-    from lmcompare.config import parse_data
-    from lmcompare.errors import UserError
     from lmcompare.evaluation import measure_likelihood
     from lmcompare.finding import find_models
     from lmcompare.generation.assignment import Assignment, require
@@ -199,12 +205,10 @@ def evaluate(
         top_p=top_p,
         decoding=decoding,
     )
-    if document is not None and data is None:
-        raise UserError("--document says how --data is read, and no --data is given: leave it out")
     num_rows = None if batch_size == "auto" else num_rows_of(batch_size)
-    text = None
-    if data is not None:
-        text = parse_data({"source": data, **({"document": document} if document else {})})
+    text = options.data_config(
+        data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
+    )
     asked = Asked(
         split=split,
         data=text,
@@ -227,7 +231,7 @@ def evaluate(
         top_p=top_p,
         decodings=tuple(map(read_decoding, decoding or ())),
     )
-    runs = find_models(places, warn=warn)
+    runs = find_models(find_places(places), warn=warn)
     judging = None if judge is None else _judge(judge, device)
     if "generation" in chosen:
         require(runs, assignment, judge=judging, warn=warn)
@@ -297,7 +301,7 @@ def _judge(place: Path, device: str) -> "Judge":
     from lmcompare.finding import find_models
     from lmcompare.generation.judging import Judge
 
-    run, *others = find_models([place], warn=warn)
+    run, *others = find_models([find_place(place)], warn=warn)
     if others:
         raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
     return Judge.load(run, device=device, warn=warn)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lmcompare_cli.console import output, say, visible, warn
+from lmcompare_cli.places import find_place
 
 
 class To(StrEnum):
@@ -16,8 +17,12 @@ class To(StrEnum):
 
 
 def export(
-    place: Annotated[Path, typer.Argument(help="The run to export.", metavar="RUN")],
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
+    place: Annotated[
+        Path, typer.Argument(readable=False, help="The run to export.", metavar="RUN")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(readable=False, help="A new or empty folder.", metavar="DIR")
+    ],
     to: Annotated[
         To, typer.Option(help="For which library; hf is Hugging Face transformers.")
     ] = To.hf,
@@ -34,7 +39,7 @@ def export(
     from lmcompare.finding import find_models
 
     exporters = {To.hf: export_hf}
-    run, *others = find_models([place], warn=warn)
+    run, *others = find_models([find_place(place)], warn=warn)
     if others:
         raise UserError(
             f"{place} holds {1 + len(others)} runs and one can be exported at a time: name it, "

@@ -12,6 +12,7 @@ from rich.text import Text as Line
 from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
 from lmcompare_cli.console import dumps, print_json, say, talk, visible, write
 from lmcompare_cli.console import warn as warn_of
+from lmcompare_cli.places import find_places
 from lmcompare_cli.replay import Pages, Stream, is_moving
 from lmcompare_cli.samples import Texts, as_json, print_texts
 
@@ -24,7 +25,9 @@ Precision = Literal["float32", "bfloat16"]  # as in `lmcompare.hardware`, withou
 
 
 def generate(
-    places: Annotated[list[Path], typer.Argument(help="Runs or studies.", metavar="RUN...")],
+    places: Annotated[
+        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+    ],
     prompt: Annotated[
         list[str] | None,
         typer.Option(
@@ -187,7 +190,9 @@ def generate(
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="A file to keep every step in, for `lmcompare show --replay`.", show_default=False
+            readable=False,
+            help="A file to keep every step in, for `lmcompare show --replay`.",
+            show_default=False,
         ),
     ] = None,
     live: Annotated[
@@ -244,7 +249,7 @@ def generate(
         raise UserError(
             "--live draws text on a terminal, and stdout is none, or gets data: leave it out"
         )
-    runs = find_models(places, warn=partial(say, style="yellow"))
+    runs = find_models(find_places(places), warn=partial(say, style="yellow"))
     if trace is not None:
         require_place(trace, runs, asked)
     drawn = format == "text" and is_moving() and live is not False

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lmcompare_cli.console import talk
+
 if TYPE_CHECKING:
+    from lmcompare.data import DataConfig
     from lmcompare.studies import Planned
 
 EXPERIMENTS = Path("experiments")
 
+# Paths have readable=False, since typer would answer what is closed with how commands are used; who
+# reads says in a line what is the matter.
+
 Study = Annotated[
     Path | None,
-    typer.Argument(help="A study file (TOML) of several arms and seeds.", show_default=False),
+    typer.Argument(
+        readable=False, help="A study file (TOML) of several arms and seeds.", show_default=False
+    ),
 ]
 Objective = Annotated[
     str | None,
@@ -34,11 +42,21 @@ Data = Annotated[
 ]
 Document = Annotated[
     str | None,
-    typer.Option(help="What a document is: auto, file, record, block or line.", show_default=False),
+    typer.Option(
+        help="What a document is: auto, file, record, block or line (data.document).",
+        show_default=False,
+    ),
 ]
 EncodingErrors = Annotated[
     str | None,
-    typer.Option(help="strict, or replace for bytes that are not UTF-8.", show_default=False),
+    typer.Option(
+        help="strict, or replace for bytes that are not UTF-8 (data.encoding_errors).",
+        show_default=False,
+    ),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(help="Of records, the one that holds the text (data.field).", show_default=False),
 ]
 VocabSize = Annotated[
     int | None, typer.Option(help="How many ids the tokenizer has.", show_default=False)
@@ -68,11 +86,52 @@ Set = Annotated[
         "--set", "-s", help="Any setting, as batch.rows=32; repeat for several.", show_default=False
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="The folder of all studies.")]
+SetData = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        help="How --data is read, any setting of it: data.key=value; repeat.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", readable=False, help="The folder of all studies.")]
 Format = Annotated[
     Literal["table", "json"],
     typer.Option("--format", "-f", help="The format of what goes to stdout."),
 ]
+
+
+def data_config(
+    data: str | None, *, settings: list[str] | None, **given: str | None
+) -> "DataConfig | None":
+    """How a text is read that is no run's own; None where none is named.
+
+    Args:
+        data: the text.
+        settings: further `data.key=value`.
+        given: key to value; None where the option was not used.
+    """
+    from lmcompare.config import assign, parse_data
+    from lmcompare.data.corpus import not_read
+    from lmcompare.errors import UserError
+
+    used = {key: value for key, value in given.items() if value is not None}
+    if data is None:
+        if used or settings:
+            options = [f"--{key.replace('_', '-')}" for key in used] or ["--set"]
+            raise UserError(
+                f"{options[0]} says how --data is read, and no --data is given: leave it out"
+            )
+        return None
+    tables = assign({"data": {"source": data, **used}}, settings or [])
+    for key in tables:
+        if key != "data":
+            raise UserError(f"'{key}' is no setting of how --data is read: write data.KEY=VALUE")
+    config = parse_data(tables["data"])
+    for sentence in not_read(config):
+        talk.print(sentence, style="yellow", soft_wrap=True)
+    return config
 
 
 def planned_runs(
@@ -104,7 +163,7 @@ def planned_runs(
                 "beside it: "
                 "write them into its [shared] table"
             )
-        return read_study(study)
+        return _said(read_study(study))
     tables: dict[str, Any] = {}
     for key, value in used.items():
         section, _, name = key.rpartition(".")
@@ -119,6 +178,19 @@ def planned_runs(
         parse_run({**tables, **({} if seed is None else {"seed": seed})})
         for seed in dict.fromkeys(seeds or (None,))
     ]
-    return [
-        Planned(arm=require_name(arm or config.objective.name), config=config) for config in configs
-    ]
+    return _said(
+        [
+            Planned(arm=require_name(arm or config.objective.name), config=config)
+            for config in configs
+        ]
+    )
+
+
+def _said(planned: "list[Planned]") -> "list[Planned]":
+    """Runs, of whose text it has been said what is not read."""
+    from lmcompare.data.corpus import not_read
+
+    for data in dict.fromkeys(each.config.data for each in planned):
+        for sentence in not_read(data):
+            talk.print(sentence, style="yellow", soft_wrap=True)
+    return planned

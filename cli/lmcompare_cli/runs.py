@@ -8,12 +8,15 @@ import typer
 
 from lmcompare_cli import options
 from lmcompare_cli.console import print_json, say
+from lmcompare_cli.places import find_places
 
 
 def runs(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, studies, or folders of studies.", show_default=False),
+        typer.Argument(
+            readable=False, help="Runs, studies, or folders of studies.", show_default=False
+        ),
     ] = None,
     out: options.Out = options.EXPERIMENTS,
     format: options.Format = "table",
@@ -24,7 +27,8 @@ def runs(
     from lmcompare_cli.tables import names, numbers, print_table, words
 
     rows: list[dict[str, Any]] = []
-    for run in find_runs(places or [out], warn=partial(say, style="yellow")):
+    chosen = find_places(places, out=out) if places else [out]
+    for run in find_runs(chosen, warn=partial(say, style="yellow")):
         try:
             record = run.record()
             last = run.last_metrics()

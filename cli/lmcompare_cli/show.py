@@ -17,8 +17,10 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.paths import user_path
 from lmcompare_cli.console import cache_folder, output, talk
 from lmcompare_cli.pictures import draw, draw_list
+from lmcompare_cli.places import find_place
 from lmcompare_cli.replay import replay as play
 
 if TYPE_CHECKING:
@@ -54,17 +56,21 @@ def show(
         int, typer.Option(min=1, help="This many steps, one under the other, without a picture.")
     ] = 1,
     run: Annotated[
-        Path | None, typer.Option(help="A run to take the objective and the tokenizer from.")
+        Path | None,
+        typer.Option(readable=False, help="A run to take the objective and the tokenizer from."),
     ] = None,
     tokenizer: Annotated[
         Path | None,
-        typer.Option(help="A tokenizer.json.", show_default="trained on the built-in text"),
+        typer.Option(
+            readable=False, help="A tokenizer.json.", show_default="trained on the built-in text"
+        ),
     ] = None,
     layout: Annotated[
         Format, typer.Option("--format", help="To read, or all there is.")
     ] = Format.table,
     replay: Annotated[
-        Path | None, typer.Option(help="Play a trace of `lmcompare generate` instead.")
+        Path | None,
+        typer.Option(readable=False, help="Play a trace of `lmcompare generate` instead."),
     ] = None,
     sample: Annotated[
         str | None, typer.Option(metavar="PROMPT.NUMBER", help="Of the trace; all by default.")
@@ -77,6 +83,7 @@ def show(
         raise UserError("--sample is one of a trace: name its file with --replay, or leave it out")
     from lmcompare import rng
 
+    run = None if run is None else find_place(run)
     sentence = _read(text)
     config = _configuration(objective, settings or [], run=run, tokenizer=tokenizer)
     loaded = _tokenizer(config, run)
@@ -173,7 +180,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
     if run:
         return Run(run).tokenizer()
     if config.tokenizer.file:
-        file = Path(config.tokenizer.file).expanduser()
+        file = user_path(config.tokenizer.file)
         return Tokenizer.load(file, add_missing=config.tokenizer.add_missing)
     with talk.status("", spinner="line") as status:
         prepared = prepare(

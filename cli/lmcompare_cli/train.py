@@ -7,6 +7,7 @@ import typer
 
 from lmcompare_cli import options
 from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.places import find_study
 from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def train(
     seed: options.Seed = None,
     document: options.Document = None,
     encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
     vocab_size: options.VocabSize = None,
     settings: options.Set = None,
     name: Annotated[
@@ -52,6 +54,7 @@ def train(
     from lmcompare.runs import Busy
     from lmcompare.studies import require_name
 
+    study = find_study(study, out=out)
     planned = options.planned_runs(
         study,
         arm=arm,
@@ -62,6 +65,7 @@ def train(
             "budget": budget,
             "data.document": document,
             "data.encoding_errors": encoding_errors,
+            "data.field": field,
             "tokenizer.vocab_size": vocab_size,
         },
         seeds=seed,

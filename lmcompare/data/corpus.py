@@ -4,10 +4,8 @@ Documents are streamed and never all held. A document's split depends on its tex
 that occurs twice cannot stand in both training and test.
 """
 
-import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
@@ -15,17 +13,16 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lmcompare.data import python_docs, streams
+from lmcompare.data.folders import PARQUET, READ, TEXT, look_into, look_up
 from lmcompare.data.python_docs import PythonDocs
-from lmcompare.data.reading import COMPRESSED, Rules, TextFile, unreadable
+from lmcompare.data.reading import Rules, TextFile
 from lmcompare.data.records import HuggingFace, JsonLines, Parquet
 from lmcompare.errors import UserError
+from lmcompare.paths import COMPRESSED, JSON_LINES, nearest, suffix_of, user_path
+from lmcompare.textfiles import unreadable
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
-
-TEXT = ("", ".txt", ".text", ".md", ".rst", ".tex")
-JSON_LINES = (".jsonl", ".ndjson")
-PARQUET = (".parquet",)
 
 
 class DataConfig(BaseModel):
@@ -147,7 +144,7 @@ def open_corpus(*names: str, data: DataConfig, cache: Path) -> Corpus:
             raise unreadable(error, name) from error
     if not found:
         raise UserError("no source of text is given: name a file, a folder or python-docs")
-    num_text = sum(isinstance(item, Path) and _suffix(item) in TEXT for item in found)
+    num_text = sum(isinstance(item, Path) and suffix_of(item) in TEXT for item in found)
     unit: Literal["file", "block"] = "file" if num_text > 1 else "block"
     sources = tuple(_source(item, unit, data) if isinstance(item, Path) else item for item in found)
     return Corpus(name=", ".join(names), sources=sources, rules=data.rules)
@@ -169,24 +166,31 @@ def _find(name: str, *, data: DataConfig, cache: Path) -> Sequence[Path | Source
         return [HuggingFace(name=name, rules=data.rules)]
     if streams.is_stream(name):
         return [_spool(name, data=data, cache=cache)]
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         return _folder(path)
-    if path.exists():
-        return [path]
-    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 (Path.glob raises on some)
-    files = [Path(match) for match in matches if Path(match).is_file()]
+    files = look_up(name).files
     if not files:
-        siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = get_close_matches(path.name, [*siblings, python_docs.NAME], n=1)
-        hint = f"did you mean '{close[0]}'?" if close else "a dataset of the hub is written hf:NAME"
+        close = nearest(path, python_docs.NAME)
+        hint = f"did you mean '{close}'?" if close else "a dataset of the hub is written hf:NAME"
         raise UserError(f"there is no file, folder or match for '{name}': {hint}")
     return files
 
 
+def not_read(data: DataConfig) -> Iterator[str]:
+    """What lies at the sources and is not read: a sentence for each folder or pattern with such."""
+    for name in dict.fromkeys([*data.names, *filter(None, (data.validation, data.test))]):
+        try:
+            found = look_into(user_path(name)) if user_path(name).is_dir() else look_up(name)
+        except (OSError, UserError):  # which `open_corpus` reports
+            continue
+        if found.files and found.left_out:
+            yield f"'{name}': {found.summary}"
+
+
 def _source(path: Path, unit: Literal["file", "block"], data: DataConfig) -> Source:
     """A file as a source; `unit` is what a document of text is where `data` does not say."""
-    name, suffix = str(path), _suffix(path)
+    name, suffix = str(path), suffix_of(path)
     if suffix in TEXT:
         if data.document == "record":
             raise UserError(
@@ -195,8 +199,8 @@ def _source(path: Path, unit: Literal["file", "block"], data: DataConfig) -> Sou
             )
         chosen = unit if data.document == "auto" else data.document
         return TextFile(path=path, name=name, unit=chosen, rules=data.rules)
-    if suffix not in (*JSON_LINES, *PARQUET) or (suffix in PARQUET and path.suffix in COMPRESSED):
-        known = ", ".join([*filter(None, TEXT), *JSON_LINES, *PARQUET])
+    if suffix not in READ or (suffix in PARQUET and path.suffix.lower() not in PARQUET):
+        known = ", ".join(filter(None, READ))
         raise UserError(
             f"'{name}' is of a type that is not read, '{path.suffix}': known are {known}, the "
             f"text ones also with {', '.join(COMPRESSED)}; rename it, convert it, or pipe it to "
@@ -221,22 +225,10 @@ def _spool(name: str, *, data: DataConfig, cache: Path) -> Source:
 
 
 def _folder(path: Path) -> list[Path]:
-    known = (*TEXT, *JSON_LINES, *PARQUET)
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    text = [file for file in files if _suffix(file) in known]
-    if not text:
-        others = ", ".join(sorted({file.suffix for file in files})) or "no file at all"
+    found = look_into(path)
+    if not found.files:
+        others = found.summary if found.left_out else "it has no file at all"
         raise UserError(
-            f"the folder '{path}' holds no text: it has {others}; "
-            "give one with .txt, .jsonl or .parquet"
+            f"the folder '{path}' holds no text: {others}; give one with .txt, .jsonl or .parquet"
         )
-    return text
-
-
-def _suffix(path: Path) -> str:
-    """The suffix that tells the type, without that of the compression."""
-    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+    return found.files

@@ -21,13 +21,14 @@ from lmcompare.data.locks import locked
 from lmcompare.data.meta import Damaged, Meta
 from lmcompare.data.split import Split, SplitRecord, files
 from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
-from lmcompare.data.training_tokenizer import SPECIALS
+from lmcompare.data.training_tokenizer import SIZED, SPECIALS, USUAL_SIZE
 from lmcompare.data.writing import SplitWriter, building
 from lmcompare.errors import UserError
 from lmcompare.files import checksum, remove_leftovers, write_text
+from lmcompare.paths import user_path
 from lmcompare.vocab import Vocab
 
-VERSION = 1  # of the tokens; raise it whenever the same settings would give others
+VERSION = 2  # of the tokens; raise it whenever the same settings would give others
 MIN_TOKENS = 256  # a split must have
 REPORT_EVERY = 100_000_000  # bytes
 FOLDER = "prepared"  # in the cache
@@ -197,8 +198,7 @@ def _key(corpora: _Corpora, tokenizer: TokenizerConfig) -> str:
         parts.append(tokenizer.model_dump_json(exclude={"file", "add_missing"}))
         parts += SPECIALS
     else:
-        path = Path(tokenizer.file).expanduser()
-        library = Tokenizer.load(path, add_missing=tokenizer.add_missing)
+        library = Tokenizer.load(user_path(tokenizer.file), add_missing=tokenizer.add_missing)
         parts.append(library.hash)
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
@@ -213,8 +213,11 @@ def _build(
     if config.file is None:
         report(f"training a tokenizer ({config.kind})")
         tokenizer = Tokenizer.train(corpora.training_texts(), config)
+        size = tokenizer.vocab.size
+        if config.kind in SIZED and config.vocab_size is None and size < USUAL_SIZE:
+            report(f"the text fills a vocabulary of {size:,} ids, not of {USUAL_SIZE:,} as usual")
     else:
-        tokenizer = Tokenizer.load(Path(config.file).expanduser(), add_missing=config.add_missing)
+        tokenizer = Tokenizer.load(user_path(config.file), add_missing=config.add_missing)
     for role in ("bos", "eos", "pad"):
         tokenizer.vocab.require(role)
     names: deque[SplitName] = deque()
@@ -260,7 +263,7 @@ def _too_small(name: SplitName, record: SplitRecord, corpora: _Corpora) -> UserE
     return UserError(
         f"the {name} split has {record.num_tokens:,} tokens in {record.num_documents:,} documents "
         f"({corpora.source.kind}), fewer than {MIN_TOKENS}: cut the text into smaller documents "
-        f"(--document line), give more text, or give a source of its own for {name}"
+        f"(data.document = line), give more text, or give a source of its own for {name}"
     )
 
 

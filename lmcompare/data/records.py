@@ -5,7 +5,6 @@ document, as real datasets have them, and is left out like any other; a field th
 error.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lmcompare.data.reading import UNITS, Rules, decode, hash_file, open_binary, read_lines
+from lmcompare.data.reading import CUT_IT, REPLACE, UNITS, Rules, hash_file
 from lmcompare.errors import UserError
+from lmcompare.parsing import listed, parse_json
+from lmcompare.textfiles import cut_lines, decode, open_text, too_long
 
 PARQUET_ROWS = 64  # read at once
 
@@ -39,25 +40,30 @@ class JsonLines:
         Raises:
             UserError: the file is unreadable or a line is not such an object.
         """
-        with open_binary(self.path, name=self.name) as stream:
-            for number, offset, raw in read_lines(stream, name=self.name, rules=self.rules):
-                line = decode(raw, offset=offset, name=self.name, rules=self.rules)
-                if line.isspace():
+        rules = self.rules
+        with open_text(self.path, name=self.name) as stream:
+            for number, offset, raw in cut_lines(
+                stream, name=self.name, limit=rules.limit, remedy=CUT_IT
+            ):
+                line = decode(
+                    raw,
+                    name=self.name,
+                    line=number,
+                    offset=offset,
+                    errors=rules.encoding_errors,
+                    remedy=REPLACE,
+                )
+                if not line.strip():
                     continue
                 place = f"line {number} of '{self.name}'"
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise UserError(
-                        f"{place} is not JSON ({error}): put one JSON object on each line"
-                    ) from error
+                record = parse_json(line, where=place, halves=True)
                 if not isinstance(record, dict):
                     raise UserError(
                         f"{place} is a JSON {type(record).__name__}: "
                         "put one JSON object on each line"
                     )
-                require_field(record, place=place, rules=self.rules)
-                yield from text_of(record[self.rules.field], place=place, rules=self.rules)
+                require_field(record, place=place, rules=rules)
+                yield from text_of(record[rules.field], place=place, rules=rules)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +91,32 @@ class Parquet:
             with self.path.open("rb") as stream, parquet.ParquetFile(stream) as file:
                 require_field(file.schema_arrow.names, place=f"'{self.name}'", rules=self.rules)
                 for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=[self.rules.field]):
-                    for value in batch.column(0).to_pylist():
+                    for value in _bytes_of(batch.column(0)).to_pylist():
                         number += 1
                         yield from text_of(
                             value, place=f"row {number} of '{self.name}'", rules=self.rules
                         )
         except (OSError, import_module("pyarrow").ArrowException) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
             raise UserError(
-                f"'{self.name}' cannot be read as Parquet: {reason}; write it again"
+                f"'{self.name}' cannot be read as Parquet: {_reason(error)}; write it again"
             ) from error
+
+
+def _bytes_of(column: Any) -> Any:
+    """A column of text as bytes, as pyarrow takes for UTF-8 what never was; another as it is."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        return column.cast(pyarrow.large_binary())
+    return column
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a library says."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +148,19 @@ class HuggingFace:
         dataset = self._open()
         if dataset.column_names is not None:
             require_field(dataset.column_names, place=place, rules=self.rules)
-        for number, record in enumerate(dataset, start=1):
-            require_field(record, place=place, rules=self.rules)
-            yield from text_of(
-                record[self.rules.field], place=f"row {number} of {place}", rules=self.rules
-            )
+        try:
+            for number, record in enumerate(dataset, start=1):
+                require_field(record, place=place, rules=self.rules)
+                yield from text_of(
+                    record[self.rules.field], place=f"row {number} of {place}", rules=self.rules
+                )
+        except UserError:
+            raise
+        except Exception as error:  # as in `_open`
+            raise UserError(
+                f"the dataset {place} cannot be read ({type(error).__name__}: {_reason(error)}): "
+                "check its files and the network"
+            ) from error
 
     def _open(self) -> Any:
         datasets = extra("datasets", package="datasets", name=self.name)
@@ -147,10 +177,10 @@ class HuggingFace:
         except (
             Exception
         ) as error:  # whatever the library, the network and the dataset's own files throw
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
-                f"the dataset '{self.name}' cannot be opened ({type(error).__name__}: {reason}): "
-                "check its name and split, written hf:NAME_OR_FOLDER:SPLIT, and the network"
+                f"the dataset '{self.name}' cannot be opened "
+                f"({type(error).__name__}: {_reason(error)}): check its name and split, "
+                "written hf:NAME_OR_FOLDER:SPLIT, and the network"
             ) from error
         return dataset
 
@@ -161,7 +191,7 @@ def require_field(record: Iterable[str], *, place: str, rules: Rules) -> None:
     if rules.field not in fields:
         raise UserError(
             f"{place} has no field '{rules.field}': "
-            f"it has {', '.join(fields) or 'none'}; name one with data.field"
+            f"it has {listed(fields) or 'none'}; name one with data.field"
         )
 
 
@@ -169,6 +199,14 @@ def text_of(value: object, *, place: str, rules: Rules) -> Iterator[str]:
     """The document that a field holds, or none if it is empty."""
     if value is None:
         return
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8", errors=rules.encoding_errors)
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"the field '{rules.field}' in {place} is not UTF-8, as its byte {error.start} is "
+                f"0x{value[error.start]:02x}: write it again{REPLACE}"
+            ) from None
     if not isinstance(value, str):
         raise UserError(
             f"the field '{rules.field}' in {place} is {type(value).__name__}, "
@@ -181,15 +219,11 @@ def text_of(value: object, *, place: str, rules: Rules) -> Iterator[str]:
             if rules.encoding_errors == "strict":
                 raise UserError(
                     f"the field '{rules.field}' in {place} holds half a surrogate pair, "
-                    "which is no character: correct it, or let it be replaced with "
-                    "--encoding-errors replace"
+                    f"which is no character: correct it{REPLACE}"
                 ) from error
             value = value.encode("utf-8", errors="replace").decode()
     if len(value) > rules.limit:
-        raise UserError(
-            f"{place} is longer than {rules.max_document_mb} MB: "
-            "cut it, or raise data.max_document_mb"
-        )
+        raise too_long(place, rules.limit, "cut it, or raise data.max_document_mb")
     if value and not value.isspace():
         yield value
 

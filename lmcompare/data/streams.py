@@ -5,7 +5,6 @@ free are removed by the next process that keeps a stream or prepares a text.
 """
 
 import atexit
-import os
 import re
 import stat
 import sys
@@ -17,9 +16,10 @@ from uuid import uuid4
 from filelock import FileLock
 
 from lmcompare.data.locks import lock_of, locked_if_free
-from lmcompare.data.reading import unreadable
 from lmcompare.errors import UserError
 from lmcompare.files import explained
+from lmcompare.paths import user_path
+from lmcompare.textfiles import unreadable
 
 STANDARD_INPUT = "-"
 PREFIX = ".input-"
@@ -52,7 +52,7 @@ def kept(name: str, *, cache: Path) -> Path:
         if stream not in _kept:
             _kept[stream] = _keep(stream, "standard input", cache)
         return _kept[stream]
-    path = _path(name)
+    path = user_path(name)
     about = path.stat()
     if stat.S_ISCHR(about.st_mode):
         raise UserError(f"'{name}' is a terminal or a device, not a text: name a file, or a pipe")
@@ -74,14 +74,10 @@ def remove_abandoned(cache: Path) -> None:
                 _lock_file(path).unlink(missing_ok=True)
 
 
-def _path(name: str) -> Path:
-    return Path(os.path.expanduser(name))  # noqa: PTH111 (Path's raises where there is no user)
-
-
 def _is_special(name: str) -> bool:
     try:
-        mode = _path(name).stat().st_mode
-    except (OSError, ValueError):
+        mode = user_path(name).stat().st_mode
+    except (OSError, UserError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 

@@ -6,10 +6,10 @@ happens to spell a special token stays text.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -26,6 +26,8 @@ from lmcompare.data import training_tokenizer
 from lmcompare.data.words import measure
 from lmcompare.errors import UserError
 from lmcompare.files import write_text
+from lmcompare.paths import nearest
+from lmcompare.textfiles import read_whole
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
 
 
@@ -37,8 +39,12 @@ class TokenizerConfig(BaseModel):
     kind: Literal["bpe", "word", "unigram", "bytes", "characters"] = Field(
         "bpe", description="what is trained"
     )
-    vocab_size: int = Field(
-        4096, gt=0, le=2**20, description="all ids; bytes and characters take what they need"
+    vocab_size: int | None = Field(
+        None,
+        gt=0,
+        le=2**20,
+        description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
+        "take what they need",
     )
     file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
     add_missing: bool = Field(
@@ -110,17 +116,11 @@ class Tokenizer:
         Raises:
             UserError: the file is missing, unreadable or not such a file.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-            close = get_close_matches(path.name, siblings, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else "give the path of a tokenizer.json"
-            raise UserError(f"there is no tokenizer file '{path}': {hint}") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"the tokenizer file '{path}' cannot be read: {error}; check it"
-            ) from error
+        if not os.path.lexists(path):
+            close = nearest(path)
+            hint = f"did you mean '{close}'?" if close else "give the path of a tokenizer.json"
+            raise UserError(f"there is no tokenizer file '{path}': {hint}")
+        text = read_whole(path)
         try:
             library = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # the library raises nothing narrower

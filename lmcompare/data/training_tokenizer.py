@@ -27,6 +27,8 @@ UNKNOWN = ALIASES["unk"][0]
 # it.
 WORDS = r" ?\w+(?:['\x{2019}]\w+)*| ?[^\s\w]+|\s+(?!\S)|\s+"
 NUM_BYTES = 256
+USUAL_SIZE = 4096  # of a vocabulary; less where the text does not fill it
+SIZED = ("bpe", "word", "unigram")  # kinds whose size is chosen
 # A trainer's time grows with the square of a word's length, and nothing so long is a word.
 LONGEST_WORD = 1000  # characters
 _SPACES = re.compile(rf"\s{{{LONGEST_WORD}}}")
@@ -42,14 +44,14 @@ def byte_characters() -> list[str]:
     return [table[byte] for byte in range(NUM_BYTES)]
 
 
-def train(kind: str, texts: Iterable[str], *, vocab_size: int) -> tokenizers.Tokenizer:
+def train(kind: str, texts: Iterable[str], *, vocab_size: int | None) -> tokenizers.Tokenizer:
     """A tokenizer of `kind` made from `texts`, with all special tokens and sentinels.
 
     Args:
         kind: bpe, word, unigram, bytes or characters.
         texts: the training text.
-        vocab_size: the number of ids, specials included; bytes and characters take as many as they
-            need.
+        vocab_size: the number of ids, specials included; None for the usual size, or fewer where
+            the text does not fill it. Bytes and characters take as many as they need.
 
     Raises:
         UserError: the text does not support a vocabulary of this size.
@@ -61,21 +63,21 @@ def train(kind: str, texts: Iterable[str], *, vocab_size: int) -> tokenizers.Tok
         "bytes": _bytes,
         "characters": _characters,
     }
-    sized = kind not in ("bytes", "characters")
+    sized, asked = kind in SIZED, USUAL_SIZE if vocab_size is None else vocab_size
     least = NUM_SENTINELS + len(SPECIALS) + (1 if kind == "word" else NUM_BYTES)
-    if sized and vocab_size < least:
+    if sized and asked < least:
         raise UserError(
-            f"a {kind} vocabulary of {vocab_size:,} cannot be made: the least it can have is "
+            f"a {kind} vocabulary of {asked:,} cannot be made: the least it can have is "
             f"{least:,}, special tokens and sentinels included; raise tokenizer.vocab_size"
         )
-    tokenizer = build[kind](texts, vocab_size - NUM_SENTINELS)
+    tokenizer = build[kind](texts, asked - NUM_SENTINELS)
     add_sentinels(tokenizer)
     made = tokenizer.get_vocab_size()
-    if sized and made != vocab_size:
+    if sized and made != asked and vocab_size is not None:
         raise UserError(
-            f"a {kind} vocabulary of {vocab_size:,} cannot be made: all that this text supports is "
-            f"{made:,}, special tokens included; lower tokenizer.vocab_size to that, or "
-            "give more text"
+            f"a {kind} vocabulary of {asked:,} cannot be made: all that this text supports is "
+            f"{made:,}, special tokens included; lower tokenizer.vocab_size to that, leave "
+            "it out, or give more text"
         )
     return tokenizer
 

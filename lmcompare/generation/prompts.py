@@ -114,6 +114,9 @@ def _require(asked: Request) -> None:
     ):
         if value < 1:
             raise UserError(f"{value} {name} leave nothing to write: ask for 1 or more")
+    for text in asked.stop:
+        if text != text.encode("utf-8", errors="replace").decode():
+            raise UserError(f"the text to stop at {text!r} is not in UTF-8: convert it first")
     if "" in asked.stop:
         raise UserError("an empty text to stop at is everywhere: leave it out")
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lmcompare import files
 from lmcompare.errors import UserError
+from lmcompare.textfiles import cut_lines, open_text, without_end
 
 SCHEMA = 1
 
@@ -131,13 +132,8 @@ class Trace:
         Raises:
             UserError: it is missing, broken, or of another schema.
         """
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): name a file that `lmcompare generate "
-                "--trace` wrote"
-            ) from None
+        with open_text(path) as stream:
+            lines = [without_end(line.raw) for line in cut_lines(stream, name=str(path))]
         reader = _Reader(path, lines)
         version = reader.parse(_Versioned).schema_version
         if version != SCHEMA:

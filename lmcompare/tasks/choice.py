@@ -8,17 +8,20 @@ choices it is zero-shot classification.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmcompare.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.errors import UserError
 from lmcompare.generation.prompts import HOLE
 from lmcompare.heldout import Subject
+from lmcompare.parsing import brief, listed
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts
 from lmcompare.tasks.task import Answers, Examples, Task
+from lmcompare.textfiles import LONGEST_LINE
 
 AT_ONCE = 256  # questions that are kept together
 
@@ -52,6 +55,12 @@ class Choice(Task[Question]):
     by: Literal["sum", "token", "byte"] = Field("sum", description="what log-probability is of")
 
     about = "which of some texts is the most probable in a place"
+
+    @field_validator("template")
+    @classmethod
+    def _names_fields(cls, template: str) -> str:
+        _pieces(template)
+        return template
 
     @model_validator(mode="after")
     def _agrees(self) -> "Choice":
@@ -106,22 +115,19 @@ class Choice(Task[Question]):
         }
 
     def _question(self, record: Mapping[str, object], where: str, number: int) -> Question:
-        before, _, behind = self.template.partition(HOLE)
         fields = {name: value.strip() for name, value in record.items() if isinstance(value, str)}
-        try:
-            before, behind = before.format_map(fields), behind.format_map(fields)
-        except (KeyError, ValueError, IndexError) as error:
-            raise UserError(
-                f"{where} has no field for {error} of the template {self.template!r}, only "
-                f"{', '.join(fields)}"
-            ) from None
+        before, behind = (
+            self._filled(part, fields, where) for part in self.template.split(HOLE, maxsplit=1)
+        )
         choices = record.get(self.choices) if isinstance(self.choices, str) else self.choices
         if (
             not isinstance(choices, list | tuple)
             or len(choices) < 2
             or not all(isinstance(each, str) and each.strip() for each in choices)
         ):
-            raise UserError(f"{where}: '{self.choices}' are no texts to choose from: {choices!r}")
+            raise UserError(
+                f"{where}: '{self.choices}' are no texts to choose from: {brief(choices)}"
+            )
         return Question(
             number=number,
             before=before.rstrip(),
@@ -131,16 +137,31 @@ class Choice(Task[Question]):
             right=self._right(record.get(self.label), len(choices), where),
         )
 
+    def _filled(self, part: str, fields: Mapping[str, str], where: str) -> str:
+        """A part of the template with a record's fields in their places."""
+        texts = []
+        for text, field in _pieces(part):
+            if field is not None and field not in fields:
+                raise UserError(
+                    f"{where} has no text '{field}' for the template {brief(self.template)}, only "
+                    f"{listed(fields)}"
+                )
+            texts += [text, "" if field is None else fields[field]]
+        if sum(map(len, texts)) > LONGEST_LINE:
+            raise UserError(f"{where} fills the template beyond {LONGEST_LINE:,} bytes: cut it")
+        return "".join(texts)
+
     def _right(self, label: object, num: int, where: str) -> int:
         if self.labels:
-            if str(label) in self.labels:
-                return self.labels.index(str(label))
+            labels = [each.strip() for each in self.labels]
+            if str(label).strip() in labels:
+                return labels.index(str(label).strip())
             raise UserError(
-                f"{where}: '{self.label}' is {label!r}, none of {', '.join(self.labels)}"
+                f"{where}: '{self.label}' is {brief(label)}, none of {', '.join(self.labels)}"
             )
-        if str(label).isdigit() and int(str(label)) < num:
-            return int(str(label))
-        raise UserError(f"{where}: '{self.label}' is {label!r}, no number of a choice, from 0")
+        if (number := str(label).strip()) in map(str, range(num)):
+            return int(number)
+        raise UserError(f"{where}: '{self.label}' is {brief(label)}, no number of a choice, from 0")
 
     def _chosen(
         self,
@@ -157,6 +178,24 @@ class Choice(Task[Question]):
                 won = {by: _won(found, question.right, size) for by, size in _SIZES.items()}
                 yield TaskItem(item=question.number, gained=won[self.by], figures=won)
             report((start + len(some)) / len(questions))
+
+
+def _pieces(template: str) -> list[tuple[str, str | None]]:
+    """A template cut into texts, each with the field that follows it.
+
+    Raises:
+        ValueError: a brace is alone, or has more in it than the name of a field. Widths would write
+            texts of any size, and attributes are no part of a record.
+    """
+    found = []
+    for text, field, width, conversion in Formatter().parse(template):
+        if field is not None and (not field or width or conversion or set(field) & set(".[{")):
+            raise ValueError(
+                f"the template {brief(template)} has more than the name of a field in braces: "
+                "write {field}, or {{ for a brace"
+            )
+        found.append((text, field))
+    return found
 
 
 def _parts(question: Question) -> list[Part]:

@@ -24,6 +24,7 @@ from lmcompare.tasks.states import poolings
 from lmcompare.tasks.task import Answers, Examples, Task, parts_of_way
 from lmcompare.tasks.tuning import probe, tune
 
+Split = Literal["train", "validation", "test"]
 WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
 
 
@@ -48,7 +49,7 @@ class Classification(Task[Labelled]):
     text: str = Field("text", description="of a table: the field of the text")
     text2: str = Field("", description="of a table: the field of a second text, if there is one")
     label: str = Field("label", description="of a table: the field of the label")
-    labels_in: Mapping[Literal["train", "validation", "test"], str] = Field(
+    labels_in: Mapping[Split, str] = Field(
         {}, description="of tables with an id: files of lines `id,label`, instead of a field"
     )
     files_by_label: Mapping[str, str] = Field(
@@ -81,16 +82,17 @@ class Classification(Task[Labelled]):
         return ", ".join(dict.fromkeys(patterns))
 
     def read(self, folder: Path) -> Examples[Labelled]:
+        counts: Counter[str] = Counter()
         if self.files_by_label:
             train, test = self._by_label(folder)
             validation: list[Labelled] = []
         else:
-            train = self._tables("train", folder)
-            validation = self._tables("validation", folder)
+            train = self._tables("train", folder, counts)
+            validation = self._tables("validation", folder, counts)
             if self.test_every:
                 train, test = splitting.every(train, self.test_every, of=_number)
             else:
-                test = self._tables("test", folder)
+                test = self._tables("test", folder, counts)
         labels = {example.label for example in train}
         if len(labels) < 2:
             found = f"the label {min(labels)} only" if labels else "no examples"
@@ -104,12 +106,12 @@ class Classification(Task[Labelled]):
         if not test:
             raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
         known = {example.texts for example in [*train, *validation]}
-        num_known = sum(example.texts in known for example in test)
+        counts["test texts that are learned from, too"] = sum(each.texts in known for each in test)
         asked = [replace(example, number=number) for number, example in enumerate(test)]
         return Examples(
             asked=asked,
             learned=splitting.held_out(train, validation, of=_number),
-            counts={"test texts that are learned from, too": num_known} if num_known else {},
+            counts=+counts,
         )
 
     def chance(self, examples: Examples[Labelled]) -> float:
@@ -195,41 +197,41 @@ class Classification(Task[Labelled]):
         for label, pattern in self.files_by_label.items():
             for path in layouts.find(folder, [pattern], task=self.name):
                 own = [
-                    Labelled(number=number, texts=(line.strip(),), label=label)
+                    Labelled(number=number, texts=(line.strip(),), label=label.strip())
                     for number, (_, line) in enumerate(layouts.lines(path))
                 ]
                 rest, taken = splitting.every(own, self.test_every or 0, of=_number)
                 train, test = train + rest, test + taken
         return [replace(each, number=number) for number, each in enumerate(train)], test
 
-    def _tables(
-        self, split: Literal["train", "validation", "test"], folder: Path
-    ) -> list[Labelled]:
+    def _tables(self, split: Split, folder: Path, counts: Counter[str]) -> list[Labelled]:
         patterns = {"train": self.train, "validation": self.validation, "test": self.test}[split]
-        labels = self._labels_of(split, folder)
+        labels = self._labels_of(split, folder, counts)
         found: list[Labelled] = []
         for path in layouts.find(folder, patterns, task=self.name):
             for where, record in layouts.table(path):
                 fields = [self.text, *([self.text2] if self.text2 else [])]
                 texts = tuple(layouts.text_of(record, each, where).strip() for each in fields)
-                label = self._label(record, labels, where)
+                label = self._label(record, labels, where, counts)
                 found.append(Labelled(number=len(found), texts=texts, label=label))
         return found
 
     def _label(
-        self, record: Mapping[str, Any], labels: Mapping[str, str] | None, where: str
+        self,
+        record: Mapping[str, Any],
+        labels: Mapping[str, str] | None,
+        where: str,
+        counts: Counter[str],
     ) -> str:
         if labels is None:
-            value = record.get(self.label)
-            # a class may be a number in .jsonl, which is text in the other tables
-            return str(value) if type(value) is int else layouts.text_of(record, self.label, where)
+            return layouts.label_of(record, self.label, where, counts)
         number = str(record.get("id"))
         if number not in labels:
             raise UserError(f"{where}: no file of labels_in has the id {number}")
         return labels[number]
 
     def _labels_of(
-        self, split: Literal["train", "validation", "test"], folder: Path
+        self, split: Split, folder: Path, counts: Counter[str]
     ) -> Mapping[str, str] | None:
         if split not in self.labels_in:
             return None
@@ -239,7 +241,7 @@ class Classification(Task[Labelled]):
                 number, comma, label = line.partition(",")
                 if not comma or not label.strip():
                     raise UserError(f"{where} is {line!r}, not an id and a label: mend it")
-                found[number] = label.strip()
+                found[number] = layouts.stripped(label, counts)
         return found
 
     def _rows(

@@ -1,12 +1,17 @@
 """The layouts in which benchmarks come, read line by line; each fault is one clear line."""
 
 import csv
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmcompare.errors import UserError
+from lmcompare.parsing import brief, listed, parse_json
+from lmcompare.paths import JSON_LINES, matching, suffix_of
+from lmcompare.textfiles import LONGEST_LINE, read_lines
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def find(folder: Path, patterns: Sequence[str], *, task: str) -> list[Path]:
@@ -17,13 +22,13 @@ def find(folder: Path, patterns: Sequence[str], *, task: str) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        matching = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if not matching:
+        files = [path for path in matching(pattern, folder=folder) if path.is_file()]
+        if not files:
             raise UserError(
                 f"the task {task} wants {pattern}, and there is no such file in {folder}: name the "
                 "folder that holds it with --benchmarks"
             )
-        found |= dict.fromkeys(matching)
+        found |= dict.fromkeys(files)
     return list(found)
 
 
@@ -33,15 +38,9 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the file cannot be read, or is not in UTF-8.
     """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield f"{path}, line {number}", line.rstrip("\n")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not in UTF-8: convert it first") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    for number, line in read_lines(path):
+        if line.strip():
+            yield f"{path}, line {number}", line
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -51,10 +50,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         UserError: a line is none.
     """
     for where, line in lines(path):
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where} is no JSON: {error}") from None
+        found = parse_json(line, where=where)
         if not isinstance(found, dict):
             raise UserError(f"{where} is no JSON object: each line is one, such as {{...}}")
         yield where, found
@@ -66,33 +62,46 @@ def table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     Raises:
         UserError: it is none of these, or a record has more or fewer cells than headings.
     """
-    if path.suffix == ".jsonl":
+    suffix = suffix_of(path)
+    if suffix in JSON_LINES:
         yield from json_lines(path)
-        return
-    if path.suffix not in (".csv", ".tsv"):
+    elif suffix in DELIMITERS:
+        yield from _with_headings(path, DELIMITERS[suffix])
+    else:
         raise UserError(f"{path} is no table that can be read: convert it to .jsonl, .csv or .tsv")
+
+
+def _with_headings(path: Path, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    csv.field_size_limit(LONGEST_LINE)  # of the whole process, which has no other use for it
+    rows = csv.reader(
+        (f"{line}\n" for _, line in read_lines(path)),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
+    )
+    head: list[str] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(
-                file,
-                delimiter="," if path.suffix == ".csv" else "\t",
-                quoting=csv.QUOTE_MINIMAL if path.suffix == ".csv" else csv.QUOTE_NONE,
-            )
-            head = next(rows, [])
-            for row in rows:
-                where = f"{path}, line {rows.line_num}"
-                if len(row) != len(head):
-                    raise UserError(
-                        f"{where} has {len(row)} cells under {len(head)} headings "
-                        f"({', '.join(head)}): mend it"
-                    )
-                yield where, dict(zip(head, row, strict=True))
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not in UTF-8: convert it first") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if not row or (len(row) == 1 and row[0].isspace()):
+                continue
+            if not head:
+                head = [cell.strip() for cell in row]
+                _require_unlike(head, where)
+                continue
+            if len(row) != len(head):
+                raise UserError(
+                    f"{where} has {len(row)} cells under {len(head)} headings "
+                    f"({listed(head)}): mend it"
+                )
+            yield where, dict(zip(head, row, strict=True))
     except csv.Error as error:
-        raise UserError(f"{path} is no table: {error}") from None
+        raise UserError(f"{path}, line {rows.line_num} is no row of a table: {error}") from None
+
+
+def _require_unlike(head: Sequence[str], where: str) -> None:
+    twice = [name for name, times in Counter(head).items() if name and times > 1]
+    if twice:
+        raise UserError(f"{where} has the heading {brief(twice[0])} more than once: rename one")
 
 
 def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
@@ -102,10 +111,28 @@ def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
         UserError: it is missing, none, or blank.
     """
     if name not in record:
-        raise UserError(f"{where} has no '{name}', only {', '.join(record) or 'nothing'}")
+        raise UserError(f"{where} has no '{name}', only {listed(record) or 'nothing'}")
     value = record[name]
     if not isinstance(value, str):
-        raise UserError(f"{where}: '{name}' is no text but {value!r}")
+        raise UserError(f"{where}: '{name}' is no text but {brief(value)}")
     if not value.strip():
         raise UserError(f"{where}: '{name}' is blank")
     return value
+
+
+def label_of(record: Mapping[str, Any], name: str, where: str, counts: Counter[str]) -> str:
+    """A field that is a label, without white space around it, of which `counts` is told.
+
+    A class may be a number in .jsonl, which is text in the other tables.
+
+    Raises:
+        UserError: as `text_of`.
+    """
+    value = record.get(name)
+    return str(value) if type(value) is int else stripped(text_of(record, name, where), counts)
+
+
+def stripped(label: str, counts: Counter[str]) -> str:
+    """A label without white space around it; `counts` is told where there was some."""
+    counts["labels with white space around them"] += label != label.strip()
+    return label.strip()

@@ -116,7 +116,8 @@ class Pairs(Task[Pair]):
                     raise UserError(f"{where}: {self.answers_in} does not say which is bad")
                 good, bad = (good, bad) if bad_ones[number] else (bad, good)
             parts = {
-                level: layouts.text_of(record, each, where) for level, each in self.parts.items()
+                level: layouts.text_of(record, each, where).strip()
+                for level, each in self.parts.items()
             }
             yield good, bad, parts
 

@@ -1,6 +1,5 @@
 """All tasks that there are: those that ship with lmcompare, and those of a user's own files."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,8 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.parsing import parse_toml, read_toml
+from lmcompare.paths import user_path
 from lmcompare.task_records import Group
 from lmcompare.tasks.choice import Choice
 from lmcompare.tasks.classification import Classification
@@ -42,7 +43,9 @@ def known() -> Mapping[str, AnyTask]:
     folder = files("lmcompare.tasks") / "benchmarks"
     return {
         file.name.removesuffix(".toml"): _task(
-            file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8")), file.name
+            file.name.removesuffix(".toml"),
+            parse_toml(file.read_text("utf-8"), where=file.name),
+            file.name,
         )
         for file in sorted(folder.iterdir(), key=lambda file: file.name)
     }
@@ -60,8 +63,9 @@ def choose(names: Sequence[str], *, folder: Path) -> list[Chosen]:
     """
     found: dict[str, Chosen] = {}
     for name in names:
-        if name.endswith(".toml"):
-            chosen = [Chosen(task, Path(name).parent) for task in read_tasks(Path(name))]
+        if name.lower().endswith(".toml"):
+            path = user_path(name)
+            chosen = [Chosen(task, path.parent) for task in read_tasks(path)]
         else:
             chosen = [Chosen(task, folder) for task in _named(name)]
         for each in chosen:
@@ -77,12 +81,7 @@ def read_tasks(path: Path) -> list[AnyTask]:
     Raises:
         UserError: it cannot be read, or holds none, or one that is no task.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"the tasks {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the tasks {path} are no valid TOML: {error}") from None
+    tables = read_toml(path, what="the task file")
     if not tables or not all(isinstance(table, Mapping) for table in tables.values()):
         raise UserError(
             f"{path} holds no tasks: write a table [name] for each, with its kind, group and files"

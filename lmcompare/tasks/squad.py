@@ -3,7 +3,6 @@
 Rajpurkar et al. 2016 (https://arxiv.org/abs/1606.05250), version 1.1, and its script.
 """
 
-import json
 import re
 import string
 from collections import Counter
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.errors import UserError
+from lmcompare.parsing import brief, parse_json
+from lmcompare.textfiles import read_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +44,7 @@ def questions(path: Path) -> list[Asked]:
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, str, Sequence[Any]]]:
     """Each text, where it stands, and the questions about it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON in UTF-8: {error}") from None
+    content = parse_json(read_whole(path), where=str(path))
     try:
         paragraphs = [each for article in content["data"] for each in article["paragraphs"]]
         found = [(each["context"], each["qas"]) for each in paragraphs]
@@ -74,11 +70,13 @@ def _question(
     if not isinstance(question, str) or not question.strip():
         raise UserError(f"{where}: a question is blank")
     if not answers:
-        raise UserError(f"{where}: {question!r} has no answer; leave such questions out")
+        raise UserError(f"{where}: {brief(question)} has no answer; leave such questions out")
     for answer, start in answers:
         stands = isinstance(answer, str) and type(start) is int and start >= 0
         if not stands or not answer.strip() or not context[start:].startswith(answer):
-            raise UserError(f"{where}: the answer {answer!r} does not stand at {start!r}: mend it")
+            raise UserError(
+                f"{where}: the answer {brief(answer)} does not stand at {brief(start)}: mend it"
+            )
     return question.strip(), answers
 
 

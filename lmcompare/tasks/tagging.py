@@ -65,8 +65,9 @@ class Tagging(LearnedTask[Sentence]):
         return tuple(WAYS)
 
     def read(self, folder: Path) -> Examples[Sentence]:
+        counts: Counter[str] = Counter()
         train, validation, test = (
-            self._sentences(patterns, folder)
+            self._sentences(patterns, folder, counts)
             for patterns in (self.train, self.validation, self.test)
         )
         if self.test_every:
@@ -76,17 +77,17 @@ class Tagging(LearnedTask[Sentence]):
             raise UserError(f"the task {self.name} has no entity to learn from in {self.source}")
         if not test:
             raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
-        num_mended = 0
+        mended = "entities that begin with an I- in the files"
         for sentence in [*validation, *test]:
-            found, mended = entities(sentence.tags)
-            num_mended += mended
+            found, num_mended = entities(sentence.tags)
+            counts[mended] += num_mended
             for _, _, kind in sorted(found):
                 if kind not in known:
                     raise UserError(
                         f"the task {self.name} asks for the type {kind!r}, and no example to learn "
                         f"from has it: mend {self.source}"
                     )
-        num_mended += sum(entities(each.tags)[1] for each in train)
+        counts[mended] += sum(entities(each.tags)[1] for each in train)
         learned = splitting.held_out(train, validation, of=_number)
         if not learned["validation"]:
             raise UserError(
@@ -99,9 +100,7 @@ class Tagging(LearnedTask[Sentence]):
                 for number, each in enumerate(test)
             ],
             learned=learned,
-            counts={"entities that begin with an I- in the files": num_mended}
-            if num_mended
-            else {},
+            counts=+counts,
         )
 
     def chance(self, examples: Examples[Sentence]) -> float:
@@ -170,10 +169,12 @@ class Tagging(LearnedTask[Sentence]):
             "recall": right / given if given else 0.0,
         }
 
-    def _sentences(self, patterns: Sequence[str], folder: Path) -> list[Sentence]:
+    def _sentences(
+        self, patterns: Sequence[str], folder: Path, counts: Counter[str]
+    ) -> list[Sentence]:
         found: list[Sentence] = []
         for path in layouts.find(folder, patterns, task=self.name):
-            for words, tags in sentences(path, word=self.word, tag=self.tag):
+            for words, tags in sentences(path, word=self.word, tag=self.tag, counts=counts):
                 found.append(Sentence(number=len(found), words=words, tags=tags))
         return found
 

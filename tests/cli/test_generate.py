@@ -311,15 +311,15 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
         ("clm", ["-p", ""], "a --prompt is blank: leave it out"),
         ("clm", ["-p", "a", "-p", " \t"], "a --prompt is blank: leave it out"),
         ("clm", ["-p", "\udcff"], "a --prompt is not in UTF-8"),
-        ("clm", ["--prompts", "nowhere"], "no prompts to read in nowhere (No such file"),
-        ("clm", ["--prompts", "."], "no prompts to read in . (Is a directory)"),
+        ("clm", ["--prompts", "nowhere"], "'nowhere' cannot be read: No such file"),
+        ("clm", ["--prompts", "."], "'.' cannot be read: Is a directory"),
         ("clm", ["--prompts", "empty.txt"], "empty.txt holds no prompt"),
         ("clm", ["--prompts", "blank.txt"], "line 2 of blank.txt is blank"),
-        ("clm", ["--prompts", "latin.txt"], "the prompts of latin.txt are not in UTF-8"),
+        ("clm", ["--prompts", "latin.txt"], "'latin.txt' is not UTF-8: in line 1, byte "),
         (
             "clm",
             ["--prompts", "a.jsonl"],
-            'line 2 of a.jsonl is no JSON object with a text "prompt"',
+            "line 2 of a.jsonl is not JSON",
         ),
         (
             "clm",
@@ -494,7 +494,7 @@ def test_bad_traces(command: Command, places: dict[str, Path]) -> None:
     assert the_error(said) == "t has no sample '1.0': known: 0.0"
     said = command("show", "--replay", "t", "--sample", "x")
     assert the_error(said) == "t has no sample 'x' (PROMPT.NUMBER, each from 0): known: 0.0"
-    assert "nowhere cannot be read" in the_error(command("show", "--replay", "nowhere"))
+    assert "'nowhere' cannot be read" in the_error(command("show", "--replay", "nowhere"))
     assert "--replay, or leave it out" in the_error(command("show", "--sample", "0.0"))
     text = Path("t").read_text()
     Path("t").write_text(text.replace('"schema_version":1', '"schema_version":9'))

@@ -165,7 +165,7 @@ def test_a_study(command: Command, corpus: Path) -> None:
             f"{folder}/mlm-s0",
         ]
         assert "beside it: write them" in the_error(command("train", file, "-o", "clm"))
-    assert "the study nowhere.toml cannot be read" in the_error(command("train", "nowhere.toml"))
+    assert "there is no run or study at nowhere.toml" in the_error(command("train", "nowhere.toml"))
 
 
 @pytest.fixture

@@ -69,8 +69,16 @@ CASES: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.jsonl", lambda path: json_line(path, '{"text": 7}'), r"is int, not text"),
     ("a.jsonl", lambda path: json_line(path, '{"text": "\\ud83d"}'), r"half a surrogate pair"),
     ("a.parquet", lambda path: path.write_text("plain"), r"cannot be read as Parquet"),
+    ("a.jsonl", lambda path: json_line(path, '{"n": ' + "1" * 4337 + "}"), r"too many digits"),
+    ("a\0b.txt", lambda path: None, r"holds a NUL character"),
+    ("x" * 999 + ".txt", lambda path: None, r"File name too long"),
+    ("~nobody/a.txt", lambda path: None, r"no file, folder or match"),
     ("folder", lambda path: folder_of(path), r"holds no text: it has no file at all"),
-    ("folder", lambda path: folder_of(path, "a.png"), r"holds no text: it has .png"),
+    (
+        "folder",
+        lambda path: folder_of(path, "a.png"),
+        r"holds no text: 1 of 1 files are not read \(1 .png\)",
+    ),
 ]
 
 
@@ -87,6 +95,28 @@ def test_a_bad_source_is_one_sentence(
         )
     assert re.search(says, str(error.value))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
+def test_a_column_that_is_not_utf_8(tmp_path: Path, kind: str) -> None:
+    import pyarrow.parquet
+
+    raw = pyarrow.array([b"fine", b"ca\xe9", None])
+    column = raw.cast(pyarrow.large_binary()) if kind == "large_string" else raw
+    text = pyarrow.large_string() if kind == "large_string" else pyarrow.string()
+    column = pyarrow.Array.from_buffers(text, len(column), column.buffers())
+    if kind == "dictionary":
+        column = column.dictionary_encode()
+    pyarrow.parquet.write_table(pyarrow.table({"text": column}), tmp_path / "a.parquet")
+
+    def texts(**settings: str) -> list[str]:
+        data = DataConfig.model_validate(settings)
+        return list(open_corpus(str(tmp_path / "a.parquet"), data=data, cache=tmp_path).texts())
+
+    says = r"'text' in row 2 of '.*a.parquet' is not UTF-8, as its byte 2 is 0xe9: .*encoding_error"
+    with pytest.raises(UserError, match=says):
+        texts()
+    assert texts(encoding_errors="replace") == ["fine", "ca\ufffd"]
 
 
 def test_missing_columns(tmp_path: Path) -> None:
@@ -174,7 +204,7 @@ def test_no_source_and_no_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_too_little_text_for_a_split(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("\n\n".join(f"word {number}" for number in range(211)))
-    with pytest.raises(UserError, match=r"the validation split has .*--document line"):
+    with pytest.raises(UserError, match=r"the validation split has .*data.document = line"):
         prepare(DataConfig(source=str(path)), TokenizerConfig(kind="bytes"), cache=tmp_path / "c")
     assert [item for item in (tmp_path / "c" / "prepared").iterdir() if item.is_dir()] == []
     data = DataConfig(source=str(path), shares=(1, 0, 0))
@@ -199,7 +229,7 @@ def test_a_vocabulary_that_the_text_does_not_support(text_file: Path, kind: str,
         (None, r"no tokenizer file .* did you mean 'tokenizer.json'"),
         ("{", r"is not a tokenizer.json"),
         (json.dumps({"model": 1}), r"is not a tokenizer.json"),
-        (b"\xff\xfe", r"cannot be read"),
+        (b"\xff\xfe", r"is not UTF-8"),
     ],
 )
 def test_a_bad_tokenizer_file(text_file: Path, content: str | bytes | None, says: str) -> None:

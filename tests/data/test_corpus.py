@@ -15,7 +15,7 @@ import zstandard
 from pydantic import ValidationError
 
 from lmcompare.data import DataConfig, open_corpus
-from lmcompare.data.corpus import Corpus, split_of
+from lmcompare.data.corpus import Corpus, not_read, split_of
 from lmcompare.data.streams import remove_abandoned
 from lmcompare.errors import UserError
 
@@ -111,6 +111,52 @@ def test_folder_is_read_in_order_by_file(tmp_path: Path) -> None:
     assert found.kind == "files"
     names = ["LICENSE", "a/b.txt", "a/z.md.gz", "b.txt"]
     assert list(found.texts()) == [f"{name}\n\nend" for name in names]
+
+
+def test_a_folder_loses_nothing_in_silence(tmp_path: Path) -> None:
+    books, elsewhere = tmp_path / "books", tmp_path / "elsewhere"
+    for name, text in [
+        ("A.TXT", "a"),
+        ("b.JSONL", '{"text": "b"}'),
+        ("c.Txt.GZ", "c"),
+        ("notes.pdf", "not read"),
+        ("more.PDF", "not read"),
+        (".hidden.txt", "not read"),
+        (".git/x.txt", "not read"),
+    ]:
+        write(books / name, text)
+    (books / "c.Txt.GZ").write_bytes(gzip.compress(b"c"))
+    write(elsewhere / "d.txt", "d")
+    (books / "linked").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(books)
+    (books / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (books / "z.txt").symlink_to(books / "A.TXT")
+    os.mkfifo(books / "pipe.txt")
+    assert list(corpus(books).texts()) == ["a", "b", "c", "d"]
+    (sentence,) = not_read(DataConfig(source=str(books)))
+    assert sentence.startswith(f"'{books}': 8 of 12 files are not read (")
+    for part in (
+        *("2 hidden", "1 .pdf", "1 .PDF", "1 broken link", "1 no regular file"),
+        *("1 second name of a file", "1 second name of a folder"),
+    ):
+        assert part in sentence
+
+
+def test_what_a_pattern_names_and_is_not_read_is_said(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c/d.txt"):
+        write(tmp_path / name, name)
+    (tmp_path / "e.txt").symlink_to("a.txt")
+    data = DataConfig(source=f"{tmp_path}/*", validation=str(tmp_path / "c"))
+    (sentence,) = not_read(data)
+    assert "2 of 4 files are not read (1 folder, 1 second name of a file)" in sentence
+    assert list(corpus(f"{tmp_path}/*").texts()) == ["a.txt", "b.txt"]
+    assert not [*not_read(DataConfig()), *not_read(DataConfig(source=str(tmp_path / "nowhere")))]
+
+
+def test_old_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(BLOCKS.replace("\r\n", "\n").replace("\n", "\r").encode())
+    assert list(corpus(path).texts()) == DOCUMENTS
 
 
 def test_glob_and_several_sources(tmp_path: Path) -> None:

@@ -97,12 +97,15 @@ def test_questions_are_made_of_a_template(tmp_path: Path) -> None:
     assert question.before == '"Dull." It was'
     assert question.behind == ", he said."
     assert (question.choices, question.right) == ((" bad", " good"), 0)
+    questions(tmp_path, {"text": "{who}", "who": "he", "label": " neg\t"})
+    (question,) = task.model_copy(update={"template": "{{{text}}} ___"}).read(tmp_path).asked
+    assert (question.before, question.right) == ("{{who}}", 0)
 
 
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ({"choices": ["a", "b"], "label": 0}, "line 1 has no field for 'text' of the template"),
+        ({"choices": ["a", "b"], "label": 0}, "line 1 has no text 'text' for the template"),
         ({"text": "t", "label": 0}, "'choices' are no texts to choose from: None"),
         ({"text": "t", "choices": ["a"], "label": 0}, "are no texts to choose from: ['a']"),
         ({"text": "t", "choices": ["a", ""], "label": 0}, "are no texts to choose from"),
@@ -123,6 +126,13 @@ def test_broken_questions_are_one_line(
     ("settings", "said"),
     [
         ('template = "{text}"', "has not one hole, ___"),
+        ('template = "{text:>999999999} ___"', "more than the name of a field in braces"),
+        ('template = "{text!r} ___"', "more than the name of a field in braces"),
+        ('template = "{text.__class__} ___"', "more than the name of a field in braces"),
+        ('template = "{text[0]} ___"', "more than the name of a field in braces"),
+        ('template = "{text:{width}} ___"', "more than the name of a field in braces"),
+        ('template = "{} ___"', "more than the name of a field in braces"),
+        ('template = "{text ___"', "expected '}' before end of string"),
         ('choices = ["a"]', "one choice is none"),
         ('labels = ["a", "b"]', "labels stand beside as many choices"),
         ('by = "word"', "by: Input should be 'sum', 'token' or 'byte'"),

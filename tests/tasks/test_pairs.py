@@ -163,7 +163,7 @@ def test_answers_in_a_file_of_their_own(tmp_path: Path) -> None:
     ("name", "lines", "changes", "said"),
     [
         ("x.txt", ["a"], {}, "wants *.jsonl, and there is no such file in"),
-        ("x.jsonl", ["{"], {}, "x.jsonl, line 1 is no JSON"),
+        ("x.jsonl", ["{"], {}, "x.jsonl, line 1 is not JSON"),
         ("x.jsonl", ["[]"], {}, "x.jsonl, line 1 is no JSON object"),
         ("x.jsonl", ['{"a": "b"}'], {}, "line 1 has no 'sentence_good', only a"),
         ("x.jsonl", [record("a", "")], {}, "line 1: 'sentence_bad' is blank"),

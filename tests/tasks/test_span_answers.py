@@ -257,7 +257,7 @@ def test_paragraphs_stay_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "a.json is no JSON in UTF-8"),
+        ("{", "a.json is not JSON"),
         ("[]", "a.json is not laid out as SQuAD: data, paragraphs, context, qas"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "is not laid out as SQuAD"),
         ('{"data": [{"paragraphs": [{"context": " ", "qas": []}]}]}', "paragraph 1 has no text"),

@@ -103,12 +103,32 @@ def test_columns_are_read(tmp_path: Path) -> None:
     path.write_text(
         "-DOCSTART- -X- O\n\nthe DT O\nold JJ B-a\n\t\n \n\N{ACUTE ACCENT}\tB-b\ncafé\tI-b", "utf-8"
     )
-    assert list(sentences(path, word=0, tag=-1)) == [
+    counts: Counter[str] = Counter()
+    assert list(sentences(path, word=0, tag=-1, counts=counts)) == [
         (("the", "old"), ("O", "B-a")),
         (("\N{ACUTE ACCENT}", "café"), ("B-b", "I-b")),
     ]
     path.write_text("1\tthe\tO\tx\n2\told\tB-a\tx\n", "utf-8")
-    assert list(sentences(path, word=1, tag=2)) == [(("the", "old"), ("O", "B-a"))]
+    assert list(sentences(path, word=1, tag=2, counts=counts)) == [(("the", "old"), ("O", "B-a"))]
+    assert not counts.total()
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u0085", "\u2003", "\u2028", "\u2029", "\u3000"])
+@pytest.mark.parametrize("between", ["\t", " "])
+def test_other_spaces_are_part_of_words(space: str, between: str, tmp_path: Path) -> None:
+    lines = [f"10{space}km{between}B-a", f"{space}{between}O", f"old{between}O"]
+    path = tmp_path / "a.conll"
+    path.write_bytes("\r\n".join(lines).encode())
+    found = sentences(path, word=0, tag=-1, counts=Counter())
+    assert list(found) == [((f"10{space}km", space, "old"), ("B-a", "O", "O"))]
+
+
+def test_tags_are_stripped_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("cat\tB-a \n\ndog\tB-a\n", encoding="utf-8")
+    (tmp_path / "test.txt").write_text("cat\tB-a\u00a0\n", encoding="utf-8")
+    examples = task_of().read(tmp_path)
+    assert [each.tags for each in examples.asked] == [("B-a",)]
+    assert examples.counts == {"labels with white space around them": 2}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +159,9 @@ def test_what_is_wrong_with_files_is_one_line(
 def test_a_file_that_is_not_in_utf_8(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes("café\tB-a\n".encode("latin-1"))
     (tmp_path / "test.txt").write_bytes(b"cat\tB-a\n")
-    with pytest.raises(UserError, match=r"train.txt is not in UTF-8: convert it first$"):
+    with pytest.raises(
+        UserError, match=r"train.txt' is not UTF-8: in line \d+, byte .* convert it"
+    ):
         task_of().read(tmp_path)
 
 

@@ -1,0 +1,87 @@
+"""Which files of a folder, or of a pattern, are read; what is left out is counted by its kind."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmcompare.paths import COMPRESSED, JSON_LINES, matching, suffix_of
+
+TEXT = ("", ".txt", ".text", ".md", ".rst", ".tex")
+PARQUET = (".parquet",)
+READ = (*TEXT, *JSON_LINES, *PARQUET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Files in the order in which they are read, each once, and how many others there are."""
+
+    files: list[Path]
+    left_out: Counter[str]  # by suffix, or by what is the matter
+
+    @property
+    def summary(self) -> str:
+        """A sentence on what is left out."""
+        num = self.left_out.total()
+        what = ", ".join(f"{count:,} {what}" for what, count in self.left_out.most_common())
+        return f"{num:,} of {num + len(self.files):,} files are not read ({what})"
+
+
+def look_into(folder: Path) -> Found:
+    """The files of a folder and of those in it, linked ones too; hidden ones are left out."""
+    left_out: Counter[str] = Counter()
+    paths: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+
+    def closed(_: OSError) -> None:
+        left_out["unreadable"] += 1
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=closed):
+        here = _identity(Path(place))
+        if here in seen:  # by another name, or a link to what it lies in
+            left_out["second name of a folder"] += 1
+            folders.clear()
+            continue
+        seen.add(here)
+        left_out["hidden"] += sum(name.startswith(".") for name in (*folders, *names))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths += [Path(place, name) for name in names if not name.startswith(".")]
+    return _once(sorted(paths), left_out, typed=True)
+
+
+def look_up(pattern: str) -> Found:
+    """The files that a pattern names, of any type."""
+    return _once(matching(pattern), Counter(), typed=False)
+
+
+def _once(paths: list[Path], left_out: Counter[str], *, typed: bool) -> Found:
+    files: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        if fault := _fault(path, typed=typed):
+            left_out[fault] += 1
+        elif files.setdefault(_identity(path), path) != path:
+            left_out["second name of a file"] += 1
+    return Found(files=list(files.values()), left_out=+left_out)
+
+
+def _fault(path: Path, *, typed: bool) -> str | None:
+    """Why a file is not read, where it is not."""
+    if not os.path.exists(path):  # noqa: PTH110 (Path's raise where a folder is closed)
+        return "broken link"
+    if os.path.isdir(path):  # noqa: PTH112
+        return "folder"
+    if not os.path.isfile(path):  # noqa: PTH113
+        return "no regular file"
+    if typed:  # what was named itself is refused with a reason
+        if suffix_of(path) not in READ or (
+            suffix_of(path) in PARQUET and path.suffix.lower() in COMPRESSED
+        ):
+            return path.suffix
+        if not os.access(path, os.R_OK):
+            return "unreadable"
+    return None
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
