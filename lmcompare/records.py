@@ -124,7 +124,7 @@ class DoneRecord(Record):
 class ResultRecord(Record, ABC):
     """`eval/*.json`: what a run's model made of something that it was not trained on."""
 
-    remedy: ClassVar[str] = "measure it again with `lmcompare eval --force`"
+    remedy: ClassVar[str] = "the same `lmcompare eval` with --force measures it again"
 
     task: str
     arm: str

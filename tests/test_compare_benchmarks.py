@@ -538,7 +538,7 @@ def test_answers_that_are_missing_are_left_out_and_said(study, left):
     comparison = compare([run])
     assert comparison.benchmarks == []
     [note] = [note for note in comparison.notes if note.startswith("left out: ")]
-    assert "missing or damaged: measure it again" in note
+    assert "missing or damaged: the same `lmcompare eval`" in note
 
 
 # gates

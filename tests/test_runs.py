@@ -265,7 +265,7 @@ def test_results_of_one_text_scoring_and_window_replace_one_another(tmp_path: Pa
         run.results.write(record.model_copy(update=other), [])
     assert len(run.results.likelihoods()) == 6
     place.write_text("{")
-    with pytest.raises(UserError, match=r"measure it again with `lmcompare eval --force`"):
+    with pytest.raises(UserError, match="the same `lmcompare eval` with --force measures it"):
         run.results.likelihoods()
 
 

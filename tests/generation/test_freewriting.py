@@ -779,11 +779,14 @@ def test_damaged_items_are_said(trained: dict[str, Run], cache: Path) -> None:
     (record,) = write(run, cache, **how)
     place = run.path / "eval" / f"{record.stem}.jsonl"
     place.write_text("{")
-    with pytest.raises(UserError, match="is missing or damaged: measure it again with"):
-        write(run, cache, judge=judged_by(trained["judge"]), **how)
+    with pytest.raises(UserError, match="is missing or damaged: the same `lmcompare eval`"):
+        run.results.generations()
+    told: list[str] = []
+    assert record not in run.results.generations(told.append)
+    assert len(told) == 1
     assert write(run, cache, again=True, **how)[0].written == record.written
     place.with_suffix(".json").write_text("{}")
-    with pytest.raises(UserError, match=r"lmcompare eval --force"):
+    with pytest.raises(UserError, match="with --force measures it again"):
         run.results.generations()
     write(run, cache, again=True, **how)
 
