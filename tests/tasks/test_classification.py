@@ -240,6 +240,16 @@ def test_texts_that_are_known_are_counted(tmp_path: Path) -> None:
     assert task_of().read(tmp_path).counts == {"test texts that are learned from, too": 1}
 
 
+def test_labels_with_white_space_are_no_classes_of_their_own(tmp_path: Path) -> None:
+    labels = ["pos", "pos ", " neg", "neg\u00a0"]
+    records = [{"text": f"t{n}", "label": label} for n, label in enumerate(labels)]
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.jsonl", [{**each, "text": split} for each in records])
+    examples = task_of().read(tmp_path)
+    assert [each.label for each in examples.asked] == ["pos", "pos", "neg", "neg"]
+    assert examples.counts == {"labels with white space around them": 6}
+
+
 def test_labels_in_files_of_their_own(tmp_path: Path) -> None:
     for split, labels in (("train", "0110"), ("test", "10")):
         rows = [f"{number},one {number},two\n" for number in range(len(labels))]
