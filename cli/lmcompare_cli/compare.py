@@ -137,11 +137,11 @@ def _print(comparison: "Comparison", console: Console) -> None:
 
 
 def _print_hidden(table: "HiddenTable", console: Console) -> None:
-    from lmcompare.compare.hidden import HEADINGS, MARKS, TITLE
+    from lmcompare.compare.hidden import HEADINGS, MARKS
 
-    _say(console, (TITLE, "bold"))
+    _say(console, (table.title, "bold"))
     _say(console, (table.subtitle, "italic"))
-    heads = [HEADINGS[0], *(f" {hidden}" for hidden in HEADINGS[1:])]
+    heads = [*HEADINGS[:2], *(f" {hidden}" for hidden in HEADINGS[2:])]
     _print_grid(heads, table.cells, console)
     for note in (*MARKS, *table.notes):
         _say(console, (f"- {note}", "dim"))

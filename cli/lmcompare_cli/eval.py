@@ -64,6 +64,14 @@ def evaluate(
         int, typer.Option(help="Infilling: texts to hide tokens of. Generation: prompts.")
     ] = 64,
     length: Annotated[int, typer.Option(help="Infilling: tokens of such a text.")] = 32,
+    protocol: Annotated[
+        list[Literal["in-order", "at-once", "surest-first", "random-orders"]] | None,
+        typer.Option(
+            help="Infilling: how several hidden tokens are asked for, the same for every run: one "
+            "after another, all at once, the surest guess first, or a bound over orders; repeat.",
+            show_default="in-order, and what else a run can do",
+        ),
+    ] = None,
     judge: Annotated[
         Path | None,
         typer.Option(
@@ -211,6 +219,7 @@ def evaluate(
         scorings=tuple(scoring or ()),
         num_texts=texts,
         length=length,
+        protocols=tuple(protocol or ()),
         device=device,
         batch_size=num_rows,
         again=force,

@@ -78,11 +78,13 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
 
     missing = printable(MISSING, output)
     print_table(
-        words=("run", "hidden", "given", "scoring", "kind"),
+        words=("run", "length", "asked", "hidden", "given", "scoring", "kind"),
         numbers=(*NUMBERS, *SIZES),
         rows=(
             [
                 run.path.name,
+                record.form or missing,
+                record.protocol or missing,
                 record.hidden,
                 missing if record.given is None else _given(record),
                 record.scoring or missing,
@@ -94,7 +96,9 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
         ),
     )
     for reason in dict.fromkeys(
-        f"{missing} {record.hidden}: {record.reason}" for _, record in results if record.reason
+        f"{missing} {record.hidden}, length {record.form}: {record.reason}"
+        for _, record in results
+        if record.reason
     ):
         output.print(reason, soft_wrap=not output.is_terminal)
     if any(record.left_only for _, record in results):

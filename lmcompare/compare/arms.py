@@ -7,6 +7,7 @@ from typing import Any
 from lmcompare.budget import Spent
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord
+from lmcompare.infilling import SHARES
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskRecord
@@ -27,6 +28,7 @@ class Result:
     infillings: Sequence[InfillingRecord]
     generations: Sequence[GenerationRecord]
     tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
+    outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; in none of the above
 
     @property
     def seed(self) -> int:
@@ -36,6 +38,12 @@ class Result:
     def is_stale(self, measured: ResultRecord) -> bool:
         """Whether it was measured before the run had ended."""
         return self.finished and measured.step != self.spent.steps
+
+    def is_new(self, measured: LikelihoodRecord | InfillingRecord) -> bool:
+        """Whether training never hid as much of a text as was asked for there."""
+        how = self.record.config.objective.scorings.get(measured.scoring or "")
+        share = SHARES[measured.hidden] if isinstance(measured, InfillingRecord) else 1.0
+        return how is not None and how.is_new(share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +109,7 @@ def _read(run: Run) -> Result | None:
             loss=done.loss,
             validation=done.validation,
             peak_memory=done.peak_memory,
-            likelihoods=run.results.likelihoods(),
-            infillings=run.results.infillings(),
-            generations=run.results.generations(),
-            tasks=run.results.tasks(),
+            **_measured(run, record),
         )
     line = run.last_metrics()
     if line is None:
@@ -120,11 +125,26 @@ def _read(run: Run) -> Result | None:
         loss=line.loss,
         validation=validated[-1] if validated else None,
         peak_memory=None,
-        likelihoods=run.results.likelihoods(),
-        infillings=run.results.infillings(),
-        generations=run.results.generations(),
-        tasks=run.results.tasks(),
+        **_measured(run, record),
     )
+
+
+def _measured(run: Run, record: RunRecord) -> dict[str, Any]:
+    """All results by kind, those apart that were asked in a way that there is no longer."""
+    scorings, results = record.config.objective.scorings, run.results
+    found: dict[str, Any] = {"generations": results.generations(), "outdated": []}
+    kinds: Mapping[str, Sequence[LikelihoodRecord | InfillingRecord | TaskRecord]] = {
+        "likelihoods": results.likelihoods(),
+        "infillings": results.infillings(),
+        "tasks": results.tasks(),
+    }
+    for kind, records in kinds.items():
+        found[kind] = []
+        for each in records:
+            unknown = each.scoring is not None and each.scoring not in scorings
+            formless = isinstance(each, InfillingRecord) and each.form is None
+            found["outdated" if unknown or formless else kind].append(each)
+    return found
 
 
 def group_arms(results: Iterable[Result], *, note: Callable[[str], None]) -> list[Arm]:

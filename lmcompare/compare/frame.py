@@ -6,6 +6,7 @@ import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
+from lmcompare.compare.plateau import steps_to_leave
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import LN2, LikelihoodRecord, TextRecord
@@ -28,6 +29,8 @@ COLUMNS = [
     "window",
     "stride",
     "hidden",  # of a text: how much of it was asked for; empty: all of it
+    "form",  # of hidden tokens: whether the length of each hole was told
+    "protocol",  # how several of them were asked for
     "given",  # what the answer could make use of: both sides, or the left one
     "method",  # of writing; as the next five: empty of what is not about what is written
     "temperature",
@@ -83,6 +86,7 @@ def _costs(result: Result) -> dict[str, float | None]:
         "training_loss": result.loss,
         "validation_loss": result.validation,
         "steps": spent.steps,
+        "steps_to_leave_unigram": steps_to_leave(result),
         "tokens": spent.tokens,
         "targets": spent.targets,
         "flops": spent.flops,
@@ -98,7 +102,7 @@ def _measured(record: TextRecord) -> Iterator[dict[str, object]]:
     about = record.model_dump(
         include={
             *("scoring", "likelihood", "source", "text", "window", "stride", "step"),
-            *("hidden", "given", "nats"),
+            *("hidden", "form", "protocol", "given", "nats"),
         }
     )
     nats, what = about.pop("nats"), "hidden_" if "hidden" in about else ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.plateau import unigram_of_targets
 from lmcompare.pairing import Resampled, paired_test
 from lmcompare.records import LikelihoodRecord
 from lmcompare.task_records import TaskRecord
@@ -13,8 +14,8 @@ SIGNS: Mapping[str, str] = {
     "its value beside the untrained one",
     "b": "no better than as it started (by the paired test, at 0.05), and so it tells nothing of "
     "training",
-    "c": "a likelihood no better than the unigram anchor's, and so the run has learned nothing "
-    "that shows",
+    "c": "no better than the frequencies of tokens alone, and so the run has learned nothing that "
+    "shows",
     "d": "answers that change with what is asked together, and so say something of the batches",
 }
 FAR = 3.0  # standard errors between an untrained model and chance
@@ -61,16 +62,17 @@ def in_words(p: float) -> str:
 
 
 def below_anchor(arm: Arm) -> str | None:
-    """Of which texts its likelihood is no better than by the frequencies of tokens alone, if any.
+    """Where a run is no better than by the frequencies of tokens alone, if anywhere.
 
-    A pseudo-likelihood is no likelihood and is not asked. Of several ways to score one text the
-    best counts, as a bound may be a loose one.
+    The likelihood of a text tells, if the model was trained for that: of several ways to score one
+    text the best, as a bound may be a loose one. A pseudo-likelihood is no likelihood, and of what
+    was trained for something else little can be expected: then the loss on its own targets tells.
     """
     found: dict[str, list[int]] = {}
     for result in arm.results:
         best: dict[object, LikelihoodRecord] = {}
         for record in result.likelihoods:
-            if record.likelihood == "pseudo" or result.is_stale(record):
+            if record.likelihood == "pseudo" or result.is_stale(record) or result.is_new(record):
                 continue
             about = (record.source, record.text, record.window, record.stride)
             if about not in best or record.nats < best[about].nats:
@@ -79,11 +81,23 @@ def below_anchor(arm: Arm) -> str | None:
             if record.nats >= record.unigram_nats:
                 bits = f"{record.bits_per_byte:.3f}, anchor {record.unigram_bits_per_byte:.3f}"
                 found.setdefault(f"{record.source} {bits} bits/byte", []).append(result.seed)
+        if not best and (said := _loss_above_unigram(result)) is not None:
+            found.setdefault(said, []).append(result.seed)
     if not found:
         return None
     return "; ".join(
         f"seed {' '.join(map(str, dict.fromkeys(seeds)))}: {what}" for what, seeds in found.items()
     )
+
+
+def _loss_above_unigram(result: Result) -> str | None:
+    """How a run's validation loss is to the unigram of its own targets, if not below it."""
+    if result.validation is None:
+        return None
+    unigram = unigram_of_targets(result)
+    if unigram is None or result.validation < unigram:
+        return None
+    return f"validation {result.validation:.3f}, unigram of its targets {unigram:.3f} nats a target"
 
 
 def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:

@@ -1,0 +1,101 @@
+"""When a run left the frequencies of its targets behind, if it ever did.
+
+Masked models of small size often stay for long where they know how frequent each token is and
+nothing else. How long is a matter of chance and of the batch, and decides what a short budget buys.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmcompare import heldout, rng
+from lmcompare.compare.arms import Arm, Result
+from lmcompare.data import Tokenizer
+from lmcompare.errors import UserError
+from lmcompare.objectives import Objective
+from lmcompare.runs import Run
+from lmcompare.view import IGNORE, Text
+from lmcompare.vocab import Vocab
+
+WINDOW = 50  # steps over which the loss of training is averaged
+MARGIN = 0.2  # nats a target by which that is to be below the unigram
+ROWS = 64  # of made text, to see how many targets are no text
+
+
+def unigram_of_targets(result: Result) -> float | None:
+    """The entropy of a run's targets by their frequencies alone, nats a target; None if unknown."""
+    config = result.record.config
+    try:
+        return _entropy(result.run.path, config.objective, config.batch.length)
+    except (UserError, OSError):
+        return None  # its tokenizer or its counts are gone
+
+
+@lru_cache(maxsize=4096)
+def _entropy(path: Path, objective: Objective, length: int) -> float:
+    run = Run(path)
+    tokenizer = Tokenizer.load(run.tokenizer_file)
+    cost = heldout.unigram_nats(run, tokenizer)
+    frequency = torch.from_numpy(np.exp(-cost))
+    ends = _shares_of_ends(objective, tokenizer.vocab, frequency, length)
+    words = (1 - ends.sum()) * frequency
+    return float(torch.special.entr(torch.cat([words, ends])).sum())
+
+
+def _shares_of_ends(
+    objective: Objective, vocab: Vocab, frequency: torch.Tensor, length: int
+) -> torch.Tensor:
+    """The share of the targets, by weight, that each sentinel or end token is, V long."""
+    stream = rng.generator("plateau")
+    drawn = torch.multinomial(frequency, ROWS * (length - 1), replacement=True, generator=stream)
+    tokens = torch.cat([torch.full((ROWS, 1), vocab.bos), drawn.view(ROWS, -1)], dim=1)
+    text = Text(
+        tokens=tokens,
+        visible=torch.ones_like(tokens, dtype=torch.bool),
+        word=torch.arange(length).expand_as(tokens),
+    )
+    view = objective.corrupt(text, vocab, stream)
+    is_end = (view.target != IGNORE) & vocab.is_special(view.target.clamp(min=0))
+    weight = view.weight.double()
+    return torch.bincount(
+        view.target[is_end], weights=weight[is_end] / weight.sum(), minlength=vocab.size
+    )
+
+
+def steps_to_leave(result: Result) -> int | None:
+    """The step at which the loss of training was clearly below the unigram; None if it never was.
+
+    The loss is the mean over the targets of `WINDOW` steps.
+    """
+    unigram = unigram_of_targets(result)
+    if unigram is None:
+        return None
+    lines = [(line.step, line.targets, line.loss) for line in result.run.metrics()]
+    if len(lines) < WINDOW:
+        return None
+    step, total, loss = (np.array(each) for each in zip(*lines, strict=True))
+    targets = np.diff(total, prepend=0)
+    ones = np.ones(WINDOW)
+    mean = np.convolve(loss * targets, ones, "valid") / np.convolve(targets, ones, "valid")
+    below = np.flatnonzero(mean < unigram - MARGIN)
+    return int(step[below[0] + WINDOW - 1]) if len(below) else None
+
+
+def note_on_plateaus(arms: Sequence[Arm]) -> str | None:
+    """Each arm's steps to leave the unigram, seed by seed."""
+    said = []
+    for arm in arms:
+        known = [each for each in arm.results if unigram_of_targets(each) is not None]
+        steps = [steps_to_leave(each) for each in known]
+        if steps:
+            words = ", ".join("never" if step is None else f"{step:,}" for step in steps)
+            said.append(f"{arm.label} {words}")
+    if not said:
+        return None
+    return (
+        f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
+        f"by seed: {'; '.join(said)}"
+    )
