@@ -10,7 +10,7 @@ do not compare, and neither do the protocols by which several tokens are asked f
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, product
@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare import heldout, rng
-from lmcompare.errors import Unsupported, UserError
+from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.heldout import Asked, Subject
 from lmcompare.objectives import Form, Objective, Protocol, Question
 from lmcompare.records import Hidden, InfillingItem, InfillingRecord
@@ -106,6 +106,24 @@ def measure_infilling(
             report(question, 1.0)
         results.append(known)
     return results
+
+
+def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
+    """The protocols of these names.
+
+    Raises:
+        UserError: there is none of such a name.
+    """
+    found: list[Protocol] = []
+    for name in given:
+        known = [each for each in PROTOCOLS if each == name]
+        if not known:
+            raise UserError(
+                f"several hidden tokens cannot be asked for by '{name}': "
+                f"{did_you_mean(name, PROTOCOLS)}"
+            )
+        found += known
+    return tuple(found)
 
 
 def _require(asked: Asked) -> None:

@@ -65,10 +65,10 @@ def evaluate(
     ] = 64,
     length: Annotated[int, typer.Option(help="Infilling: tokens of such a text.")] = 32,
     protocol: Annotated[
-        list[Literal["in-order", "at-once", "surest-first", "random-orders"]] | None,
+        list[str] | None,
         typer.Option(
-            help="Infilling: how several hidden tokens are asked for, the same for every run: one "
-            "after another, all at once, the surest guess first, or a bound over orders; repeat.",
+            help="Infilling: how several hidden tokens are asked for, the same for every run: "
+            "in-order, one after another; at-once; surest-first; random-orders, a bound; repeat.",
             show_default="in-order, and what else a run can do",
         ),
     ] = None,
@@ -184,7 +184,7 @@ def evaluate(
     from lmcompare.generation.assignment import Assignment, require
     from lmcompare.generation.freewriting import measure_generation
     from lmcompare.heldout import Asked
-    from lmcompare.infilling import measure_infilling
+    from lmcompare.infilling import measure_infilling, read_protocols
     from lmcompare.runs import find_runs
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
@@ -195,8 +195,11 @@ def evaluate(
     suites = Suites.of(
         [each for each in names if each not in (*TASKS, "all")], benchmarks, ways=way or ()
     )
-    _require_generation(
+    _require_use(chosen, "infilling", "hidden tokens", protocol=protocol)
+    _require_use(
         chosen,
+        "generation",
+        "what is written",
         judge=judge,
         method=method,
         temperature=temperature,
@@ -219,7 +222,7 @@ def evaluate(
         scorings=tuple(scoring or ()),
         num_texts=texts,
         length=length,
-        protocols=tuple(protocol or ()),
+        protocols=read_protocols(protocol or ()),
         device=device,
         batch_size=num_rows,
         again=force,
@@ -291,15 +294,15 @@ def _num_rows(given: str) -> int:
     return int(given)
 
 
-def _require_generation(chosen: set[str], **given: object) -> None:
-    """Make sure that options of generation are of use."""
+def _require_use(chosen: set[str], task: str, what: str, **given: object) -> None:
+    """Make sure that options of a task are of use."""
     from lmcompare.errors import UserError
 
     idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if idle and "generation" not in chosen:
+    if idle and task not in chosen:
         raise UserError(
-            f"{', '.join(idle)} is about what is written, which is not asked for: add "
-            "--tasks generation, or leave it out"
+            f"{', '.join(idle)} is about {what}, which is not asked for: add "
+            f"--tasks {task}, or leave it out"
         )
 
 

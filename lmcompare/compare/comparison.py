@@ -14,7 +14,7 @@ from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
-from lmcompare.compare.plateau import note_on_plateaus
+from lmcompare.compare.plateau import notes_on_plateaus
 from lmcompare.compare.table import Section, sections, short
 from lmcompare.compare.verdicts import benchmark_tables
 from lmcompare.records import ResultRecord
@@ -105,8 +105,7 @@ def compare(
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: layers, those of an encoder + those of its decoder")
     notes += gates.notes_on_likelihoods(arms)
-    if (plateaus := note_on_plateaus(arms)) is not None:
-        notes.append(plateaus)
+    notes += notes_on_plateaus(frame)
     benchmarks = benchmark_tables(arms, reference=reference)
     if reference is not None and not benchmarks:
         notes.append(f"no benchmark was asked, so nothing stands beside {reference}")

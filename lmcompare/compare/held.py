@@ -190,9 +190,7 @@ _QUESTIONS = [
         "batch",
         _config("batch"),
         _batch,
-        {
-            "length": "rows of unlike length are not neutral: see docs/objectives.md"
-        },
+        {"length": "rows of unlike length are not neutral: see docs/objectives.md"},
     ),
     _Question("optimizer", _config("optimizer"), _optimizer),
     _Question("validation", _config("validation"), _validation),

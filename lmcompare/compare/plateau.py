@@ -4,15 +4,16 @@ Masked models of small size often stay for long where they know how frequent eac
 nothing else. How long is a matter of chance and of the batch, and decides what a short budget buys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from lmcompare import heldout, rng
-from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.arms import Result
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.objectives import Objective
@@ -73,7 +74,10 @@ def steps_to_leave(result: Result) -> int | None:
     unigram = unigram_of_targets(result)
     if unigram is None:
         return None
-    lines = [(line.step, line.targets, line.loss) for line in result.run.metrics()]
+    try:
+        lines = [(line.step, line.targets, line.loss) for line in result.run.metrics()]
+    except UserError:
+        return None  # a line is broken
     if len(lines) < WINDOW:
         return None
     step, total, loss = (np.array(each) for each in zip(*lines, strict=True))
@@ -84,18 +88,16 @@ def steps_to_leave(result: Result) -> int | None:
     return int(step[below[0] + WINDOW - 1]) if len(below) else None
 
 
-def note_on_plateaus(arms: Sequence[Arm]) -> str | None:
+def notes_on_plateaus(frame: pd.DataFrame) -> Iterator[str]:
     """Each arm's steps to leave the unigram, seed by seed."""
+    known = frame[frame["metric"] == "unigram_of_targets"]
+    left = frame[frame["metric"] == "steps_to_leave_unigram"].set_index("run")["value"]
     said = []
-    for arm in arms:
-        known = [each for each in arm.results if unigram_of_targets(each) is not None]
-        steps = [steps_to_leave(each) for each in known]
-        if steps:
-            words = ", ".join("never" if step is None else f"{step:,}" for step in steps)
-            said.append(f"{arm.label} {words}")
-    if not said:
-        return None
-    return (
-        f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
-        f"by seed: {'; '.join(said)}"
-    )
+    for label, runs in known.groupby("label"):
+        steps = [f"{left[run]:,.0f}" if run in left else "never" for run in runs["run"]]
+        said.append(f"{label} {', '.join(steps)}")
+    if said:
+        yield (
+            f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
+            f"by seed: {'; '.join(said)}"
+        )

@@ -35,6 +35,7 @@ METRICS: Mapping[str, str] = {  # each with its unit
     "training_loss": "nats/target",
     "validation_loss": "nats/target",
     "steps": "steps",
+    "unigram_of_targets": "nats/target",
     "steps_to_leave_unigram": "steps",
     "tokens": "tokens",
     "targets": "targets",

@@ -107,9 +107,13 @@ class Bart(SequenceToSequence):
                 "bart writes all that follows a hole anew, and does not say where each of several "
                 "holes ends"
             )
-        rest = (asked.cumsum(1) > 0) & ~vocab.is_special(text.tokens)
-        target = next_token(text.tokens, rest)
-        target = target.scatter(1, text.visible.sum(1, keepdim=True) - 1, vocab.eos)
+        rest = (asked.cumsum(1) > 0) & text.visible
+        if text.document is not None:
+            rest &= text.document == text.document.gather(1, asked.int().argmax(1, keepdim=True))
+        target = next_token(text.tokens, rest & ~vocab.is_special(text.tokens))
+        last = text.visible.sum(1, keepdim=True) - 1
+        ended = torch.where(rest.gather(1, last), vocab.eos, IGNORE)
+        target = target.scatter(1, last, ended)
         view = self._view(with_masks(text, runs(asked), vocab), text, target)
         place = next_place(text.tokens).where(asked.roll(-1, dims=1), NOWHERE)
         place = aligned(place.cummax(1).values.where(target != IGNORE, NOWHERE), view)

@@ -14,10 +14,6 @@ from lmcompare.vocab import Candidates
 class Network(Protocol):
     """What an objective may ask of a model in order to score."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
         """Natural log-probability of each target of `view`, float32; 0 where there is none.
 
@@ -41,6 +37,10 @@ class Cache(Protocol):
 @runtime_checkable
 class Writer(Network, Protocol):
     """What an objective may ask of a model in order to write."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
 
     def cache(self, view: View, *, capacity: int) -> Cache:
         """An empty cache for the rows of `view`, whose source, if it has one, has been read."""
