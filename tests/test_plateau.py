@@ -12,7 +12,7 @@ import pytest
 from lmcompare import heldout
 from lmcompare.compare import compare
 from lmcompare.compare.arms import Result, read_results
-from lmcompare.compare.plateau import MARGIN, WINDOW, steps_to_leave, unigram_of_targets
+from lmcompare.compare.plateau import MARGIN, WINDOW
 from lmcompare.data import Tokenizer
 from lmcompare.runs import Run
 from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
@@ -47,14 +47,14 @@ def test_the_unigram_is_that_of_the_targets(train: Trainer, corpus: Path) -> Non
         run = train(tiny(corpus, objective, "budget=1 steps", "batch.length=33"))
         expected = words * (entropy(run) - math.log(words))
         expected -= sum(share * math.log(share) for share in ends)
-        assert unigram_of_targets(result_of(run)) == pytest.approx(expected)
+        assert result_of(run).unigram_of_targets == pytest.approx(expected)
 
 
 def test_the_step_is_the_first_at_which_the_mean_is_well_below(
     train: Trainer, corpus: Path
 ) -> None:
     run = train(tiny(corpus, "mlm", "budget=1 steps"))
-    unigram = unigram_of_targets(result_of(run))
+    unigram = result_of(run).unigram_of_targets
     assert unigram is not None
     far, near = unigram - 3 * MARGIN, unigram - 0.5 * MARGIN
     for losses, expected in (
@@ -64,7 +64,7 @@ def test_the_step_is_the_first_at_which_the_mean_is_well_below(
         ([near] * 100 + [far] * 100, 100 + math.ceil(WINDOW * 0.2)),
     ):
         log(run, losses)
-        found = steps_to_leave(result_of(run))
+        found = result_of(run).steps_to_leave_unigram
         assert found == expected or (found is not None and abs(found - expected) <= 1)
     frame = compare([run]).frame.set_index("metric")["value"]
     assert frame["unigram_of_targets"] == pytest.approx(unigram)
@@ -82,9 +82,9 @@ def test_each_seed_is_said(train: Trainer, corpus: Path) -> None:
 def test_what_is_gone_or_broken_is_unknown(train: Trainer, corpus: Path) -> None:
     run = train(tiny(corpus, "mlm", "budget=3 steps"))
     run.metrics_file.write_text("nonsense\n")
-    assert steps_to_leave(result_of(run)) is None
+    assert result_of(run).steps_to_leave_unigram is None
     run.counts_file.unlink()
-    assert unigram_of_targets(result_of(run)) is None
+    assert result_of(run).unigram_of_targets is None
     assert not any("unigram of its targets" in note for note in compare([run]).notes)
 
 
@@ -94,7 +94,7 @@ def test_own_targets_tell_whether_anything_was_learned(
 ) -> None:
     """Of a model that no likelihood of a text can tell: never trained for one, or it has none."""
     run = train(tiny(corpus, objective, "budget=1 steps"))
-    unigram = unigram_of_targets(result_of(run))
+    unigram = result_of(run).unigram_of_targets
     assert unigram is not None
     done = run.done()
     assert done is not None

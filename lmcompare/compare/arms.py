@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lmcompare.budget import Spent
+from lmcompare.compare.plateau import steps_to_leave, unigram_of_targets
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.infilling import SHARES
+from lmcompare.objectives import OBJECTIVES
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskRecord
@@ -29,6 +32,18 @@ class Result:
     generations: Sequence[GenerationRecord]
     tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
     outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; in none of the above
+
+    @cached_property
+    def unigram_of_targets(self) -> float | None:
+        """The entropy of its targets by their frequencies, nats a target; None if not known."""
+        config = self.record.config
+        return unigram_of_targets(self.run, config.objective, length=config.batch.length)
+
+    @cached_property
+    def steps_to_leave_unigram(self) -> int | None:
+        """The step at which it had left that behind; None if it never did, or is not known."""
+        unigram = self.unigram_of_targets
+        return None if unigram is None else steps_to_leave(self.run, unigram)
 
     @property
     def seed(self) -> int:
@@ -109,7 +124,7 @@ def _read(run: Run) -> Result | None:
             loss=done.loss,
             validation=done.validation,
             peak_memory=done.peak_memory,
-            **_measured(run, record),
+            **_measured(run),
         )
     line = run.last_metrics()
     if line is None:
@@ -125,13 +140,16 @@ def _read(run: Run) -> Result | None:
         loss=line.loss,
         validation=validated[-1] if validated else None,
         peak_memory=None,
-        **_measured(run, record),
+        **_measured(run),
     )
 
 
-def _measured(run: Run, record: RunRecord) -> dict[str, Any]:
+_KNOWN = {name for kind in OBJECTIVES.values() for name in kind.model_validate({}).scorings}
+
+
+def _measured(run: Run) -> dict[str, Any]:
     """All results by kind, those apart that were asked in a way that there is no longer."""
-    scorings, results = record.config.objective.scorings, run.results
+    results = run.results
     found: dict[str, Any] = {"generations": results.generations(), "outdated": []}
     kinds: Mapping[str, Sequence[LikelihoodRecord | InfillingRecord | TaskRecord]] = {
         "likelihoods": results.likelihoods(),
@@ -141,7 +159,7 @@ def _measured(run: Run, record: RunRecord) -> dict[str, Any]:
     for kind, records in kinds.items():
         found[kind] = []
         for each in records:
-            unknown = each.scoring is not None and each.scoring not in scorings
+            unknown = each.scoring is not None and each.scoring not in _KNOWN
             formless = isinstance(each, InfillingRecord) and each.form is None
             found["outdated" if unknown or formless else kind].append(each)
     return found

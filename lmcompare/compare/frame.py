@@ -6,7 +6,6 @@ import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
-from lmcompare.compare.plateau import steps_to_leave, unigram_of_targets
 from lmcompare.compare.table import METRICS
 from lmcompare.generation_records import GenerationRecord
 from lmcompare.records import LN2, LikelihoodRecord, TextRecord
@@ -86,8 +85,8 @@ def _costs(result: Result) -> dict[str, float | None]:
         "training_loss": result.loss,
         "validation_loss": result.validation,
         "steps": spent.steps,
-        "unigram_of_targets": unigram_of_targets(result),
-        "steps_to_leave_unigram": steps_to_leave(result),
+        "unigram_of_targets": result.unigram_of_targets,
+        "steps_to_leave_unigram": result.steps_to_leave_unigram,
         "tokens": spent.tokens,
         "targets": spent.targets,
         "flops": spent.flops,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcompare.compare.arms import Arm, Result
-from lmcompare.compare.plateau import unigram_of_targets
 from lmcompare.pairing import Resampled, paired_test
 from lmcompare.records import LikelihoodRecord
 from lmcompare.task_records import TaskRecord
@@ -94,7 +93,7 @@ def _loss_above_unigram(result: Result) -> str | None:
     """How a run's validation loss is to the unigram of its own targets, if not below it."""
     if result.validation is None:
         return None
-    unigram = unigram_of_targets(result)
+    unigram = result.unigram_of_targets
     if unigram is None or result.validation < unigram:
         return None
     return f"validation {result.validation:.3f}, unigram of its targets {unigram:.3f} nats a target"

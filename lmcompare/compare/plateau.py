@@ -5,15 +5,12 @@ nothing else. How long is a matter of chance and of the batch, and decides what 
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from lmcompare import heldout, rng
-from lmcompare.compare.arms import Result
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.objectives import Objective
@@ -26,21 +23,21 @@ MARGIN = 0.2  # nats a target by which that is to be below the unigram
 ROWS = 64  # of made text, to see how many targets are no text
 
 
-def unigram_of_targets(result: Result) -> float | None:
-    """The entropy of a run's targets by their frequencies alone, nats a target; None if unknown."""
-    config = result.record.config
+def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float | None:
+    """The entropy of a run's targets by their frequencies alone, nats a target.
+
+    None if its tokenizer or its counts are gone.
+
+    Args:
+        run: says how often each token stands in the text.
+        objective: says which targets are none of the text.
+        length: tokens of a row.
+    """
     try:
-        return _entropy(result.run.path, config.objective, config.batch.length)
-    except (UserError, OSError):
-        return None  # its tokenizer or its counts are gone
-
-
-@lru_cache(maxsize=4096)
-def _entropy(path: Path, objective: Objective, length: int) -> float:
-    run = Run(path)
-    tokenizer = Tokenizer.load(run.tokenizer_file)
-    cost = heldout.unigram_nats(run, tokenizer)
-    frequency = torch.from_numpy(np.exp(-cost))
+        tokenizer = Tokenizer.load(run.tokenizer_file)
+        frequency = torch.from_numpy(np.exp(-heldout.unigram_nats(run, tokenizer)))
+    except UserError:
+        return None
     ends = _shares_of_ends(objective, tokenizer.vocab, frequency, length)
     words = (1 - ends.sum()) * frequency
     return float(torch.special.entr(torch.cat([words, ends])).sum())
@@ -66,16 +63,13 @@ def _shares_of_ends(
     )
 
 
-def steps_to_leave(result: Result) -> int | None:
+def steps_to_leave(run: Run, unigram: float) -> int | None:
     """The step at which the loss of training was clearly below the unigram; None if it never was.
 
     The loss is the mean over the targets of `WINDOW` steps.
     """
-    unigram = unigram_of_targets(result)
-    if unigram is None:
-        return None
     try:
-        lines = [(line.step, line.targets, line.loss) for line in result.run.metrics()]
+        lines = [(line.step, line.targets, line.loss) for line in run.metrics()]
     except UserError:
         return None  # a line is broken
     if len(lines) < WINDOW:

@@ -166,8 +166,10 @@ def _rows(arm: Arm, frame: pd.DataFrame) -> list[tuple[Scored | None, Row]]:
         scored, seeds = Scored._make(key), sorted(figures["seed"].unique().tolist())
         exact = scored.likelihood == "exact"
         own = row(figures, seeds, scored.scoring if exact else None)
-        how = arm.results[0].record.config.objective.scorings[str(scored.scoring)]
-        if how.is_new(1.0):  # training never hid a whole text from what answers so
+        how = arm.results[0].record.config.objective.scorings.get(scored.scoring or "")
+        if how is not None and how.is_new(
+            1.0
+        ):  # training never hid a whole text from what answers so
             own = replace(own, mark="new to it")
         found.append((scored._replace(scoring=None) if exact else scored, own))
     return found

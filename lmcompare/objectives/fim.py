@@ -55,10 +55,12 @@ class Fim(Objective):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
+        holes = spans(1.0 if self.rate else 0.0, told=("holes",))
         return {
-            **spans(1.0 if self.rate else 0.0, told=("holes",)),
+            "given-length": holes["given-length"],
             # a row that is taken apart never begins with plain text
             "causal": replace(LEFT_TO_RIGHT["causal"], hides=1.0 if self.rate < 1 else 0.0),
+            "with-ends": holes["with-ends"],
         }
 
     @property

@@ -250,7 +250,7 @@ def test_a_terminal_without_dashes(study: Path, cache: Path) -> None:
         capture_output=True,
         check=True,
     )
-    assert b"- second half: mlm gives no likelihood" in done.stdout
+    assert b"- second half, length untold: mlm does not say where a hole ends" in done.stdout
 
 
 def test_what_was_measured_is_kept_unless_forced(command: Command, study: Path) -> None:
