@@ -329,3 +329,25 @@ def test_no_run(command: Command) -> None:
     assert "no run or study at nowhere" in the_error(command("eval", "nowhere"))
     Path("nothing").mkdir()
     assert "nothing holds no run yet" in the_error(command("eval", "nothing"))
+
+
+def test_a_protocol_is_the_same_for_all(command: Command, study: Path) -> None:
+    options = ["--texts", "2", "--protocol", "at-once", "--format", "json"]
+    rows = json.loads(command("eval", study, "--tasks", "infilling", *options).out)
+    assert {row["protocol"] for row in rows} == {"at-once"}
+    assert {row["arm"] for row in rows if row["nats"] is not None} == {"mlm"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--tasks", "infilling", "--protocol", "atonce"], "'atonce': did you mean 'at-once'?"),
+        (["--protocol", "at-once"], "--protocol is about hidden tokens, which is not asked for"),
+    ],
+)
+def test_protocols_that_make_no_sense(
+    command: Command, study: Path, given: list[str], said: str
+) -> None:
+    found = command("eval", study, *given)
+    assert found.code == 1
+    assert said in found.err
