@@ -141,11 +141,12 @@ def _infilling(subject: Subject, counter: Counter, *, cache: Path) -> float:
     texts = infilling.HiddenTexts.drawn(subject, Asked(), cache=cache, warn=_silent)
     num, total = len(texts.rows.tokens), 0.0
     some = torch.arange(0, num, -(-num // TEXTS))
-    for question, mask in texts.hidden.items():
+    for asked in infilling.questions(subject.objective):
+        mask = texts.hidden[asked[-1]]
         counter.flops = 0.0
         try:
             infilling.answer(
-                subject, texts.rows.rows(some), mask[some], question, lambda what, share: None
+                subject, texts.rows.rows(some), mask[some], *asked, lambda what, share: None
             )
         except Unsupported:
             continue  # what is not answered costs nothing

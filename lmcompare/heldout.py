@@ -32,7 +32,7 @@ from lmcompare.errors import UserError
 from lmcompare.finding import every_checkpoint, load_checkpoint
 from lmcompare.hardware import Precision
 from lmcompare.model import Backbone
-from lmcompare.objectives import Objective
+from lmcompare.objectives import Objective, Protocol
 from lmcompare.records import RunRecord
 from lmcompare.run_text import text_of
 from lmcompare.runs import Run
@@ -61,6 +61,8 @@ class Asked:
         num_texts: of infilling: texts to hide tokens of, and of generation: texts to go on with;
             fewer where there are not as many.
         length: of infilling: tokens of such a text, beside the start token.
+        protocols: of infilling: how several tokens are asked for; in each way that the objective
+            has by default.
     """
 
     split: Held = "validation"
@@ -74,6 +76,7 @@ class Asked:
     scorings: tuple[str, ...] = ()
     num_texts: int = 64
     length: int = 32
+    protocols: tuple[Protocol, ...] = ()
 
     @property
     def source(self) -> str:

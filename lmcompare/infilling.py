@@ -3,12 +3,17 @@
 Likelihoods of unlike kinds do not compare; answers to this question do, as far as an objective can
 give one. One token of each text is asked for, or a share of its tokens, given all others; or its
 second half, given the first. Which texts and which tokens depends on the held-out text alone.
+
+The question has two forms. With the lengths of the holes told, an answer is a choice among all that
+is as long; else it is one among texts of any length, and where a hole ends is part of it. The two
+do not compare, and neither do the protocols by which several tokens are asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import get_args
 
@@ -18,16 +23,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare import heldout, rng
-from lmcompare.errors import Unsupported, UserError
+from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.heldout import Asked, Subject
-from lmcompare.objectives import Question
+from lmcompare.objectives import Form, Objective, Protocol, Question
 from lmcompare.records import Hidden, InfillingItem, InfillingRecord
 from lmcompare.runs import Run
 from lmcompare.view import Text
 from lmcompare.windows import Window, stack
 
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
-SHARES: Mapping[Hidden, float] = {"one": 0.0, "15%": 0.15, "50%": 0.5}  # at least one token
+FORMS: tuple[Form, ...] = get_args(Form)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+SHARES: Mapping[Hidden, float] = {  # at least one token
+    "one": 0.0,
+    "15%": 0.15,
+    "50%": 0.5,
+    "second half": 0.5,
+}
 SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
 # Of one batch; they bound memory and change no result. A single token may take a pass for each
 # candidate, so texts with one are scored one by one and progress is seen.
@@ -48,9 +60,9 @@ def measure_infilling(
 ) -> list[InfillingRecord]:
     """Ask a run's last model for hidden tokens of a text, and keep its answers.
 
-    A question is answered in the first way that the objective has for it, those that can make use
-    of both sides before those that see the left one only. Where there is none, the result says why.
-    What was measured before is not measured again.
+    Of each form and protocol a question is answered in the first way that the objective has for it,
+    those that can make use of both sides before those that see the left one only. Where there is
+    none, the result says why. What was measured before is not measured again.
 
     Args:
         run: with at least one checkpoint.
@@ -75,53 +87,37 @@ def measure_infilling(
         )
     facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
     before = {
-        known.hidden: known
+        (known.form, known.protocol, known.hidden): known
         for known in ([] if asked.again else run.results.infillings(warn))
         if known.model_dump(include=set(facts)) == facts
     }
-    unigram = torch.from_numpy(heldout.unigram_nats(run, subject.tokenizer))
     results = []
-    for question in hidden:
-        if question in before:
-            results.append(before[question])
-            report(question, 1.0)
-            continue
-        mask = texts.hidden[question]
-        num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
-        result = InfillingRecord(
-            **facts,
-            arm=subject.record.arm,
-            seed=subject.record.config.seed,
-            hidden=question,
-            length=asked.length,
-            num_texts=len(mask),
-            num_tokens=int(num_tokens.sum()),
-            num_bytes=int(num_bytes.sum()),
-            unigram_nats=float(unigram[texts.rows.tokens[mask]].sum()),
-        )
-        items = []
-        try:
-            scoring, nats, variance = answer(subject, texts.rows, mask, question, report)
-        except Unsupported as reason:
-            result = result.model_copy(update={"reason": str(reason)})
+    for question in questions(subject.objective, asked.protocols, hidden):
+        known = before.get(question)
+        if known is None:
+            known = run.results.write(*_measured(subject, asked, texts, *question, report))
         else:
-            how = subject.objective.scorings[scoring]
-            result = result.model_copy(
-                update={
-                    "scoring": scoring,
-                    "likelihood": how.likelihood,
-                    "given": how.given,
-                    "nats": float(nats.sum()),
-                    "standard_error": variance**0.5 if how.sampled else None,
-                }
-            )
-            columns = (num_bytes.tolist(), num_tokens.tolist(), nats.tolist())
-            items = [
-                InfillingItem(text=number, num_bytes=each[0], num_tokens=each[1], nats=each[2])
-                for number, each in enumerate(zip(*columns, strict=True))
-            ]
-        results.append(run.results.write(result, items))
+            report(known.hidden, 1.0)
+        results.append(known)
     return results
+
+
+def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
+    """The protocols of these names.
+
+    Raises:
+        UserError: there is none of such a name.
+    """
+    found: list[Protocol] = []
+    for name in given:
+        known = [each for each in PROTOCOLS if each == name]
+        if not known:
+            raise UserError(
+                f"several hidden tokens cannot be asked for by '{name}': "
+                f"{did_you_mean(name, PROTOCOLS)}"
+            )
+        found += known
+    return tuple(found)
 
 
 def _require(asked: Asked) -> None:
@@ -134,10 +130,62 @@ def _require(asked: Asked) -> None:
         )
 
 
+def _measured(
+    subject: Subject,
+    asked: Asked,
+    texts: "HiddenTexts",
+    form: Form,
+    protocol: Protocol,
+    hidden: Hidden,
+    report: Callable[[str, float], None],
+) -> tuple[InfillingRecord, list[InfillingItem]]:
+    """The answer to one question, text by text, or why there is none."""
+    mask = texts.hidden[hidden]
+    num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
+    unigram = torch.from_numpy(heldout.unigram_nats(subject.run, subject.tokenizer))
+    ends = _nats_of_ends(mask) if form == "untold" else 0.0
+    blank = InfillingRecord(
+        arm=subject.record.arm,
+        seed=subject.record.config.seed,
+        source=asked.source,
+        text=texts.digest,
+        step=subject.step,
+        form=form,
+        protocol=protocol,
+        hidden=hidden,
+        length=asked.length,
+        num_texts=len(mask),
+        num_tokens=int(num_tokens.sum()),
+        num_bytes=int(num_bytes.sum()),
+        unigram_nats=float(unigram[texts.rows.tokens[mask]].sum()) + ends,
+    )
+    try:
+        scoring, nats, variance = answer(subject, texts.rows, mask, form, protocol, hidden, report)
+    except Unsupported as reason:
+        return blank.model_copy(update={"reason": str(reason)}), []
+    how = subject.objective.scorings[scoring]
+    record = blank.model_copy(
+        update={
+            "scoring": scoring,
+            "likelihood": how.likelihood_of(int(num_tokens.max())),
+            "given": how.given,
+            "nats": float(nats.sum()),
+            "standard_error": variance**0.5 if how.sampled else None,
+        }
+    )
+    columns = (num_bytes.tolist(), num_tokens.tolist(), nats.tolist())
+    return record, [
+        InfillingItem(text=number, num_bytes=each[0], num_tokens=each[1], nats=each[2])
+        for number, each in enumerate(zip(*columns, strict=True))
+    ]
+
+
 def answer(
     subject: Subject,
     rows: Text,
     mask: Bool[Tensor, "B T"],
+    form: Form,
+    protocol: Protocol,
     hidden: Hidden,
     report: Callable[[str, float], None],
 ) -> tuple[str, Float[Tensor, " B"], float]:
@@ -149,8 +197,12 @@ def answer(
     question: Question = "continuation" if hidden == "second half" else "holes"
     subject.objective.which_scoring(None, question)
     scorings = subject.objective.scorings
-    ways = [name for name, how in scorings.items() if question in how.answers]
-    reasons = []
+    ways = [
+        name
+        for name, how in scorings.items()
+        if question in how.answers and (how.form, how.protocol) == (form, protocol)
+    ]
+    reasons = [] if ways else [_why_none(subject.objective, form, protocol)]
     for scoring in sorted(ways, key=lambda name: scorings[name].given == "left"):
         nats, variance, num_done = torch.zeros(len(mask), dtype=torch.float64), 0.0, 0
         # What a way cannot do it says of the texts in which most is hidden, and so at once.
@@ -167,6 +219,40 @@ def answer(
         else:
             return scoring, nats, variance
     raise Unsupported("; ".join(reasons))
+
+
+def questions(
+    objective: Objective, wanted: tuple[Protocol, ...] = (), hidden: Sequence[Hidden] = HIDDEN
+) -> Iterator[tuple[Form, Protocol, Hidden]]:
+    """What an objective is asked: in which form, by which protocol, and about what."""
+    for form, protocol, question in product(FORMS, PROTOCOLS, hidden):
+        if protocol in _protocols(objective, form, wanted):
+            yield form, protocol, question
+
+
+def _protocols(
+    objective: Objective, form: Form, wanted: tuple[Protocol, ...]
+) -> tuple[Protocol, ...]:
+    """How several tokens are to be asked for: as is wanted, or in each way that it has.
+
+    Along the order of the text all are asked in either form, so that who cannot answer says why.
+    """
+    own = {how.protocol for how in objective.scorings.values() if how.form == form}
+    return wanted or tuple(each for each in PROTOCOLS if each in own or each == "in-order")
+
+
+def _why_none(objective: Objective, form: Form, protocol: Protocol) -> str:
+    if form == "untold" and all(how.form == "told" for how in objective.scorings.values()):
+        return f"{objective.name} does not say where a hole ends: it must be told its length"
+    return f"{objective.name} does not fill holes {protocol}"
+
+
+def _nats_of_ends(mask: Bool[Tensor, "B T"]) -> float:
+    """The cost of saying, before each token and after the last, whether a hole ends."""
+    num_tokens = int(mask.sum())
+    num_ends = num_tokens - int((mask[:, 1:] & mask[:, :-1]).sum())
+    total = num_tokens + num_ends
+    return sum(-num * math.log(num / total) for num in (num_tokens, num_ends))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
-from lmcompare.objectives import Likelihood
+from lmcompare.objectives import Form, Likelihood, Protocol
 from lmcompare.record_files import Record
 
 LN2 = 0.6931471805599453
@@ -210,17 +210,20 @@ class InfillingRecord(TextRecord):
 
     task: Literal["infilling"] = "infilling"
     hidden: Hidden
+    form: Form | None = None  # whether the length of each hole was told; None: not kept then
+    protocol: Protocol | None = None  # how several tokens were asked for
     length: int  # tokens of a text at most, beside the start token
     num_texts: int
     scoring: str | None = None  # as all below: None where there is no answer
     likelihood: Likelihood | None = None
     given: Literal["left", "both"] | None = None  # what a token's score can make use of
-    nats: float | None = None  # minus the log-probability of all hidden tokens
+    nats: float | None = None  # minus the log-probability of all that was asked for
     reason: str | None = None  # why there is no answer
 
     @property
     def stem(self) -> str:
-        return f"infilling-{self.source}-{self.hidden}-{self.text[:8]}"
+        how = f"{self.hidden}-{self.form}-{self.protocol}"
+        return f"infilling-{self.source}-{how}-{self.text[:8]}"
 
     @property
     def left_only(self) -> bool:

@@ -41,6 +41,34 @@ def sentinel(number: int) -> str:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """The ids that a token may be, all others being impossible.
+
+    Attributes:
+        words: each for itself.
+        ends: what may stand instead of a word and says that no further one comes; which of them it
+            is does not matter.
+    """
+
+    words: Tensor
+    ends: tuple[int, ...] = ()
+
+    def narrow(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, N V, under which nothing else is possible, and the targets, N, among these ids.
+
+        The first end stands for all of them.
+        """
+        barred = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
+        barred[self.words.to(logits.device)] = False
+        narrowed = logits.masked_fill(barred, -torch.inf)
+        if self.ends:
+            ends = torch.tensor(self.ends, device=logits.device)
+            narrowed[:, ends[0]] = logits[:, ends].logsumexp(1)
+            target = target.where(~torch.isin(target, ends), ends[0])
+        return narrowed, target
+
+
+@dataclass(frozen=True)
 class Vocab:
     """Ids by role. `size` counts every id the network must have a row for.
 

@@ -186,6 +186,8 @@ def ask(
             "source": "validation",
             "text": "5678" * 4,
             "hidden": hidden,
+            "form": "told",
+            "protocol": "in-order",
             "step": last.step,
             "length": 32,
             "num_texts": 64,
@@ -194,7 +196,7 @@ def ask(
             "unigram_nats": 2.5 * num_bytes * LN2,
         }
         answer = {
-            "scoring": "joint",
+            "scoring": own.config.objective.which_scoring(None, "holes"),
             "likelihood": "exact",
             "given": "both",
             "nats": None if bits is None else bits * num_bytes * LN2,
@@ -446,21 +448,21 @@ def mixed(study: Path, bits: Mapping[str, Sequence[float]]) -> list[Run]:
 
 
 def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
-    comparison = compare(mixed(study, {"clm": FAR, "plm": CLOSE, "t5": [3.0, 3.01, 3.02]}))
+    comparison = compare(mixed(study, {"clm": FAR, "prefix": CLOSE, "ul2": [3.0, 3.01, 3.02]}))
     [section] = comparison.sections
     assert section.scored.scoring is None
     assert section.subtitle == "validation abcdabcd, window 128, stride 64"
     assert [(row.label, row.scoring, row.mark) for row in section.rows] == [
-        ("plm", "left-to-right", "best"),
+        ("prefix", "prefix", "best"),
         ("clm", "causal", None),
-        ("t5", "given-source", None),
+        ("ul2", "given-length", None),
     ]
     text = FORMATS["md"](comparison)
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")] == [
         "arm",
-        "plm, left-to-right",
+        "prefix, prefix",
         "clm, causal",
-        "t5, given-source",
+        "ul2, given-length",
     ]
 
 
@@ -471,7 +473,42 @@ def test_bounds_are_ranked_by_scoring(study):
         evaluate(run, 2.0 + run.record().config.seed / 100, scoring=scoring)
     comparison = compare(runs)
     assert [each.scored.scoring for each in comparison.sections] == ["bound", "orders"]
-    assert set(marks(comparison).values()) == {None}
+    assert marks(comparison) == {"mdlm": None, "plm": "new to it"}
+
+
+def test_what_was_trained_for_something_else_is_not_ranked(study):
+    """It stands below, however well it does; and `plm` that predicts all of a text is ranked."""
+    runs = mixed(study, {"clm": FAR, "t5": CLOSE, "prefix": [3.0, 3.01, 3.02]})
+    whole = {"objective": {"name": "plm", "rate": 1.0}}
+    for seed, bits in enumerate([4.0, 4.01, 4.02]):
+        runs.append(write_run(study, "whole", seed, settings=whole))
+        evaluate(runs[-1], bits, scoring="left-to-right")
+    comparison = compare(runs)
+    [section] = comparison.sections
+    assert [(row.label, row.mark) for row in section.rows] == [
+        ("clm", "best"),
+        ("prefix", None),
+        ("whole", None),
+        ("t5", "new to it"),
+    ]
+    assert "new to it: training never hid a whole text" in FORMATS["md"](comparison)
+    assert "new to it" not in FORMATS["md"](compare(runs[:3]))
+
+
+def test_results_of_a_scoring_that_is_gone_are_left_out(study):
+    """And it is said what to type, until that was done."""
+    run = write_run(study, "t5", 0)
+    evaluate(run, 2.0)
+    [file] = run.path.glob("eval/likelihood-*.json")
+    file.write_text(file.read_text().replace("given-length", "given-source"))
+    note = "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
+    comparison = compare([run])
+    assert [section.scored for section in comparison.sections] == [None]
+    assert f"{note}likelihood {run.path}" in comparison.notes
+    evaluate(run, 2.1)
+    comparison = compare([run])
+    assert [row.scoring for row in comparison.sections[0].rows] == ["given-length"]
+    assert not any(note in each for each in comparison.notes)
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.009, False), (0.023, True)])
@@ -698,7 +735,7 @@ def test_depth_is_no_consequence_where_no_encoder_is(study):
 
 @pytest.fixture
 def questioned(study) -> list[Run]:
-    """Three seeds each: from both sides, from the left, and a bound; the first answers no end."""
+    """Three seeds each: from both sides, from the left, and a bound; one does not answer all."""
     runs = arm(study, "mlm", FAR) + arm(study, "clm", CLOSE)
     runs += arm(study, "mdlm", FAR, settings={"objective": "mdlm"})
     for run in runs:
@@ -709,16 +746,17 @@ def questioned(study) -> list[Run]:
         elif record.arm == "clm":
             ask(run, 1.1, 2 + more, 2.1 + more, 2.2 + more, scoring="causal", given="left")
         else:
-            ask(run, 1.2, 2, 3, 4, scoring="bound", likelihood="bound", standard_error=0.5)
+            bound = {"scoring": "bound", "likelihood": "bound", "standard_error": 0.5}
+            ask(run, 1.2, 2, 3, 4, protocol="random-orders", **bound)
     return runs
 
 
 TABLE = [
-    ["arm", "one", "15%", "50%", "second half"],
-    ["clm", "1.100 ±0.000 l", "2.010 ±0.025 l", "2.110 ±0.025 l", "2.210 ±0.025"],
-    ["mdlm", "≤1.200 ±0.000", "≤2.000 ±0.000", "≤3.000 ±0.000", "≤4.000 ±0.000"],
-    ["mlm", "1.010 ±0.025", "1.510 ±0.025", "2.010 ±0.025", "—"],
-    ["unigram anchor", "2.500", "2.500", "2.500", "2.500"],
+    ["arm", "asked", "one", "15%", "50%", "second half"],
+    ["clm", "in-order", "1.100 ±0.000 l", "2.010 ±0.025 l", "2.110 ±0.025 l", "2.210 ±0.025"],
+    ["mlm", "in-order", "1.010 ±0.025", "1.510 ±0.025", "2.010 ±0.025 n", "—"],
+    ["mdlm", "random-orders", "≤1.200 ±0.000", "≤2.000 ±0.000", "≤3.000 ±0.000", "≤4.000 ±0.000"],
+    ["unigram anchor", "", "2.500", "2.500", "2.500", "2.500"],
 ]
 
 
@@ -756,6 +794,8 @@ def test_the_table_is_absent_where_nobody_was_asked(study):
 def test_answers_are_in_the_frame(questioned):
     frame = collect(questioned)
     assert not frame.duplicated(["run", "metric", "scoring", "hidden"]).any()
+    assert {*frame["form"].dropna()} == {"told"}
+    assert {*frame["protocol"].dropna()} == {"in-order", "random-orders"}
     answers = frame[frame["metric"] == "bits_per_hidden_byte"]
     assert len(answers) == 9 * 4 - 3, "what is not answered has no row"
     own = answers[(answers["arm"] == "clm") & (answers["seed"] == 2)].set_index("hidden")
@@ -812,8 +852,8 @@ def test_json_and_tex_hold_the_second_table(questioned):
     assert table["anchor"]["one"] == pytest.approx([2.5, 2.5])
     text = FORMATS["tex"](comparison)
     assert text.isascii()
-    assert r"mdlm & $\leq$1.200 $\pm$0.000 &" in text
-    assert r"arm & one & 15\% & 50\% & second half \\" in text
+    assert r"mdlm & random-orders & $\leq$1.200 $\pm$0.000 &" in text
+    assert r"arm & asked & one & 15\% & 50\% & second half \\" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
@@ -828,6 +868,48 @@ def test_answers_about_other_texts_stand_apart(study):
         "hidden tokens (validation 56785678: clm; validation ffffffff: mlm)"
     )
     assert not any("unlike hidden tokens" in note for note in comparison.notes)
+
+
+def test_forms_are_tables_apart_and_protocols_rows_apart(study):
+    runs = arm(study, "t5", CLOSE) + arm(study, "mlm", FAR, settings={"objective": "mlm"})
+    for run in runs:
+        if run.record().arm == "t5":
+            ask(run, 2, 2, 2, 2, scoring="with-ends", form="untold")
+            ask(run, 1, 1, 1, 1)
+        else:
+            ask(run, 3, 3, 3, 3, scoring="joint", protocol="at-once")
+            ask(run, 4, 4, 4, 4)
+            ask(run, *[None] * 4, form="untold", reason="it must be told")
+    comparison = compare(runs)
+    told, untold = comparison.hidden
+    assert [(row.label, row.protocol) for row in told.rows] == [
+        ("mlm", "in-order"),
+        ("t5", "in-order"),
+        ("mlm", "at-once"),
+    ]
+    assert [row[2][1:6] for row in told.cells[:-1]] == ["4.000", "1.000", "3.000"]
+    assert [row[2].strip()[:5] for row in untold.cells[:-1]] == ["—", "2.000"]
+    assert "the length of each hole told" in told.title
+    assert "their ends counted" in untold.title
+    assert untold.notes[1].endswith("second half of mlm: it must be told")
+    assert all(row.answers["50%"].new for row in told.rows), "15% were hidden in training"
+    assert not any(row.answers["15%"].new for row in told.rows)
+    text = FORMATS["md"](comparison)
+    assert text.index(told.title) < text.index(untold.title)
+
+
+def test_answers_to_a_question_of_unknown_form_are_left_out(study):
+    """As earlier versions kept them."""
+    run = write_run(study, "clm", 0)
+    ask(run, 1, 2, 3, 4, form=None, protocol=None)
+    note = f"and left out: lmcompare eval --tasks infilling {run.path}"
+    comparison = compare([run])
+    assert comparison.hidden == []
+    assert any(note in each for each in comparison.notes)
+    ask(run, 1, 2, 3, 4)
+    comparison = compare([run])
+    assert len(comparison.hidden) == 1
+    assert not any(note in each for each in comparison.notes)
 
 
 def test_arms_that_were_not_asked_are_named(study):
@@ -862,7 +944,7 @@ def test_answers_of_an_earlier_step_are_left_out(study):
 def test_seeds_that_answered_in_unlike_ways_have_no_mean(study):
     runs = arm(study, "clm", [1.0, 1.1])
     ask(runs[0], 1, 2, 3, 4)
-    ask(runs[1], 1, 2, 3, 4, scoring="causal", given="left")
+    ask(runs[1], 1, 2, 3, 4, scoring="renormalised", given="left")
     [table] = compare(runs).hidden
     assert all(answer is None for answer in table.rows[0].answers.values())
     assert table.notes[0].startswith("— one, 15%, 50%, second half of clm: its seeds answered in")
@@ -872,7 +954,9 @@ def test_anchors_that_differ_are_a_range(study):
     runs = arm(study, "clm", [1.0]) + arm(study, "mlm", [2.0])
     ask(runs[0], 1, 2, 3, 4)
     ask(runs[1], 1, 2, 3, 4, unigram_nats=3 * 61 * LN2)
-    assert second(FORMATS["md"](compare(runs)))[-1][:2] == ["unigram anchor", "2.500 to 3.000"]
+    assert second(FORMATS["md"](compare(runs)))[-1][:3] == [
+        *("unigram anchor", "", "2.500 to 3.000"),
+    ]
 
 
 # what was written
@@ -1342,7 +1426,7 @@ def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypa
     assert max(map(len, lines)) <= 100
     shown = [" ".join(line.split()) for line in lines]
     cell = "≤12.000 ±2.485 l"
-    assert [f"an-arm-of-{number:02} {cell} {cell} {cell} —" for number in range(12)] == [
+    assert [f"an-arm-of-{number:02} in-order {cell} {cell} {cell} —" for number in range(12)] == [
         line for line in shown if "≤" in line and line.startswith("an-arm")
     ]
     assert "unigram anchor 2.500 2.500 2.500 2.500" in shown

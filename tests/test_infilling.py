@@ -15,7 +15,7 @@ from lmcompare.config import parse_data
 from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.heldout import Asked, Subject
-from lmcompare.infilling import HIDDEN, measure_infilling
+from lmcompare.infilling import HIDDEN, PROTOCOLS, measure_infilling, read_protocols
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
 from lmcompare.records import InfillingItem, InfillingRecord
 from lmcompare.runs import Run
@@ -46,10 +46,17 @@ def trained(
         return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
 
 
-def ask(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:
+def ask_all(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:
+    """In both forms, and by every protocol that the objective has."""
     settings = {"num_texts": 5, "device": "cpu"} | asked
     questions = hidden or HIDDEN
     return measure_infilling(run, Asked(**settings), cache=cache, hidden=questions)  # type: ignore[arg-type]
+
+
+def ask(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:
+    """Told the lengths, one token after another: what all can answer."""
+    records = ask_all(run, cache, *hidden, **({"protocols": ("in-order",)} | asked))
+    return [record for record in records if record.form == "told"]
 
 
 def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
@@ -79,11 +86,14 @@ def other(tmp_path: Path, *documents: str) -> dict[str, object]:
 
 def test_all_arms_are_asked_for_the_same_tokens(trained: dict[str, Run], cache: Path) -> None:
     facts = ("text", "hidden", "num_texts", "num_tokens", "num_bytes", "unigram_nats", "length")
-    asked = [
-        [record.model_dump(include=set(facts)) for record in ask(run, cache)]
-        for run in trained.values()
-    ]
-    assert all(each == asked[0] for each in asked)
+    for form in ("told", "untold"):
+        of_all = [ask_all(run, cache, protocols=("in-order",)) for run in trained.values()]
+        asked = [
+            [each.model_dump(include=set(facts)) for each in records if each.form == form]
+            for records in of_all
+        ]
+        assert len(asked[0]) == len(HIDDEN)
+        assert all(each == asked[0] for each in asked)
     assert len({record["text"] for record in asked[0]}) == 1
     counts = {
         name: [(item.num_bytes, item.num_tokens) for item in items(run, ask(run, cache, "50%")[0])]
@@ -176,12 +186,24 @@ def test_every_objective_answers_what_it_can(
 ) -> None:
     run = trained[objective]
     scorings = OBJECTIVES[objective]().scorings
-    for record in ask(run, cache):
+    for record in ask_all(run, cache):
         question = "continuation" if record.hidden == "second half" else "holes"
-        can = [how for how in scorings.values() if question in how.answers]
+        can = [
+            how
+            for how in scorings.values()
+            if question in how.answers
+            and (how.form, how.protocol) == (record.form, record.protocol)
+        ]
+        one_hole = objective in ("bart", "fim") and record.hidden in ("15%", "50%")
+        if one_hole and record.form == "untold":
+            assert "several" in str(record.reason)
+            can = []
         assert (record.reason is None) == bool(can)
         if not can:
-            assert record.reason == f"{objective} gives no likelihood of a continuation"
+            if not one_hole:
+                assert record.reason == (
+                    f"{objective} does not say where a hole ends: it must be told its length"
+                )
             assert (record.nats, record.scoring, record.likelihood, record.given) == (None,) * 4
             assert (record.bits_per_byte, record.bits_per_token) == (None, None)
             assert record.num_tokens > 0, "what was asked is known"
@@ -189,7 +211,8 @@ def test_every_objective_answers_what_it_can(
             continue
         assert record.scoring is not None
         how = scorings[record.scoring]
-        assert (record.likelihood, record.given) == (how.likelihood, how.given)
+        most = max(item.num_tokens for item in items(run, record))
+        assert (record.likelihood, record.given) == (how.likelihood_of(most), how.given)
         assert (record.standard_error is not None) == how.sampled
         assert record.nats is not None
         assert 0 < record.nats < math.inf
@@ -283,7 +306,8 @@ def test_a_uniform_network_knows_nothing(
     vocab = Tokenizer.load(trained[objective].tokenizer_file).vocab
     for record in ask(trained[objective], cache, length=23):
         if record.scoring is not None:
-            among = len(vocab.regular) if record.scoring == "renormalised" else vocab.size
+            of_words = ("renormalised", "given-length")
+            among = len(vocab.regular) if record.scoring in of_words else vocab.size
             assert record.bits_per_token == pytest.approx(math.log2(among), rel=1e-5)
             assert record.standard_error in (None, pytest.approx(0, abs=1e-3))
 
@@ -306,10 +330,77 @@ def test_how_texts_are_batched_changes_nothing(
 
 
 def test_one_hidden_token_is_known_exactly_to_a_bound(trained: dict[str, Run], cache: Path) -> None:
-    """Masked diffusion hides it and nothing else: there is nothing to draw."""
-    (record,) = ask(trained["mdlm"], cache, "one")
-    assert record.likelihood == "bound"
-    assert record.standard_error == 0
+    """Masked diffusion hides it and nothing else: there is nothing to draw, nor an order."""
+    records = [each for each in ask_all(trained["mdlm"], cache, "one") if each.form == "told"]
+    assert [record.protocol for record in records] == [*PROTOCOLS]
+    assert {record.likelihood for record in records} == {"exact"}
+    assert [record.nats for record in records] == pytest.approx([records[0].nats] * 4)
+    assert records[-1].standard_error == 0
+    some, *_, bound = [each for each in ask_all(trained["mdlm"], cache, "50%") if each.nats]
+    assert (some.likelihood, bound.likelihood) == ("exact", "bound")
+
+
+def test_the_protocol_is_the_same_for_all_or_there_is_a_dash(
+    trained: dict[str, Run], cache: Path
+) -> None:
+    for protocol, able in {
+        "in-order": {*OBJECTIVES},
+        "at-once": {"mlm", "mntp", "mdlm"},
+        "surest-first": {"mlm", "mntp", "mdlm"},
+        "random-orders": {"mdlm", "plm"},
+    }.items():
+        found = {
+            name: ask(run, cache, "15%", "second half", protocols=(protocol,), num_texts=2)
+            for name, run in trained.items()
+        }
+        for name, records in found.items():
+            assert [record.protocol for record in records] == [protocol] * 2
+            assert {record.nats is not None for record in records} == {name in able}
+            if name not in able:
+                assert records[0].reason == f"{name} does not fill holes {protocol}"
+    with pytest.raises(UserError, match=r"cannot be asked for by 'inorder'.* 'in-order'"):
+        read_protocols(["inorder"])
+
+
+def test_ends_cost_what_telling_the_length_saves(trained: dict[str, Run], cache: Path) -> None:
+    """And the anchor pays for them too, by the rate at which these holes end."""
+    for name in ("t5", "glm", "ul2"):
+        records = ask_all(trained[name], cache, "15%", "50%")
+        told, untold = records[:2], records[2:]
+        for one, other in zip(told, untold, strict=True):
+            assert (one.form, other.form) == ("told", "untold")
+            assert one.nats is not None
+            assert other.nats is not None
+            assert other.nats > one.nats
+            assert other.unigram_nats > one.unigram_nats
+    num_tokens = records[3].num_tokens
+    _, texts = drawn(trained["ul2"], cache)
+    mask = texts.hidden["50%"]
+    ends = sum(
+        here and not after
+        for row in mask.tolist()
+        for here, after in zip(row, [*row[1:], False], strict=True)
+    )
+    rate = ends / (ends + num_tokens)
+    expected = -ends * math.log(rate) - num_tokens * math.log(1 - rate)
+    assert records[3].unigram_nats - records[1].unigram_nats == pytest.approx(expected)
+
+
+def test_what_was_kept_without_its_form_is_asked_again(
+    trained: dict[str, Run], cache: Path
+) -> None:
+    (record,) = ask(trained["clm"], cache, "50%", length=15)
+    run = trained["clm"]
+    old = record.model_copy(update={"form": None, "protocol": None, "nats": 1.0})
+    for path in run.path.glob("eval/infilling-*.json"):
+        if InfillingRecord.read(path) == record:
+            path.unlink()
+    run.results.write(old, [])
+    assert ask(run, cache, "50%", length=15) == [record]
+    assert old in run.results.infillings(), "nothing written is lost"
+    for path in run.path.glob("eval/infilling-*.json"):
+        if InfillingRecord.read(path) == old:
+            path.unlink()
 
 
 def test_what_no_way_can_answer_says_why(
@@ -354,7 +445,8 @@ def test_what_was_asked_is_not_asked_again(
 def test_results_lie_beside_the_run(trained: dict[str, Run], cache: Path) -> None:
     run = trained["glm"]
     (record,) = ask(run, cache, "second half", length=13)
-    place = run.path / "eval" / f"infilling-validation-second_half-{record.text[:8]}.json"
+    name = f"infilling-validation-second_half-told-in-order-{record.text[:8]}.json"
+    place = run.path / "eval" / name
     assert InfillingRecord.read(place) == record
     place.write_text("{")
     with pytest.raises(UserError, match="the same `lmcompare eval` with --force measures it"):
@@ -366,12 +458,12 @@ def test_progress_is_told_text_by_text(trained: dict[str, Run], cache: Path) -> 
     told: list[tuple[str, float]] = []
     measure_infilling(
         trained["clm"],
-        Asked(num_texts=4, again=True),
+        Asked(num_texts=4, again=True, protocols=("in-order",)),
         cache=cache,
         report=lambda what, share: told.append((what, share)),
     )
     assert [share for what, share in told if what == "one"] == [0.25, 0.5, 0.75, 1]
-    assert [what for what, share in told if share == 1] == list(HIDDEN)
+    assert [what for what, share in told if share == 1] == list(HIDDEN), "and no other form"
 
 
 def test_texts_longer_than_in_training_are_told(trained: dict[str, Run], cache: Path) -> None:

@@ -181,19 +181,21 @@ def num_rows_of(given: str) -> int:
     return int(given)
 
 
-def require_generation(chosen: set[str], **given: object) -> None:
-    """Make sure that options of generation are of use.
+def require_task(chosen: set[str], task: str, what: str, **given: object) -> None:
+    """Make sure that options of a task are of use.
 
     Args:
         chosen: tasks.
+        task: the one that the options are about.
+        what: they say of it.
         given: options by name; None where one was not used.
 
     Raises:
-        UserError: generation is not chosen, and some are given.
+        UserError: the task is not chosen, and some are given.
     """
     idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if idle and "generation" not in chosen:
+    if idle and task not in chosen:
         raise UserError(
-            f"{', '.join(idle)} is about generation, which is not chosen: add "
-            "--tasks generation, or leave it out"
+            f"{', '.join(idle)} is about {what}, which is not chosen: add --tasks {task}, or leave "
+            "it out"
         )

@@ -159,11 +159,11 @@ def _print_sections(sections: "Sequence[Section]") -> None:
 
 
 def _print_hidden(table: "HiddenTable") -> None:
-    from lmcompare.compare.hidden import HEADINGS, MARKS, TITLE
+    from lmcompare.compare.hidden import HEADINGS, MARKS
 
-    paragraph((TITLE, "bold"))
+    paragraph((table.title, "bold"))
     paragraph((table.subtitle, "italic"))
-    _print_grid([HEADINGS[0], *(f" {hidden}" for hidden in HEADINGS[1:])], table.cells)
+    _print_grid([*HEADINGS[:2], *(f" {hidden}" for hidden in HEADINGS[2:])], table.cells)
     _print_notes((*MARKS, *table.notes))
     output.print()
 

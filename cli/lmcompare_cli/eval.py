@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lmcompare_cli import options, suites
-from lmcompare_cli.asking import num_rows_of, read_decoding, require_generation
+from lmcompare_cli.asking import num_rows_of, read_decoding, require_task
 from lmcompare_cli.console import cache_folder, print_json, warn
 from lmcompare_cli.places import find_place, find_places
 from lmcompare_cli.signals import Ended
@@ -78,6 +78,14 @@ def evaluate(
         ),
     ] = 64,
     length: Annotated[int, typer.Option(help="Infilling: how many tokens such a text has.")] = 32,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Infilling: how several hidden tokens are asked for, the same for every run: "
+            "in-order, one after another; at-once; surest-first; random-orders, a bound; repeat.",
+            show_default="in-order, and what else a run can do",
+        ),
+    ] = None,
     judge: Annotated[
         Path | None,
         typer.Option(
@@ -182,7 +190,7 @@ def evaluate(
     from lmcompare.generation.assignment import Assignment, require
     from lmcompare.generation.freewriting import measure_generation
     from lmcompare.heldout import Asked
-    from lmcompare.infilling import measure_infilling
+    from lmcompare.infilling import measure_infilling, read_protocols
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
     from lmcompare_cli.progress import EvaluationDisplay
@@ -196,8 +204,11 @@ def evaluate(
         pooling=pooling,
         train_examples=train_examples,
     )
-    require_generation(
+    require_task(chosen, "infilling", "hidden tokens", protocol=protocol)
+    require_task(
         chosen,
+        "generation",
+        "what is written",
         judge=judge,
         method=method,
         temperature=temperature,
@@ -218,6 +229,7 @@ def evaluate(
         scorings=tuple(scoring or ()),
         num_texts=texts,
         length=length,
+        protocols=read_protocols(protocol or ()),
         device=device,
         batch_size=num_rows,
         again=force,

@@ -80,9 +80,16 @@ def _print_in_full(entry: "Entry") -> None:
         _say(f"{fact:<9}  {row[fact]}", indent=11)
     output.print()
     print_table(
-        [*names("scoring"), *words("kind", "given", "answers")],
+        [*names("scoring"), *words("kind", "given", "length", "asked", "answers")],
         (
-            [name, how.likelihood, GIVEN[how.given], ", ".join(how.answers)]
+            [
+                name,
+                how.likelihood,
+                GIVEN[how.given],
+                how.form,
+                how.protocol,
+                ", ".join(how.answers),
+            ]
             for name, how in entry.objective.scorings.items()
         ),
     )

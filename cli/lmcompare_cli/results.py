@@ -77,10 +77,15 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
 
     missing = printable(MISSING, output)
     print_table(
-        [*names("run", "hidden", "given", "scoring", "kind"), *numbers(*NUMBERS, *SIZES)],
+        [
+            *names("run", "length", "asked", "hidden", "given", "scoring", "kind"),
+            *numbers(*NUMBERS, *SIZES),
+        ],
         (
             [
                 run.path.name,
+                record.form or missing,
+                record.protocol or missing,
                 record.hidden,
                 missing if record.given is None else _given(record),
                 record.scoring or missing,
@@ -92,7 +97,9 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
         ),
     )
     for reason in dict.fromkeys(
-        f"{missing} {record.hidden}: {record.reason}" for _, record in results if record.reason
+        f"{missing} {record.hidden}, length {record.form}: {record.reason}"
+        for _, record in results
+        if record.reason
     ):
         paragraph(reason)
     if any(record.left_only for _, record in results):

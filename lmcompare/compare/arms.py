@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from lmcompare.budget import Spent
+from lmcompare.compare.plateau import steps_to_leave, unigram_of_targets
 from lmcompare.errors import UserError
 from lmcompare.generation_records import GenerationRecord
+from lmcompare.infilling import SHARES
+from lmcompare.objectives import OBJECTIVES
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskRecord
@@ -30,6 +34,19 @@ class Result:
     infillings: Sequence[InfillingRecord]
     generations: Sequence[GenerationRecord]
     tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
+    outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; in none of the above
+
+    @cached_property
+    def unigram_of_targets(self) -> float | None:
+        """The entropy of its targets by their frequencies, nats a target; None if not known."""
+        config = self.record.config
+        return unigram_of_targets(self.run, config.objective, length=config.batch.length)
+
+    @cached_property
+    def steps_to_leave_unigram(self) -> int | None:
+        """The step at which it had left that behind; None if it never did, or is not known."""
+        unigram = self.unigram_of_targets
+        return None if unigram is None else steps_to_leave(self.run, unigram)
 
     @property
     def seed(self) -> int:
@@ -39,6 +56,12 @@ class Result:
     def is_stale(self, measured: ResultRecord) -> bool:
         """Whether it was measured before the run had ended."""
         return self.finished and measured.step != self.spent.steps
+
+    def is_new(self, measured: LikelihoodRecord | InfillingRecord) -> bool:
+        """Whether training never hid as much of a text as was asked for there."""
+        how = self.record.config.objective.scorings.get(measured.scoring or "")
+        share = SHARES[measured.hidden] if isinstance(measured, InfillingRecord) else 1.0
+        return how is not None and how.is_new(share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +83,6 @@ class Arm:
     def finished(self) -> bool:
         """Whether its runs are; the unfinished runs of a study are an arm of their own."""
         return self.results[0].finished
-
-
-class _Measured(TypedDict):
-    likelihoods: Sequence[LikelihoodRecord]
-    infillings: Sequence[InfillingRecord]
-    generations: Sequence[GenerationRecord]
-    tasks: Sequence[TaskRecord]
 
 
 def read_results(
@@ -117,13 +133,7 @@ def read_results(
 
 def _read(run: Run, note: Callable[[str], None]) -> Result | None:
     record, done = run.record(), run.done()
-    kept = run.results
-    measured = _Measured(
-        likelihoods=kept.likelihoods(note),
-        infillings=kept.infillings(note),
-        generations=kept.generations(note),
-        tasks=kept.tasks(note),
-    )
+    measured = _measured(run, note)
     if done is not None:
         return Result(
             run=run,
@@ -153,6 +163,27 @@ def _read(run: Run, note: Callable[[str], None]) -> Result | None:
         peak_memory=None,
         **measured,
     )
+
+
+_KNOWN = {name for kind in OBJECTIVES.values() for name in kind.model_validate({}).scorings}
+
+
+def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
+    """All results by kind, those apart that were asked in a way that there is no longer."""
+    results = run.results
+    found: dict[str, Any] = {"generations": results.generations(note), "outdated": []}
+    kinds: Mapping[str, Sequence[LikelihoodRecord | InfillingRecord | TaskRecord]] = {
+        "likelihoods": results.likelihoods(note),
+        "infillings": results.infillings(note),
+        "tasks": results.tasks(note),
+    }
+    for kind, records in kinds.items():
+        found[kind] = []
+        for each in records:
+            unknown = each.scoring is not None and each.scoring not in _KNOWN
+            formless = isinstance(each, InfillingRecord) and each.form is None
+            found["outdated" if unknown or formless else kind].append(each)
+    return found
 
 
 def group_arms(results: Iterable[Result], *, note: Callable[[str], None]) -> list[Arm]:

@@ -14,9 +14,10 @@ from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
+from lmcompare.compare.plateau import notes_on_plateaus
 from lmcompare.compare.table import Section, sections, short
 from lmcompare.compare.verdicts import benchmark_tables
-from lmcompare.records import InfillingRecord, LikelihoodRecord
+from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
 from lmcompare.runs import Run
 
 # what an objective changes by its nature, at one budget and backbone
@@ -111,6 +112,7 @@ def compare(
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: number of layers; encoder + decoder where there are both")
     notes += gates.notes_on_likelihoods(arms)
+    notes += notes_on_plateaus(frame)
     benchmarks = benchmark_tables(arms, reference=reference)
     if reference is not None and not benchmarks:
         notes.append(f"no benchmark was asked, so nothing is compared with {reference}")
@@ -170,6 +172,14 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
                     f"evaluated at step {stale[0]:,} of {result.spent.steps:,} and left out: "
                     f"lmcompare eval{option} {result.run.path}"
                 )
+        again = {_what(each) for each in (*result.likelihoods, *result.infillings, *result.tasks)}
+        old = {_what(each): each.task for each in result.outdated}
+        tasks = [task for what, task in old.items() if what not in again]
+        if tasks:
+            yield (
+                "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
+                f"{','.join(dict.fromkeys(tasks))} {result.run.path}"
+            )
         for benchmark in answers.stale(result):
             yield (
                 f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
@@ -187,6 +197,11 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
             f"{len(changed)} of {len(results)} runs were made by an lmcompare with changes "
             "that are in no commit: whether they share their code is not known"
         )
+
+
+def _what(record: ResultRecord) -> tuple[str, str, str, int]:
+    """What was asked of which model, however it was asked."""
+    return record.task, record.source, record.text, record.step
 
 
 def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:

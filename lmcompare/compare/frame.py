@@ -30,6 +30,8 @@ COLUMNS = [
     "window",
     "stride",
     "hidden",  # of a text: how much of it was asked for; empty: all of it
+    "form",  # of hidden tokens: whether the length of each hole was told
+    "protocol",  # how several of them were asked for
     "given",  # what the answer could make use of: both sides, or the left one
     "method",  # of writing; as the next five: empty of what is not about what is written
     "temperature",
@@ -90,6 +92,8 @@ def _costs(result: Result) -> dict[str, float | None]:
         "training_loss": result.loss,
         "validation_loss": result.validation,
         "steps": spent.steps,
+        "unigram_of_targets": result.unigram_of_targets,
+        "steps_to_leave_unigram": result.steps_to_leave_unigram,
         "tokens": spent.tokens,
         "targets": spent.targets,
         "flops": spent.flops,
@@ -106,7 +110,7 @@ def _measured(record: TextRecord, error: float | None) -> Iterator[dict[str, obj
     about = record.model_dump(
         include={
             *("scoring", "likelihood", "source", "text", "window", "stride", "step"),
-            *("hidden", "given", "nats"),
+            *("hidden", "form", "protocol", "given", "nats"),
         }
     )
     nats, what = about.pop("nats"), "hidden_" if "hidden" in about else ""

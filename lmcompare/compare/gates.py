@@ -17,8 +17,8 @@ FLAGS: Mapping[str, str] = {
     "(their lengths, for example): read the value beside the untrained one",
     NO_GAIN: "the trained model is no better than the untrained one (the test of verdicts, at "
     "0.05), so the value says nothing about training",
-    BELOW_ANCHOR: "the likelihood is no better than the unigram anchor's, so the run has learned "
-    "nothing that shows",
+    BELOW_ANCHOR: "no better than the frequencies of tokens alone, so the run has learned nothing "
+    "that shows",
     UNSTEADY: "some answers change with the examples that are asked together, so they say "
     "something about the batches",
 }
@@ -66,16 +66,17 @@ def in_words(p: float) -> str:
 
 
 def below_anchor(arm: Arm) -> str | None:
-    """Of which texts its likelihood is no better than by the frequencies of tokens alone, if any.
+    """Where a run is no better than by the frequencies of tokens alone, if anywhere.
 
-    A pseudo-likelihood is no likelihood and is not asked. Of several ways to score one text the
-    best counts, as a bound may be a loose one.
+    The likelihood of a text tells, if the model was trained for that: of several ways to score one
+    text the best, as a bound may be a loose one. A pseudo-likelihood is no likelihood, and of what
+    was trained for something else little can be expected: then the loss on its own targets tells.
     """
     found: dict[str, list[int]] = {}
     for result in arm.results:
         best: dict[object, LikelihoodRecord] = {}
         for record in result.likelihoods:
-            if record.likelihood == "pseudo" or result.is_stale(record):
+            if record.likelihood == "pseudo" or result.is_stale(record) or result.is_new(record):
                 continue
             about = (record.source, record.text, record.window, record.stride)
             if about not in best or record.nats < best[about].nats:
@@ -84,11 +85,23 @@ def below_anchor(arm: Arm) -> str | None:
             if record.nats >= record.unigram_nats:
                 bits = f"{record.bits_per_byte:.3f}, anchor {record.unigram_bits_per_byte:.3f}"
                 found.setdefault(f"{record.source} {bits} bits/byte", []).append(result.seed)
+        if not best and (said := _loss_above_unigram(result)) is not None:
+            found.setdefault(said, []).append(result.seed)
     if not found:
         return None
     return "; ".join(
         f"seed {' '.join(map(str, dict.fromkeys(seeds)))}: {what}" for what, seeds in found.items()
     )
+
+
+def _loss_above_unigram(result: Result) -> str | None:
+    """How a run's validation loss is to the unigram of its own targets, if not below it."""
+    if result.validation is None:
+        return None
+    unigram = result.unigram_of_targets
+    if unigram is None or result.validation < unigram:
+        return None
+    return f"validation {result.validation:.3f}, unigram of its targets {unigram:.3f} nats a target"
 
 
 def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:

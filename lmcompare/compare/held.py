@@ -1,7 +1,7 @@
 """What runs must share for their difference to be the objective's: equal or not, and where."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -21,12 +21,14 @@ class Fact:
     name: str
     equal: bool
     found: Mapping[str, Sequence[str]]  # each value in words, and the arms it was found in
+    caution: str = ""  # what an unlike value is known to do
 
     def __str__(self) -> str:
         if self.equal:
             return f"{self.name} ({'; '.join(self.found)})"
         values = (f"{value}: {', '.join(arms)}" for value, arms in self.found.items())
-        return f"{self.name} ({'; '.join(values)})"
+        caution = f"; {self.caution}" if self.caution else ""
+        return f"{self.name} ({'; '.join(values)}{caution})"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Question:
     name: str
     answer: Callable[[Result], object]  # must be equal; of settings those that are not are shown
     words: Callable[[Result], str]  # shown of what is no settings, and of what is equal
+    cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
 
 
 def held_equal(arms: Sequence[Arm]) -> list[Fact]:
@@ -183,7 +186,12 @@ _QUESTIONS = [
         lambda result: result.record.config.budget,
         lambda result: str(result.record.config.budget),
     ),
-    _Question("batch", _config("batch"), _batch),
+    _Question(
+        "batch",
+        _config("batch"),
+        _batch,
+        {"length": "rows of unlike length are not neutral: see docs/objectives.md"},
+    ),
     _Question("optimizer", _config("optimizer"), _optimizer),
     _Question("validation", _config("validation"), _validation),
     _Question(
@@ -232,7 +240,10 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> Fact | None:
         else:
             words = question.words(result)
         found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
-    return Fact(name=question.name, equal=False, found=_by_value(found))
+    cautions = [said for key, said in question.cautions.items() if key in differing]
+    return Fact(
+        name=question.name, equal=False, found=_by_value(found), caution="; ".join(cautions)
+    )
 
 
 def _differing(answers: Sequence[Mapping[str, object]]) -> list[str]:

@@ -2,28 +2,42 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.table import MISSING, with_interval
-from lmcompare.infilling import HIDDEN
-from lmcompare.objectives import Likelihood
+from lmcompare.infilling import HIDDEN, PROTOCOLS
+from lmcompare.objectives import Form, Likelihood, Protocol
 from lmcompare.pairing import Scores
 from lmcompare.records import LN2, Hidden, InfillingRecord
 from lmcompare.significance import estimate
 from lmcompare.statistics import Estimate
 
-TITLE = "The same question to all: bits per byte of hidden tokens"
-HEADINGS = ("arm", *HIDDEN)
+HEADINGS = ("arm", "asked", *HIDDEN)
 ANCHOR = "unigram anchor"
+TITLES: Mapping[Form, str] = {
+    "told": "The same question to all, the length of each hole told: bits per byte of hidden "
+    "tokens",
+    "untold": "The same question, no length told: bits per byte of hidden tokens, their ends "
+    "counted",
+}
 MARKS = (
     "Bits/byte of what is hidden, given the rest of the text: one token of it, shares of its "
     "tokens, or its second half given its first.",
+    "asked: in-order: one token after another, each given those before it; at-once: each by "
+    "itself; surest-first: one after another, the surest guess first; random-orders: a bound over "
+    "orders. Compare rows that were asked alike; in-order is the protocol that all have.",
     "≤: an upper bound. l: given only what stands before, as the objective cannot use what stands "
-    "after. Cells with different marks cannot be compared.",
+    "after. n: new to it, as training never hid so much of a text. Cells with different marks "
+    "cannot be compared.",
     "±: half of a 95% interval over texts and, of three seeds or more, over seeds. All cells of a "
     "column are of the same texts, and so differ at random by less than their intervals say.",
+)
+_ENDS = (
+    "The anchor counts ends at the rate at which these holes end. What is told a length and what "
+    "is not cannot be compared."
 )
 
 
@@ -36,27 +50,31 @@ class Answer:
     scoring: str
     likelihood: Likelihood
     left_only: bool
+    new: bool  # training never hid so much
 
     @property
     def cell(self) -> str:
         """As it stands in the table, with room for a sign in front."""
         limit = "≤" if self.likelihood == "bound" else " "
-        return f"{limit}{with_interval(self.bits_per_byte)}{' l' if self.left_only else ''}"
+        signs = f"{' l' if self.left_only else ''}{' n' if self.new else ''}"
+        return f"{limit}{with_interval(self.bits_per_byte)}{signs}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenRow:
-    """An arm; what it does not answer is None."""
+    """An arm, asked by one protocol; what it does not answer is None."""
 
     label: str
+    protocol: Protocol
     finished: bool
     answers: Mapping[Hidden, Answer | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenTable:
-    """Answers about the same places of the same texts."""
+    """Answers about the same places of the same texts, in one form of the question."""
 
+    form: Form
     source: str
     text: str  # hash
     num_texts: int
@@ -64,6 +82,11 @@ class HiddenTable:
     rows: Sequence[HiddenRow]
     anchor: Mapping[Hidden, tuple[float, float] | None]  # lowest and highest of all runs
     notes: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        return TITLES[self.form]
 
     @property
     def subtitle(self) -> str:
@@ -78,18 +101,22 @@ class HiddenTable:
         """The rows under `HEADINGS`, the anchor last."""
         none = f" {MISSING}"
         shown = [
-            [row.label, *(none if each is None else each.cell for each in row.answers.values())]
+            [
+                row.label,
+                row.protocol,
+                *(none if each is None else each.cell for each in row.answers.values()),
+            ]
             for row in self.rows
         ]
         anchors = (
             none if ends is None else f" {' to '.join(dict.fromkeys(f'{end:.3f}' for end in ends))}"
             for ends in self.anchor.values()
         )
-        return [*shown, [ANCHOR, *anchors]]
+        return [*shown, [ANCHOR, "", *anchors]]
 
 
 def hidden_tables(arms: Sequence[Arm]) -> list[HiddenTable]:
-    """A table for each set of hidden places that an arm was asked about at its end."""
+    """A table for each set of hidden places and form that an arm was asked about at its end."""
     measured = {
         arm.label: [
             (result, record)
@@ -99,11 +126,16 @@ def hidden_tables(arms: Sequence[Arm]) -> list[HiddenTable]:
         ]
         for arm in arms
     }
-    asked = {(each.source, each.text): each for own in measured.values() for _, each in own}
+    asked = {_about(each): each for own in measured.values() for _, each in own}
     return [_table(arms, measured, asked[key]) for key in sorted(asked)]
 
 
 _Measured = Mapping[str, Sequence[tuple[Result, InfillingRecord]]]  # by arm, each with its run
+
+
+def _about(record: InfillingRecord) -> tuple[str, str, Form]:
+    assert record.form is not None, "older ones are left out"
+    return record.source, record.text, record.form
 
 
 def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> HiddenTable:
@@ -111,13 +143,14 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
     anchors: dict[Hidden, list[float]] = {hidden: [] for hidden in HIDDEN}
     silent: dict[tuple[str, Hidden], list[str]] = {}
     partly: list[str] = []
-    for arm in arms:
+    for protocol, arm in product(PROTOCOLS, arms):
         own: dict[Hidden, list[tuple[Result, InfillingRecord]]] = {}
         for result, each in measured[arm.label]:
-            if (each.source, each.text) == (about.source, about.text):
+            if _about(each) == _about(about) and each.protocol == protocol:
                 own.setdefault(each.hidden, []).append((result, each))
         if not own:
             continue
+        called = arm.label if protocol == "in-order" else f"{arm.label} {protocol}"
         answers: dict[Hidden, Answer | None] = {}
         for hidden in HIDDEN:
             found = own.get(hidden, [])
@@ -125,21 +158,25 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
             answer = _answer(found)
             answers[hidden] = answer if isinstance(answer, Answer) else None
             if not isinstance(answer, Answer):
-                silent.setdefault((answer, hidden), []).append(arm.label)
+                silent.setdefault((answer, hidden), []).append(called)
             elif len(answer.seeds) < len(arm.results):
                 num = f"{len(answer.seeds)} of {len(arm.results)} seeds"
-                partly.append(f"{hidden} of {arm.label}: {num}")
-        rows.append(HiddenRow(label=arm.label, finished=arm.finished, answers=answers))
+                partly.append(f"{hidden} of {called}: {num}")
+        rows.append(
+            HiddenRow(label=arm.label, protocol=protocol, finished=arm.finished, answers=answers)
+        )
+    source, text, form = _about(about)
     return HiddenTable(
-        source=about.source,
-        text=about.text,
+        form=form,
+        source=source,
+        text=text,
         num_texts=about.num_texts,
         length=about.length,
         rows=rows,
         anchor={
             hidden: (min(bits), max(bits)) if bits else None for hidden, bits in anchors.items()
         },
-        notes=[*_reasons(silent), *partly],
+        notes=[*([_ENDS] if form == "untold" else []), *_reasons(silent), *partly],
     )
 
 
@@ -173,6 +210,7 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Answer | str:
         scoring=scoring,
         likelihood=likelihood,
         left_only=left_only,
+        new=any(result.is_new(each) for result, each in answered),
     )
 
 

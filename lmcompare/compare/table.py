@@ -35,6 +35,8 @@ METRICS: Mapping[str, str] = {  # each with its unit
     "training_loss": "nats/target",
     "validation_loss": "nats/target",
     "steps": "steps",
+    "unigram_of_targets": "nats/target",
+    "steps_to_leave_unigram": "steps",
     "tokens": "tokens",
     "targets": "targets",
     "flops": "operations",
@@ -84,7 +86,7 @@ class Row:
     num_runs: int  # of the arm: more than its seeds where some were not evaluated
     estimates: Mapping[str, Estimate]  # by metric
     scoring: str | None = None  # where rows of its section differ in it
-    mark: Literal["best", "tie"] | None = None
+    mark: Literal["best", "tie", "new to it"] | None = None  # the last: trained for something else
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,20 +165,33 @@ def _rows(arm: Arm, frame: pd.DataFrame) -> list[tuple[Scored | None, Row]]:
     found: list[tuple[Scored | None, Row]] = []
     for key, figures in measured.groupby(list(Scored._fields)):
         scored, seeds = Scored._make(key), sorted(figures["seed"].unique().tolist())
-        if scored.likelihood == "exact":
-            any_scoring = scored._replace(scoring=None)
-            found.append((any_scoring, row(figures, seeds, scored.scoring)))
-        else:
-            found.append((scored, row(figures, seeds)))
+        exact = scored.likelihood == "exact"
+        own = row(figures, seeds, scored.scoring if exact else None)
+        how = arm.results[0].record.config.objective.scorings.get(scored.scoring or "")
+        if how is not None and how.is_new(
+            1.0
+        ):  # training never hid a whole text from what answers so
+            own = replace(own, mark="new to it")
+        found.append((scored._replace(scoring=None) if exact else scored, own))
     return found
 
 
 def _ranked(rows: Sequence[Row], scored: Scored | None) -> list[Row]:
-    """Best first; the best is called so only if its interval meets no other's."""
+    """Best first; the best is called so only if its interval meets no other's.
+
+    What was trained for something else, or is not finished, stands below the others, unranked.
+    """
     if scored is None:
         return sorted(rows, key=lambda row: row.label)
-    rows = sorted(rows, key=lambda row: (not row.finished, row.estimates["bits_per_byte"].mean))
-    finished = [row for row in rows if row.finished]
+    rows = sorted(
+        rows,
+        key=lambda row: (
+            row.mark is not None,
+            not row.finished,
+            row.estimates["bits_per_byte"].mean,
+        ),
+    )
+    finished = [row for row in rows if row.finished and row.mark is None]
     figures = [row.estimates["bits_per_byte"] for row in finished]
     if len(finished) < 2 or any(figure.low is None for figure in figures):
         return rows
@@ -268,10 +283,16 @@ def footnotes(all_sections: Sequence[Section]) -> list[str]:
         "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
         "±—: one seed."
     ]
-    if any(row.mark for section in all_sections for row in section.rows):
+    marks = {row.mark for section in all_sections for row in section.rows}
+    if marks & {"best", "tie"}:
         notes.append(
             "best: its interval meets no other of its section, on these documents; tie: intervals "
             "meet, no winner."
+        )
+    if "new to it" in marks:
+        notes.append(
+            "new to it: training never hid a whole text from this model, so it is asked for what "
+            "it did not learn; it is not ranked."
         )
     notes += [
         "Each section is ranked by itself: different kinds of likelihood and different texts "

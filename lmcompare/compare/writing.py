@@ -119,7 +119,7 @@ def to_markdown(comparison: Comparison) -> str:
         )
         parts += [title, *([section.subtitle] if section.subtitle else []), shown]
     for table in comparison.hidden:
-        parts += _further_markdown(hidden.TITLE, hidden.HEADINGS, hidden.MARKS, table)
+        parts += _further_markdown(table.title, hidden.HEADINGS, hidden.MARKS, table)
     for written in comparison.generated:
         parts += _further_markdown(generated.TITLE, generated.HEADINGS, generated.MARKS, written)
     for measured in comparison.benchmarks:
@@ -189,7 +189,7 @@ def to_tex(comparison: Comparison) -> str:
             *(
                 line
                 for table in comparison.hidden
-                for line in _further_tex(hidden.TITLE, hidden.HEADINGS, hidden.MARKS, table)
+                for line in _further_tex(table.title, hidden.HEADINGS, hidden.MARKS, table)
             ),
             *(
                 line

@@ -145,9 +145,11 @@ def _results(
     if infillings:
         parts += [
             _table(
-                ["hidden", "scoring", "kind", "text"],
+                ["length", "asked", "hidden", "scoring", "kind", "text"],
                 [
                     [
+                        each.form or MISSING,
+                        each.protocol or MISSING,
                         each.hidden + (", left side given" if each.left_only else ""),
                         each.scoring or MISSING,
                         each.likelihood or MISSING,
@@ -158,7 +160,8 @@ def _results(
                 infillings,
             ),
             "Hidden tokens of a text, given the rest of it or, where that is said, what stands "
-            "before them alone.",
+            "before them alone. Told the length of each hole, or not and then with their ends; "
+            "unlike ways to ask do not compare.",
             *(
                 f"{MISSING} {each.hidden}: {_plain(each.reason)}"
                 for each in infillings

@@ -10,6 +10,7 @@ from lmcompare.model import Backbone
 from lmcompare.model.cache import Cache
 from lmcompare.model.flops import decoding_flops
 from lmcompare.view import IGNORE, View
+from lmcompare.vocab import Candidates
 
 
 @dataclass
@@ -33,10 +34,10 @@ class Meter:
         """Where the model computes."""
         return self.net.device
 
-    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
         """As `Backbone.log_prob`."""
         self._count(view, view.target != IGNORE)
-        return self.net.log_prob(view)
+        return self.net.log_prob(view, among=among)
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """As `Backbone.logits`."""

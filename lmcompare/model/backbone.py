@@ -21,6 +21,7 @@ from lmcompare.model.layer import Layer, Norm, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
 from lmcompare.model.pattern import Pattern, Source
 from lmcompare.view import IGNORE, View
+from lmcompare.vocab import Candidates
 
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
 NUM_VERSIONS = 128  # of a layer that are compiled at most
@@ -160,27 +161,32 @@ class Backbone(nn.Module):
         numbers = CACHED if self.device.type == "cpu" else 2**24
         return self.batch_size or max(1, numbers // self.config.width // length)
 
-    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
-        """Natural log-probability of each target of `view`; 0 where there is none; on the CPU."""
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
+        """Natural log-probability of each target of `view`; 0 where there is none; on the CPU.
+
+        Args:
+            view: what is read.
+            among: what may be predicted; any id by default.
+        """
         pieces = view.split(self.rows_at_once(view.tokens.shape[1]))
         found = hardware.side_by_side(
-            lambda piece: self._scores(piece.to(self.device)).cpu(), pieces, self.device
+            lambda piece: self._scores(piece.to(self.device), among).cpu(), pieces, self.device
         )
         scores = torch.zeros(view.tokens.shape)
         scores[(view.target != IGNORE).cpu()] = torch.cat([torch.zeros(0), *found])
         return scores
 
     @torch.no_grad()
-    def _scores(self, view: View) -> Float[Tensor, " N"]:
+    def _scores(self, view: View, among: Candidates | None) -> Float[Tensor, " N"]:
         """Of the targets, one after another."""
         asked = view.target != IGNORE
         beginnings = Beginnings.of(view)
         if beginnings is None:
             states = self._states(view, _numbers(asked))
-            return target_log_prob(states, self.embedding, view.target[asked])
+            return target_log_prob(states, self.embedding, view.target[asked], among)
         new, number = beginnings.questions(view)
         states = self._states(view, beginnings.node[new], beginnings)
-        return target_log_prob(states, self.embedding, view.target[new])[number[asked]]
+        return target_log_prob(states, self.embedding, view.target[new], among)[number[asked]]
 
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:

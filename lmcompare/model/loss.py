@@ -17,6 +17,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 
+from lmcompare.vocab import Candidates
+
 GROUP = 2048
 LOGITS = 2**30  # held at once on a GPU
 
@@ -147,11 +149,17 @@ def weighted_cross_entropy(
 
 @torch.no_grad()
 def target_log_prob(
-    states: Float[Tensor, "N D"], head: Float[Tensor, "V D"], target: Int[Tensor, " N"]
+    states: Float[Tensor, "N D"],
+    head: Float[Tensor, "V D"],
+    target: Int[Tensor, " N"],
+    among: Candidates | None = None,
 ) -> Float[Tensor, " N"]:
-    """Log softmax(states @ head.T)[target] of each row, in nats and float32."""
+    """Log softmax(states @ head.T)[target] of each row, in nats and float32; of some ids only."""
     parts = []
     rows_each = rows_at_once(states.device)
     for rows, targets in zip(states.split(rows_each), target.split(rows_each), strict=True):
-        parts.append(-cross_entropy((rows @ head.T).float(), targets, reduction="none"))
+        logits = (rows @ head.T).float()
+        if among is not None:
+            logits, targets = among.narrow(logits, targets)
+        parts.append(-cross_entropy(logits, targets, reduction="none"))
     return torch.cat(parts) if parts else states.new_zeros(0, dtype=torch.float32)

@@ -9,7 +9,15 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.objectives.bart import Bart
-from lmcompare.objectives.base import Likelihood, Native, Objective, Question, Scoring
+from lmcompare.objectives.base import (
+    Form,
+    Likelihood,
+    Native,
+    Objective,
+    Protocol,
+    Question,
+    Scoring,
+)
 from lmcompare.objectives.clm import Clm
 from lmcompare.objectives.fim import Fim
 from lmcompare.objectives.glm import Glm
@@ -85,6 +93,7 @@ __all__ = [
     "Bart",
     "Clm",
     "Fim",
+    "Form",
     "Glm",
     "Hybrid",
     "Likelihood",
@@ -97,6 +106,7 @@ __all__ = [
     "Part",
     "Plm",
     "Prefix",
+    "Protocol",
     "Question",
     "Scoring",
     "Ul2",

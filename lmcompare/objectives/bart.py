@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.errors import UserError
-from lmcompare.objectives.base import LONGER
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.objectives.base import LONGER, Query
 from lmcompare.objectives.blanks import Blanks, Written
 from lmcompare.objectives.decoding import follow
 from lmcompare.objectives.layout import Strip, pack, with_masks
-from lmcompare.objectives.network import Writer
+from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
+from lmcompare.objectives.scoring import score_spans
 from lmcompare.objectives.script import Script
 from lmcompare.objectives.sequence import SequenceToSequence
 from lmcompare.objectives.spans import runs, scattered
@@ -47,6 +48,10 @@ class Bart(SequenceToSequence):
     @property
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, "mask")
+
+    @property
+    def hides(self) -> float:
+        return 0.0 if self.noise == "none" else self.rate
 
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
@@ -87,6 +92,32 @@ class Bart(SequenceToSequence):
     ) -> tuple[View, Int[Tensor, "B S"]]:
         """Each run of asked tokens is one mask in the source; all before a token is written."""
         return self._written(with_masks(text, runs(asked), vocab), text, asked)
+
+    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """With its end, a hole is asked for together with all that is written after it.
+
+        Raises:
+            Unsupported: so, and a row has several holes.
+        """
+        text, asked = query.text, query.asked
+        if query.scoring != "with-ends":
+            return super().answer(net, query, vocab)
+        if (runs(asked).total > 1).any():
+            raise Unsupported(
+                "bart writes all that follows a hole anew, and does not say where each of several "
+                "holes ends"
+            )
+        rest = (asked.cumsum(1) > 0) & text.visible
+        if text.document is not None:
+            rest &= text.document == text.document.gather(1, asked.int().argmax(1, keepdim=True))
+        target = next_token(text.tokens, rest & ~vocab.is_special(text.tokens))
+        last = text.visible.sum(1, keepdim=True) - 1
+        ended = torch.where(rest.gather(1, last), vocab.eos, IGNORE)
+        target = target.scatter(1, last, ended)
+        view = self._view(with_masks(text, runs(asked), vocab), text, target)
+        place = next_place(text.tokens).where(asked.roll(-1, dims=1), NOWHERE)
+        place = aligned(place.cummax(1).values.where(target != IGNORE, NOWHERE), view)
+        return score_spans(net, view, place, text, vocab, ends=self.ends(vocab))
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         """With holes of any length all is written that follows the first: no token ends a hole.

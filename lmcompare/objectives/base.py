@@ -33,6 +33,16 @@ Native = Literal["causal", "masked"]
 Question = Literal["text", "holes", "continuation"]
 EVERY: tuple[Question, ...] = ("text", "continuation", "holes")
 
+# Whether the number of tokens of each hole is given, or is part of what is asked for.
+Form = Literal["told", "untold"]
+
+# How several tokens are asked for: one after another in the order of the text, each given those
+# before it; all at once, each by itself; one after another, always the one whose guess is the
+# surest; or in orders that are drawn, over which a bound is the mean.
+Protocol = Literal["in-order", "at-once", "surest-first", "random-orders"]
+
+NEARLY = 1.25  # times as much as was ever hidden in training is no new question
+
 # what to do where a block has no room for a corruption
 LONGER = "choose longer blocks (batch.length; in `lmcompare show`, a longer --text)"
 
@@ -45,15 +55,33 @@ class Scoring:
         likelihood: what the score is.
         given: what a token's score can make use of: only what stands before it, or both sides.
         answers: the questions that it answers.
+        protocol: how several tokens are asked for.
+        form: whether it is told how long each hole is; else it pays for where a hole ends, and
+            its sum is the log-probability of the hidden tokens and of their ends.
         sampled: it is an estimate; another `replicate` is another estimate.
         weighs_all: it takes a pass for each token of the vocabulary.
+        exact_alone: of a bound: over one token of a text there is nothing to bound.
+        hides: the greatest share of a text that was hidden in training from a model that had to
+            predict so.
     """
 
     likelihood: Likelihood
     given: Literal["left", "both"]
     answers: tuple[Question, ...]
+    protocol: Protocol = "in-order"
+    form: Form = "told"
     sampled: bool = False
     weighs_all: bool = False
+    exact_alone: bool = False
+    hides: float = 1.0
+
+    def likelihood_of(self, most: int) -> Likelihood:
+        """What the score is where so many tokens of a text are asked for at most."""
+        return "exact" if self.exact_alone and most == 1 else self.likelihood
+
+    def is_new(self, share: float) -> bool:
+        """Whether training never hid so large a share of a text, nor nearly so large a one."""
+        return share > self.hides * NEARLY
 
 
 @dataclass(frozen=True, kw_only=True)

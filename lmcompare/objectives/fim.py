@@ -19,10 +19,10 @@ from lmcompare.errors import Unsupported
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
 from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, continue_text, follow
-from lmcompare.objectives.layout import at_places, pack
+from lmcompare.objectives.layout import pack
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import NOWHERE, mean_over
-from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next
+from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, score_spans, spans
 from lmcompare.objectives.script import Script
 from lmcompare.objectives.spans import runs
 from lmcompare.view import IGNORE, Text, View
@@ -55,9 +55,12 @@ class Fim(Objective):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
+        holes = spans(1.0 if self.rate else 0.0, told=("holes",))
         return {
-            "fim": Scoring("exact", given="both", answers=("holes",)),
-            "causal": LEFT_TO_RIGHT["causal"],
+            "given-length": holes["given-length"],
+            # a row that is taken apart never begins with plain text
+            "causal": replace(LEFT_TO_RIGHT["causal"], hides=1.0 if self.rate < 1 else 0.0),
+            "with-ends": holes["with-ends"],
         }
 
     @property
@@ -90,10 +93,10 @@ class Fim(Objective):
         return View.causal(text.tokens, visible=text.visible, document=text.document)
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """Left to right, or (`fim`) the one hole of a row after what stands on both sides of it.
+        """Left to right, or the one hole of a row after what stands on both sides of it.
 
         Raises:
-            Unsupported: `fim`, and a row has several holes.
+            Unsupported: the latter, and a row has several holes.
         """
         text, asked = query.text, query.asked
         if query.scoring == "causal":
@@ -101,8 +104,8 @@ class Fim(Objective):
         if (runs(asked).total > 1).any():
             raise Unsupported("fim fills one hole of a text; these have several")
         view, place = self._asked(text, vocab, asked)
-        view = view.predicting(view.target.where(place != NOWHERE, IGNORE), view.weight)
-        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+        ends = (vocab.eos,) if query.scoring == "with-ends" else ()
+        return score_spans(net, view, place, text, vocab, ends=ends)
 
     @property
     def fillings(self) -> Mapping[str, Filling]:

@@ -36,6 +36,10 @@ class Glm(FromTheRest):
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, "mask")
 
+    @property
+    def hides(self) -> float:
+        return self.rate
+
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
         require_spans(self.name, self.rate, self.mean_span, length=length)

@@ -174,7 +174,7 @@ def in_one_row(source: View, output: View) -> View:
 def at_places(
     log_prob: Float[Tensor, "B S"], place: Int[Tensor, "B S"], length: int
 ) -> Float[Tensor, "B {length}"]:
-    """What was found of each token of the text, brought to where it stands there."""
+    """What was found of each token of the text, added up where it stands there."""
     row, column = (place != NOWHERE).nonzero(as_tuple=True)
     scores = torch.zeros(len(place), length)
-    return scores.index_put_((row, place[row, column]), log_prob[row, column])
+    return scores.index_put_((row, place[row, column]), log_prob[row, column], accumulate=True)

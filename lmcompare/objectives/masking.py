@@ -35,6 +35,11 @@ class Masking(Objective):
     random: float = Field(0.1, ge=0, le=1, description="share that becomes a random token")
 
     @property
+    def hides(self) -> float:
+        """The greatest share of a text that it hides at once, in the mean."""
+        return max(self.rate, self.final_rate or 0.0)
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, "mask")
 

@@ -19,7 +19,7 @@ from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import first_by
-from lmcompare.objectives.scoring import one_by_one
+from lmcompare.objectives.scoring import answer_masked, chains
 from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -41,8 +41,15 @@ class Mdlm(Objective):
     @property
     def scorings(self) -> Mapping[str, Scoring]:
         return {
-            "bound": Scoring("bound", given="both", answers=EVERY, sampled=True),
-            "left-to-right": Scoring("exact", given="both", answers=EVERY),
+            "bound": Scoring(
+                "bound",
+                given="both",
+                answers=EVERY,
+                protocol="random-orders",
+                sampled=True,
+                exact_alone=True,
+            ),
+            **chains(1.0, answers=EVERY),
         }
 
     @property
@@ -77,18 +84,10 @@ class Mdlm(Objective):
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """The bound, estimated; or exactly what unmasking from left to right would give.
-
-        A deterministic order of unmasking makes the likelihood exact (DUEL):
-        each token is predicted with the earlier ones shown and the later ones hidden.
-        """
-        text, asked = query.text, query.asked
+        """The bound, estimated; or exactly what unmasking in some other way would give."""
         if query.scoring == "bound":
-            return self._bound(net, text, vocab, asked, query.replicate)
-        places = torch.arange(text.tokens.shape[1])
-        return one_by_one(
-            net, text, vocab, asked, lambda row, place: asked[row] & (places >= place[:, None])
-        )
+            return self._bound(net, query.text, vocab, query.asked, query.replicate)
+        return answer_masked(net, query, vocab)
 
     @property
     def fillings(self) -> Mapping[str, Filling]:

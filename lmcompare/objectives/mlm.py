@@ -19,7 +19,7 @@ from lmcompare.objectives.blanks import Blanks, Filling, Written
 from lmcompare.objectives.masking import Masking
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over
-from lmcompare.objectives.scoring import MASKED, hide_one_by_one, hide_together
+from lmcompare.objectives.scoring import answer_masked, masked
 from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -36,7 +36,7 @@ class Mlm(Masking):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return MASKED
+        return masked(self.hides)
 
     @property
     def native(self) -> Native:
@@ -55,10 +55,7 @@ class Mlm(Masking):
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        text, asked = query.text, query.asked
-        if query.scoring == "joint":
-            return hide_together(net, text, vocab, asked)
-        return hide_one_by_one(net, text, vocab, asked, rest_of_word=query.scoring == "pll-word")
+        return answer_masked(net, query, vocab)
 
     @property
     def fillings(self) -> Mapping[str, Filling]:

@@ -22,9 +22,8 @@ from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import (
     LEFT_TO_RIGHT,
-    MASKED,
-    hide_one_by_one,
-    hide_together,
+    answer_masked,
+    masked,
     predict_next,
     renormalise,
 )
@@ -59,7 +58,7 @@ class Mntp(Masking):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return MASKED if self.direction == "both" else LEFT_TO_RIGHT
+        return masked(self.hides) if self.direction == "both" else LEFT_TO_RIGHT
 
     @property
     def native(self) -> Native | None:
@@ -85,10 +84,7 @@ class Mntp(Masking):
             return predict_next(net, self.read(text, vocab), text, asked)
         if query.scoring == "renormalised":
             return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
-        if query.scoring == "joint":
-            return hide_together(net, text, vocab, asked, shift=1)
-        rest_of_word = query.scoring == "pll-word"
-        return hide_one_by_one(net, text, vocab, asked, rest_of_word=rest_of_word, shift=1)
+        return answer_masked(net, query, vocab, shift=1)
 
     @property
     def fillings(self) -> Mapping[str, Filling]:

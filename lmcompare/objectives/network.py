@@ -7,14 +7,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.view import View
+from lmcompare.vocab import Candidates
 
 
 @runtime_checkable
 class Network(Protocol):
     """What an objective may ask of a model in order to score."""
 
-    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
-        """Natural log-probability of each target of `view`, float32; 0 where there is none."""
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
+        """Natural log-probability of each target of `view`, float32; 0 where there is none.
+
+        Args:
+            view: what is read.
+            among: what may be predicted; any id by default.
+        """
+
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """What each wanted position of `view` predicts, unnormalised."""
 
 
 @runtime_checkable
@@ -32,9 +41,6 @@ class Writer(Network, Protocol):
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-
-    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
-        """What each wanted position of `view` predicts, unnormalised."""
 
     def cache(self, view: View, *, capacity: int) -> Cache:
         """An empty cache for the rows of `view`, whose source, if it has one, has been read."""

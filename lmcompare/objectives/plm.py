@@ -42,8 +42,16 @@ class Plm(Objective):
     @property
     def scorings(self) -> Mapping[str, Scoring]:
         return {
-            "left-to-right": Scoring("exact", given="both", answers=EVERY),
-            "orders": Scoring("bound", given="both", answers=EVERY, sampled=True),
+            "left-to-right": Scoring("exact", given="both", answers=EVERY, hides=self.rate),
+            "orders": Scoring(
+                "bound",
+                given="both",
+                answers=EVERY,
+                protocol="random-orders",
+                sampled=True,
+                exact_alone=True,
+                hides=self.rate,
+            ),
         }
 
     @property

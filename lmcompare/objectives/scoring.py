@@ -7,23 +7,59 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.errors import Unsupported
-from lmcompare.objectives.base import EVERY, Scoring
+from lmcompare.objectives.base import EVERY, Query, Question, Scoring
+from lmcompare.objectives.layout import at_places
 from lmcompare.objectives.network import Network
-from lmcompare.objectives.noise import next_token
+from lmcompare.objectives.noise import NOWHERE, next_token
 from lmcompare.view import IGNORE, Text, View
-from lmcompare.vocab import Vocab
+from lmcompare.vocab import Candidates, Vocab
 
 TOKENS_AT_ONCE = 16_384  # of one forward pass; bounds memory, changes no result
+LOGITS_AT_ONCE = 2**25  # the same, where the whole vocabulary is looked at
 
+HOLES: tuple[Question, ...] = ("holes", "continuation")
 LEFT_TO_RIGHT: Mapping[str, Scoring] = {
     "causal": Scoring("exact", given="left", answers=EVERY),
     "renormalised": Scoring("exact", given="both", answers=("holes",), weighs_all=True),
 }
-MASKED: Mapping[str, Scoring] = {
-    "pll": Scoring("pseudo", given="both", answers=("text",)),
-    "pll-word": Scoring("pseudo", given="both", answers=("text",)),
-    "joint": Scoring("exact", given="both", answers=("holes",)),
-}
+
+
+def chains(hides: float, *, answers: tuple[Question, ...] = HOLES) -> Mapping[str, Scoring]:
+    """Ways to ask for masked tokens: each is a distribution over all that may stand there.
+
+    Args:
+        hides: the greatest share of a text that training hid at once.
+        answers: what is asked along the order of the text; the others are for holes.
+    """
+    return {
+        "left-to-right": Scoring("exact", given="both", answers=answers, hides=hides),
+        "joint": Scoring("exact", given="both", answers=HOLES, protocol="at-once", hides=hides),
+        "surest-first": Scoring(
+            "exact", given="both", answers=HOLES, protocol="surest-first", hides=hides
+        ),
+    }
+
+
+def masked(hides: float) -> Mapping[str, Scoring]:
+    """The scores of a masked model, which hid such a share of a text at most."""
+    return {
+        "pll": Scoring("pseudo", given="both", answers=("text",)),
+        "pll-word": Scoring("pseudo", given="both", answers=("text",)),
+        **chains(hides),
+    }
+
+
+def spans(hides: float, *, told: tuple[Question, ...] = EVERY) -> Mapping[str, Scoring]:
+    """The scores of what writes spans and says where each ends.
+
+    Args:
+        hides: the greatest share of a text that training took out at once.
+        told: what is asked where the lengths are given.
+    """
+    return {
+        "given-length": Scoring("exact", given="both", answers=told, hides=hides),
+        "with-ends": Scoring("exact", given="both", answers=HOLES, form="untold", hides=hides),
+    }
 
 
 def predict_next(
@@ -81,6 +117,103 @@ def renormalise(
         truth = (candidates == text.tokens[row, place]).nonzero().squeeze()
         scores[row, place] = weighed.log_softmax(0)[truth]
     return scores
+
+
+def score_spans(
+    net: Network,
+    view: View,
+    place: Int[Tensor, "B N"],
+    text: Text,
+    vocab: Vocab,
+    *,
+    ends: tuple[int, ...] = (),
+) -> Float[Tensor, "B T"]:
+    """What is written of the text, a choice among words, or among words and ends.
+
+    Args:
+        net: the model.
+        view: in which spans are written, in the order of the text.
+        place: the token of the text that each position predicts.
+        text: the text.
+        vocab: which ids are words.
+        ends: ids that end a span. Those of `view` that follow a token of the text are then counted,
+            with that token; without any, how long a span is, is given.
+    """
+    if ends:
+        is_end = torch.isin(view.target, torch.tensor(ends))
+        place = place.where(~is_end, place.cummax(1).values)
+    target = view.target.where(place != NOWHERE, IGNORE)
+    log_prob = net.log_prob(
+        view.predicting(target, view.weight), among=Candidates(vocab.regular, ends)
+    )
+    return at_places(log_prob, place, text.tokens.shape[1])
+
+
+def hide_left_to_right(
+    net: Network, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"], *, shift: int = 0
+) -> Float[Tensor, "B T"]:
+    """Each asked token given the rest of the text and the asked ones before it.
+
+    A fixed order of unmasking makes a product of conditionals a distribution (DUEL).
+    """
+    places = torch.arange(text.tokens.shape[1])
+    return one_by_one(
+        net,
+        text,
+        vocab,
+        asked,
+        lambda row, place: asked[row] & (places >= place[:, None]),
+        shift=shift,
+    )
+
+
+def hide_but_the_surest(
+    net: Network, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"], *, shift: int = 0
+) -> Float[Tensor, "B T"]:
+    """One after another, the next one being that whose likeliest word is the most probable.
+
+    The order follows from what is shown already and so is no part of the answer: the product of the
+    conditionals is a distribution, as along any such order (DUEL).
+    """
+    scores = torch.zeros(text.tokens.shape)
+    each = int(asked.sum(1).max()) or 1
+    for start in range(0, len(asked), size := max(1, LOGITS_AT_ONCE // each // vocab.size)):
+        rows = torch.arange(start, min(start + size, len(asked)))
+        some, left = text.rows(rows), asked[rows]
+        while left.any():
+            going = left.any(1).nonzero()[:, 0]
+            hidden, here = left[going], some.rows(going)
+            view = View.bidirectional(
+                here.tokens.masked_fill(hidden, vocab.mask),
+                visible=here.visible,
+                document=here.document,
+            )
+            log_prob = net.logits(view, hidden.roll(-shift, dims=1)).cpu().float().log_softmax(1)
+            row, place = hidden.nonzero(as_tuple=True)
+            sure = torch.full(hidden.shape, -torch.inf)
+            sure[row, place] = log_prob[:, vocab.regular].amax(1)
+            found = torch.zeros(hidden.shape)
+            found[row, place] = log_prob.gather(1, here.tokens[row, place, None])[:, 0]
+            chosen = sure.argmax(1)
+            taken = torch.arange(len(going))
+            scores[rows[going], chosen] = found[taken, chosen]
+            left[going, chosen] = False
+    return scores
+
+
+def answer_masked(
+    net: Network, query: Query, vocab: Vocab, *, shift: int = 0
+) -> Float[Tensor, "B T"]:
+    """The scores of `masked`; a token is predicted `shift` places before its own."""
+    text, asked = query.text, query.asked
+    if query.scoring == "left-to-right":
+        return hide_left_to_right(net, text, vocab, asked, shift=shift)
+    if query.scoring == "joint":
+        return hide_together(net, text, vocab, asked, shift=shift)
+    if query.scoring == "surest-first":
+        return hide_but_the_surest(net, text, vocab, asked, shift=shift)
+    rest_of_word = query.scoring == "pll-word"
+    return hide_one_by_one(net, text, vocab, asked, rest_of_word=rest_of_word, shift=shift)
 
 
 def hide_together(

@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.base import EVERY, Objective, Query, Scoring
+from lmcompare.objectives.base import Objective, Query, Scoring
 from lmcompare.objectives.blanks import Blanks, Filling, Written
 from lmcompare.objectives.decoding import ANYWHERE, follow
-from lmcompare.objectives.layout import at_places, in_one_row
+from lmcompare.objectives.layout import in_one_row
 from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.scoring import score_spans, spans
 from lmcompare.objectives.script import Script
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -24,7 +25,12 @@ class FromTheRest(Objective):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return {"given-source": Scoring("exact", given="both", answers=EVERY)}
+        return spans(self.hides)
+
+    @property
+    @abstractmethod
+    def hides(self) -> float:
+        """The greatest share of a text that it takes out at once, in the mean."""
 
     @property
     def fillings(self) -> Mapping[str, Filling]:
@@ -32,7 +38,8 @@ class FromTheRest(Objective):
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
         view, place = self.laid_out(query.text, query.asked, vocab)
-        return at_places(net.log_prob(view), place, query.text.tokens.shape[1])
+        ends = self.ends(vocab) if query.scoring == "with-ends" else ()
+        return score_spans(net, view, place, query.text, vocab, ends=ends)
 
     def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
         view, place = self.laid_out(blanks.text, blanks.holes, vocab)

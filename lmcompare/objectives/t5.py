@@ -36,6 +36,10 @@ class T5(SequenceToSequence):
     predicts: ClassVar[str] = "spans taken out of the source"
     generates: ClassVar[str] = "left to right, into holes of any length"
 
+    @property
+    def hides(self) -> float:
+        return self.rate
+
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
         require_spans(self.name, self.rate, self.mean_span, length=length)

@@ -55,6 +55,11 @@ class Ul2(SequenceToSequence):
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, *MODES)
 
+    @property
+    def hides(self) -> float:
+        weights = ((self.s, 1.0), (self.x, X[-1][1]), (self.r, R[-1][1]))
+        return next(share for weight, share in weights if weight)
+
     def require(self, vocab: Vocab, *, length: int) -> None:
         super().require(vocab, length=length)
         for used, denoisers in ((self.r, R), (self.x, X)):

@@ -96,7 +96,12 @@ def measure_task(
         for each in subjects:
             blank = _blank(each, task, examples, way)
             facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
-            before = [one for one in known if one.model_dump(include={*facts}) == facts]
+            before = [
+                one
+                for one in known
+                if one.model_dump(include={*facts}) == facts
+                and one.scoring in (None, *each.objective.scorings)
+            ]
             at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
             what = f"{task.name} {way} {at}"
             if before:

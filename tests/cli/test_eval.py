@@ -70,6 +70,7 @@ def test_json_holds_it_all(command: Command, study: Path) -> None:
 
 
 HIDDEN = ["one", "15%", "50%", "second half"]
+KEYS = [*HIDDEN[:3], "end"]
 
 
 def test_hidden_tokens(command: Command, study: Path) -> None:
@@ -77,24 +78,31 @@ def test_hidden_tokens(command: Command, study: Path) -> None:
     assert said.code == 0
     head, *rows = said.out.splitlines()
     assert " ".join(head.split()) == (
-        "run hidden given scoring kind bits/byte std. error bits/token unigram bits/byte bytes "
-        "tokens"
+        "run length asked hidden given scoring kind bits/byte std. error bits/token unigram "
+        "bits/byte bytes tokens"
     )
-    cells = [" ".join(row.split()[1:]).replace("second half", "end") for row in rows[:-1]]
-    assert [cell.split()[:3] for cell in cells] == [
-        ["one", "both", "sides"],
-        ["15%", "left", "side"],
-        ["50%", "left", "side"],
-        ["end", "first", "half"],
-        ["one", "both", "sides"],
-        ["15%", "both", "sides"],
-        ["50%", "both", "sides"],
-        ["end", "—", "—"],
+    cells = [" ".join(row.split()[1:]).replace("second half", "end") for row in rows[:-8]]
+    told = [cell.split()[1:5] for cell in cells if cell.startswith("told")]
+    both = [["one", "both", "sides"], ["15%", "both", "sides"], ["50%", "both", "sides"]]
+    both += [["end", "first", "half"]]
+    assert told == [
+        ["in-order", "one", "both", "sides"],
+        ["in-order", "15%", "left", "side"],
+        ["in-order", "50%", "left", "side"],
+        ["in-order", "end", "first", "half"],
+        *(["in-order", *each] for each in both),
+        *(["at-once", *each] for each in both),
+        *(["surest-first", *each] for each in both),
     ]
-    assert rows[-1] == "— second half: mlm gives no likelihood of a continuation"
+    untold = [cell.split()[:5] for cell in cells if cell.startswith("untold")]
+    assert untold == [["untold", "in-order", hidden, "—", "—"] for hidden in KEYS] * 2
+    assert rows[-1] == (
+        "— second half, length untold: mlm does not say where a hole ends: it must be told its "
+        "length"
+    )
     assert "left side only cannot be compared" in said.err
     files = sorted(path.name for path in study.glob("*/eval/*.json"))
-    assert len(files) == 8
+    assert len(files) == 24
     assert command("eval", study, "--tasks", "infilling", "--texts", "3").out == said.out
 
 
@@ -104,17 +112,20 @@ def test_all_tasks_at_once(command: Command, study: Path) -> None:
     assert said.code == 0
     rows = json.loads(said.out)
     assert [row["task"] for row in rows] == (
-        ["likelihood"] * 3 + ["infilling"] * 8 + ["generation"] * 2
+        ["likelihood"] * 3 + ["infilling"] * 24 + ["generation"] * 2
     )
-    asked = rows[3:11]
-    assert [row["hidden"] for row in asked] == HIDDEN * 2
-    assert [row["bits_per_byte"] is None for row in asked] == [False] * 7 + [True]
-    assert [row["reason"] is None for row in asked] == [True] * 7 + [False]
+    asked = rows[3:27]
+    assert [row["hidden"] for row in asked] == HIDDEN * 6
+    assert [row["bits_per_byte"] is None for row in asked] == [
+        row["form"] == "untold" for row in asked
+    ]
+    assert all((row["reason"] is None) == (row["form"] == "told") for row in asked)
     for row in asked:
         (record,) = [
             each
             for each in Run(Path(row["run"])).results.infillings()
-            if each.hidden == row["hidden"]
+            if (each.hidden, each.form, each.protocol)
+            == (row["hidden"], row["form"], row["protocol"])
         ]
         assert row["nats"] == record.nats
         assert row["bits_per_token"] == record.bits_per_token
@@ -239,7 +250,7 @@ def test_a_terminal_without_dashes(study: Path, cache: Path) -> None:
         capture_output=True,
         check=True,
     )
-    assert b"- second half: mlm gives no likelihood" in done.stdout
+    assert b"- second half, length untold: mlm does not say where a hole ends" in done.stdout
 
 
 def test_what_was_measured_is_kept_unless_forced(command: Command, study: Path) -> None:
@@ -318,3 +329,25 @@ def test_no_run(command: Command) -> None:
     assert "no run or study at nowhere" in the_error(command("eval", "nowhere"))
     Path("nothing").mkdir()
     assert "nothing holds no run yet" in the_error(command("eval", "nothing"))
+
+
+def test_a_protocol_is_the_same_for_all(command: Command, study: Path) -> None:
+    options = ["--texts", "2", "--protocol", "at-once", "--format", "json"]
+    rows = json.loads(command("eval", study, "--tasks", "infilling", *options).out)
+    assert {row["protocol"] for row in rows} == {"at-once"}
+    assert {row["arm"] for row in rows if row["nats"] is not None} == {"mlm"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--tasks", "infilling", "--protocol", "atonce"], "'atonce': did you mean 'at-once'?"),
+        (["--protocol", "at-once"], "--protocol is about hidden tokens, which is not asked for"),
+    ],
+)
+def test_protocols_that_make_no_sense(
+    command: Command, study: Path, given: list[str], said: str
+) -> None:
+    found = command("eval", study, *given)
+    assert found.code == 1
+    assert said in found.err

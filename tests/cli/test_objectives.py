@@ -126,12 +126,12 @@ def test_costs_are_relative_to_the_causal_model() -> None:
     ("objective", "kind", "scores"),
     [
         (Prefix(), "exact", "text, continuation, holes from the left only"),
-        (Mlm(), "pseudo", "text, holes (exact)"),
+        (Mlm(), "pseudo", "text, continuation (exact), holes (exact)"),
         (Ul2(architecture="decoder"), "exact", "text, continuation, holes"),
         (
             Hybrid(parts=(Part(objective=Mlm()), Part(objective=Prefix()))),
             "pseudo",
-            "text, holes (exact)",
+            "text, continuation (exact), holes (exact)",
         ),
     ],
 )

@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 
 from lmcompare.model import Backbone
 from lmcompare.view import IGNORE, Text, View
-from lmcompare.vocab import ALIASES, Vocab
+from lmcompare.vocab import ALIASES, Candidates, Vocab
 from tests.conftest import TINY, plain_text
 
 
@@ -80,9 +80,12 @@ class Spy:
     def __init__(self) -> None:
         self.views: list[View] = []
 
-    def log_prob(self, view: View) -> torch.Tensor:
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> torch.Tensor:
         self.views.append(view)
         return torch.zeros(view.tokens.shape)
+
+    def logits(self, view: View, wanted: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("no score of the tests that look on needs them")
 
 
 def logits(net: Backbone, view: View) -> torch.Tensor:

@@ -46,10 +46,10 @@ WRITERS: list[tuple[Objective, str, tuple[int, ...]]] = [
     (Clm(), "causal", END),
     (Prefix(), "prefix", END),
     (Fim(), "causal", END),
-    (T5(), "given-source", TWO),
-    (T5(architecture="decoder"), "given-source", TWO),
-    (Bart(), "given-source", TWO),
-    (Glm(), "given-source", TWO),
+    (T5(), "given-length", TWO),
+    (T5(architecture="decoder"), "given-length", TWO),
+    (Bart(), "given-length", TWO),
+    (Glm(), "given-length", TWO),
 ]
 
 

@@ -28,8 +28,9 @@ from lmcompare.objectives import (
     Ul2,
 )
 from lmcompare.view import IGNORE, Text, View
-from lmcompare.vocab import Vocab
-from tests.conftest import SIZE, make_net, make_text, plain_text
+from lmcompare.vocab import Candidates, Vocab
+from tests.conftest import make_net, make_text, plain_text
+from tests.objectives.cases import Spy
 
 VARIANTS: list[Objective] = [
     *(kind() for kind in OBJECTIVES.values()),
@@ -183,16 +184,17 @@ def test_rows_without_targets_give_a_finite_loss(
 
 
 def test_a_uniform_network_scores_one_in_v(objective: Objective, text: Text, vocab: Vocab) -> None:
-    class Uniform:
-        def log_prob(self, view: View) -> torch.Tensor:
-            chance = -torch.log(torch.tensor(float(vocab.size)))
-            return torch.where(view.target == IGNORE, 0.0, chance)
+    class Uniform(Spy):
+        def log_prob(self, view: View, *, among: Candidates | None = None) -> torch.Tensor:
+            """Of words alone where no more is possible."""
+            self.num = vocab.size if among is None else len(among.words)
+            return torch.where(view.target == IGNORE, 0.0, -torch.tensor(self.num).log())
 
     everything = torch.ones_like(text.tokens, dtype=torch.bool)
-    chance = -torch.log(torch.tensor(float(SIZE)))
-    special = vocab.is_special(text.tokens)
+    special, uniform = vocab.is_special(text.tokens), Uniform()
     for scoring in text_scorings(objective):
-        scores = objective.score(Uniform(), text, vocab, everything, scoring=scoring)
+        scores = objective.score(uniform, text, vocab, everything, scoring=scoring)
+        chance = -torch.tensor(uniform.num).log()
         assert (scores[special] == 0).all()
         torch.testing.assert_close(scores.sum(1), chance * (~special).sum(1))
         if not objective.scorings[scoring].sampled:

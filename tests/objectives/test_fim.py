@@ -172,7 +172,7 @@ def test_a_text_scores_as_under_a_causal_model(text: Text, vocab: Vocab, net: Ba
 @pytest.mark.parametrize("places", [(3, 4, 5), (1,), (10,), (1, 2), (9, 10)])
 def test_a_hole_is_filled_after_what_stands_on_both_sides(places: tuple[int, ...]) -> None:
     spy, text = Spy(), numbered(WORDS, rows=1, length=11)
-    Fim().score(spy, text, WORDS, asked_at(text, *places), scoring="fim")
+    Fim().score(spy, text, WORDS, asked_at(text, *places), scoring="given-length")
     (view,) = spy.views
     words = text.tokens[0].tolist()
     parts = parse(shown(view, 0))
@@ -186,18 +186,18 @@ def test_a_hole_is_filled_after_what_stands_on_both_sides(places: tuple[int, ...
 
 def test_both_sides_matter_to_a_hole(text: Text, vocab: Vocab, net: Backbone) -> None:
     asked = asked_at(text, 7)
-    before = Fim().score(net, text, vocab, asked, scoring="fim")
+    before = Fim().score(net, text, vocab, asked, scoring="given-length")
     for place in (1, 6, 8, 19):
         tokens = text.tokens.clone()
         tokens[2, place] = vocab.regular[3] + (tokens[2, place] == vocab.regular[3])
-        after = Fim().score(net, replace(text, tokens=tokens), vocab, asked, scoring="fim")
+        after = Fim().score(net, replace(text, tokens=tokens), vocab, asked, scoring="given-length")
         assert after[2, 7] != before[2, 7]
 
 
 def test_several_holes_are_refused() -> None:
     text = numbered(WORDS, rows=1, length=11)
     with pytest.raises(Unsupported, match="one hole of a text"):
-        Fim().score(Spy(), text, WORDS, asked_at(text, 3, 5), scoring="fim")
+        Fim().score(Spy(), text, WORDS, asked_at(text, 3, 5), scoring="given-length")
     Fim().score(Spy(), text, WORDS, asked_at(text, 3, 5), scoring="causal")
 
 
@@ -206,7 +206,7 @@ def test_a_hole_of_a_small_world_adds_up_to_one(places: tuple[int, ...]) -> None
     world = small_world()
     text = strings(world, length=3)
     asked = asked_at(text, *places)
-    scores = Fim().score(small_net(world), text, world, asked, scoring="fim")
+    scores = Fim().score(small_net(world), text, world, asked, scoring="given-length")
     totals = total_by_rest(text, asked, scores)
     assert len(totals) == 5 ** (3 - len(places))
     assert list(totals.values()) == pytest.approx([1.0] * len(totals), abs=1e-5)

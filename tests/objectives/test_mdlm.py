@@ -11,7 +11,7 @@ from lmcompare import rng
 from lmcompare.model import Backbone
 from lmcompare.objectives import Mdlm
 from lmcompare.view import IGNORE, Text, View
-from lmcompare.vocab import Vocab
+from lmcompare.vocab import Candidates, Vocab
 from tests.conftest import plain_text
 from tests.objectives.cases import (
     Spy,
@@ -113,9 +113,12 @@ class Table:
         ).predicting(tokens.masked_fill(~hidden, IGNORE), hidden.float())
         self.scores = net.log_prob(view)
 
-    def log_prob(self, view: View) -> torch.Tensor:
+    def log_prob(self, view: View, *, among: None = None) -> torch.Tensor:
         bits = (view.tokens[:, 1:] == self.mask).long() @ (2 ** torch.arange(4))
         return self.scores[bits].where(view.target != IGNORE, 0.0)
+
+    def logits(self, view: View, wanted: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("scores are all there is")
 
     def of(self, hidden: tuple[int, ...]) -> torch.Tensor:
         """The log-probability of each place, 1 to 4, with these hidden."""
@@ -199,7 +202,7 @@ def test_an_estimate_hides_exactly_k_of_what_is_asked() -> None:
     """One forward pass for each eighth of the numbers; the weight of k of n is n / k."""
 
     class Ones(Spy):
-        def log_prob(self, view: View) -> torch.Tensor:
+        def log_prob(self, view: View, *, among: Candidates | None = None) -> torch.Tensor:
             super().log_prob(view)
             return (view.target != IGNORE).float()
 

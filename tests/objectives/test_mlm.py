@@ -9,9 +9,10 @@ from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import Clm, Mlm
 from lmcompare.objectives.noise import spans_at_rate
-from lmcompare.view import IGNORE, Text, View
+from lmcompare.view import IGNORE, Text
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text, plain_text
+from tests.objectives.cases import Spy
 
 
 def big_text(vocab: Vocab) -> Text:
@@ -97,20 +98,14 @@ def test_spans_cover_at_the_rate_and_have_spanberts_lengths(vocab: Vocab) -> Non
 
 
 def test_pseudo_likelihood_hides_one_token_at_a_time(text: Text, vocab: Vocab) -> None:
-    seen: list[View] = []
-
-    class Spy:
-        def log_prob(self, view: View) -> torch.Tensor:
-            seen.append(view)
-            return torch.zeros(view.tokens.shape)
-
+    spy = Spy()
     asked = torch.zeros_like(text.tokens, dtype=torch.bool)
     asked[2, 1:] = True
     for scoring in ("pll", "pll-word"):
-        seen.clear()
-        Mlm().score(Spy(), text, vocab, asked, scoring=scoring)
-        hidden = torch.cat([view.tokens == vocab.mask for view in seen])
-        target = torch.cat([view.target != IGNORE for view in seen])
+        spy.views.clear()
+        Mlm().score(spy, text, vocab, asked, scoring=scoring)
+        hidden = torch.cat([view.tokens == vocab.mask for view in spy.views])
+        target = torch.cat([view.target != IGNORE for view in spy.views])
         assert torch.equal(target, torch.eye(text.tokens.shape[1], dtype=torch.bool)[1:])
         for row, place in target.nonzero().tolist():
             expected = [

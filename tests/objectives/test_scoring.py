@@ -227,12 +227,18 @@ def test_targets_of_a_score_are_what_is_asked(name: str) -> None:
     objective, vocab = parse_objective(name), vocab_of(31)
     spy, text = Spy(), numbered(vocab, rows=2, length=12)
     asked = asked_at(text, 4)
-    for how in objective.scorings:
+    for how, facts in objective.scorings.items():
+        if facts.protocol == "surest-first":
+            continue  # looks at every word to choose
         spy.views.clear()
         objective.score(spy, text, vocab, asked, scoring=how)
         words = set()
         for view in spy.views:
             words |= set(view.target[view.target != IGNORE].tolist()) - vocab.specials
         # renormalised, a row is asked for from the hole on, with each word in it
-        everything = set(vocab.regular.tolist())
-        assert words == (everything if how == "renormalised" else {int(text.tokens[0, 4])})
+        expected = (
+            set(vocab.regular.tolist()) if how == "renormalised" else {int(text.tokens[0, 4])}
+        )
+        if (name, how) == ("bart", "with-ends"):  # a hole ends where what follows it is written
+            expected = set(text.tokens[0, 4:].tolist())
+        assert words == expected

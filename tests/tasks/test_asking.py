@@ -81,10 +81,10 @@ def test_an_end_and_a_middle_are_asked_in_the_way_that_can(tokenizer: Tokenizer)
     }
     assert found == {
         "clm": ("causal", "causal"),
-        "mlm": ("joint", "joint"),
+        "mlm": ("left-to-right", "left-to-right"),
         "prefix": ("prefix", "prefix"),
-        "fim": ("causal", "fim"),
-        "bart": ("given-source", "given-source"),
+        "fim": ("causal", "given-length"),
+        "bart": ("given-length", "given-length"),
     }
 
 

@@ -1,0 +1,97 @@
+"""When a run left the frequencies of its targets behind, if it ever did.
+
+Masked models of small size often stay for long where they know how frequent each token is and
+nothing else. How long is a matter of chance and of the batch, and decides what a short budget buys.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lmcompare import heldout, rng
+from lmcompare.data import Tokenizer
+from lmcompare.errors import UserError
+from lmcompare.objectives import Objective
+from lmcompare.runs import Run
+from lmcompare.view import IGNORE, Text
+from lmcompare.vocab import Vocab
+
+WINDOW = 50  # steps over which the loss of training is averaged
+MARGIN = 0.2  # nats a target by which that is to be below the unigram
+ROWS = 64  # of made text, to see how many targets are no text
+
+
+def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float | None:
+    """The entropy of a run's targets by their frequencies alone, nats a target.
+
+    None if its tokenizer or its counts are gone.
+
+    Args:
+        run: says how often each token stands in the text.
+        objective: says which targets are none of the text.
+        length: tokens of a row.
+    """
+    try:
+        tokenizer = Tokenizer.load(run.tokenizer_file)
+        frequency = torch.from_numpy(np.exp(-heldout.unigram_nats(run, tokenizer)))
+    except UserError:
+        return None
+    ends = _shares_of_ends(objective, tokenizer.vocab, frequency, length)
+    words = (1 - ends.sum()) * frequency
+    return float(torch.special.entr(torch.cat([words, ends])).sum())
+
+
+def _shares_of_ends(
+    objective: Objective, vocab: Vocab, frequency: torch.Tensor, length: int
+) -> torch.Tensor:
+    """The share of the targets, by weight, that each sentinel or end token is, V long."""
+    stream = rng.generator("plateau")
+    drawn = torch.multinomial(frequency, ROWS * (length - 1), replacement=True, generator=stream)
+    tokens = torch.cat([torch.full((ROWS, 1), vocab.bos), drawn.view(ROWS, -1)], dim=1)
+    text = Text(
+        tokens=tokens,
+        visible=torch.ones_like(tokens, dtype=torch.bool),
+        word=torch.arange(length).expand_as(tokens),
+    )
+    view = objective.corrupt(text, vocab, stream)
+    is_end = (view.target != IGNORE) & vocab.is_special(view.target.clamp(min=0))
+    weight = view.weight.double()
+    return torch.bincount(
+        view.target[is_end], weights=weight[is_end] / weight.sum(), minlength=vocab.size
+    )
+
+
+def steps_to_leave(run: Run, unigram: float) -> int | None:
+    """The step at which the loss of training was clearly below the unigram; None if it never was.
+
+    The loss is the mean over the targets of `WINDOW` steps.
+    """
+    try:
+        lines = [(line.step, line.targets, line.loss) for line in run.metrics()]
+    except UserError:
+        return None  # a line is broken
+    if len(lines) < WINDOW:
+        return None
+    step, total, loss = (np.array(each) for each in zip(*lines, strict=True))
+    targets = np.diff(total, prepend=0)
+    ones = np.ones(WINDOW)
+    mean = np.convolve(loss * targets, ones, "valid") / np.convolve(targets, ones, "valid")
+    below = np.flatnonzero(mean < unigram - MARGIN)
+    return int(step[below[0] + WINDOW - 1]) if len(below) else None
+
+
+def notes_on_plateaus(frame: pd.DataFrame) -> Iterator[str]:
+    """Each arm's steps to leave the unigram, seed by seed."""
+    known = frame[frame["metric"] == "unigram_of_targets"]
+    left = frame[frame["metric"] == "steps_to_leave_unigram"].set_index("run")["value"]
+    said = []
+    for label, runs in known.groupby("label"):
+        steps = [f"{left[run]:,.0f}" if run in left else "never" for run in runs["run"]]
+        said.append(f"{label} {', '.join(steps)}")
+    if said:
+        yield (
+            f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
+            f"by seed: {'; '.join(said)}"
+        )
