@@ -500,7 +500,7 @@ def test_results_of_a_scoring_that_is_gone_are_left_out(study):
     run = write_run(study, "t5", 0)
     evaluate(run, 2.0)
     [file] = run.path.glob("eval/likelihood-*.json")
-    file.write_text(file.read_text().replace("given-length", "given-source"))
+    LikelihoodRecord.read(file).model_copy(update={"scoring": "given-source"}).write(file)
     note = "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
     comparison = compare([run])
     assert [section.scored for section in comparison.sections] == [None]

@@ -14,6 +14,7 @@ from lmcompare import heldout, infilling
 from lmcompare.config import parse_data
 from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import Unsupported, UserError
+from lmcompare.files import name_of
 from lmcompare.heldout import Asked, Subject
 from lmcompare.infilling import HIDDEN, PROTOCOLS, measure_infilling, read_protocols
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
@@ -395,7 +396,7 @@ def test_what_was_kept_without_its_form_is_asked_again(
     for path in run.path.glob("eval/infilling-*.json"):
         if InfillingRecord.read(path) == record:
             path.unlink()
-    run.results.write(old, [])
+    old = run.results.write(old, [])
     assert ask(run, cache, "50%", length=15) == [record]
     assert old in run.results.infillings(), "nothing written is lost"
     for path in run.path.glob("eval/infilling-*.json"):
@@ -445,8 +446,8 @@ def test_what_was_asked_is_not_asked_again(
 def test_results_lie_beside_the_run(trained: dict[str, Run], cache: Path) -> None:
     run = trained["glm"]
     (record,) = ask(run, cache, "second half", length=13)
-    name = f"infilling-validation-second_half-told-in-order-{record.text[:8]}.json"
-    place = run.path / "eval" / name
+    name = name_of(f"infilling-validation-second half-told-in-order-{record.text[:8]}")
+    place = run.path / "eval" / f"{name}.json"
     assert InfillingRecord.read(place) == record
     place.write_text("{")
     with pytest.raises(UserError, match="the same `lmcompare eval` with --force measures it"):

@@ -196,6 +196,6 @@ def require_task(chosen: set[str], task: str, what: str, **given: object) -> Non
     idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
     if idle and task not in chosen:
         raise UserError(
-            f"{', '.join(idle)} is about {what}, which is not chosen: add --tasks {task}, or leave "
-            "it out"
+            f"{', '.join(idle)} is about {what}, which is not asked for: add --tasks {task}, or "
+            "leave it out"
         )

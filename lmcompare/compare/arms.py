@@ -43,8 +43,8 @@ class Result:
         return unigram_of_targets(self.run, config.objective, length=config.batch.length)
 
     @cached_property
-    def steps_to_leave_unigram(self) -> int | None:
-        """The step at which it had left that behind; None if it never did, or is not known."""
+    def steps_to_leave_unigram(self) -> float | None:
+        """The step at which it had left that behind; infinite if never; None if not known."""
         unigram = self.unigram_of_targets
         return None if unigram is None else steps_to_leave(self.run, unigram)
 

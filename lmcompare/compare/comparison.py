@@ -14,7 +14,7 @@ from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
-from lmcompare.compare.plateau import notes_on_plateaus
+from lmcompare.compare.plateau import note_on_plateaus
 from lmcompare.compare.table import Section, sections, short
 from lmcompare.compare.verdicts import benchmark_tables
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
@@ -112,7 +112,9 @@ def compare(
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: number of layers; encoder + decoder where there are both")
     notes += gates.notes_on_likelihoods(arms)
-    notes += notes_on_plateaus(frame)
+    left = {arm.label: [each.steps_to_leave_unigram for each in arm.results] for arm in arms}
+    if plateaus := note_on_plateaus(left):
+        notes.append(plateaus)
     benchmarks = benchmark_tables(arms, reference=reference)
     if reference is not None and not benchmarks:
         notes.append(f"no benchmark was asked, so nothing is compared with {reference}")

@@ -1,5 +1,6 @@
 """The tidy frame: a row for each run and metric, in the unit that it names."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
@@ -93,7 +94,7 @@ def _costs(result: Result) -> dict[str, float | None]:
         "validation_loss": result.validation,
         "steps": spent.steps,
         "unigram_of_targets": result.unigram_of_targets,
-        "steps_to_leave_unigram": result.steps_to_leave_unigram,
+        "steps_to_leave_unigram": _finite(result.steps_to_leave_unigram),
         "tokens": spent.tokens,
         "targets": spent.targets,
         "flops": spent.flops,
@@ -184,3 +185,7 @@ def _answered(record: TaskRecord) -> Iterator[dict[str, object]]:
         yield about | {"metric": f"{kind}{record.task} {name}", "value": value, "unit": None}
     if record.chance is not None and not record.is_untrained:
         yield about | {"metric": f"{record.task} chance", "value": record.chance}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

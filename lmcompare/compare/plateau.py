@@ -4,10 +4,10 @@ Masked models of small size often stay for long where they know how frequent eac
 nothing else. How long is a matter of chance and of the batch, and decides what a short budget buys.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from lmcompare import heldout, rng
@@ -63,35 +63,42 @@ def _shares_of_ends(
     )
 
 
-def steps_to_leave(run: Run, unigram: float) -> int | None:
-    """The step at which the loss of training was clearly below the unigram; None if it never was.
+def steps_to_leave(run: Run, unigram: float) -> float | None:
+    """The step at which the loss of training was clearly below the unigram; infinite if never.
 
-    The loss is the mean over the targets of `WINDOW` steps.
+    The loss is the mean over the targets of `WINDOW` steps. None if the losses are gone or broken.
     """
     try:
         lines = [(line.step, line.targets, line.loss) for line in run.metrics()]
     except UserError:
-        return None  # a line is broken
-    if len(lines) < WINDOW:
         return None
+    if len(lines) < WINDOW:
+        return math.inf
     step, total, loss = (np.array(each) for each in zip(*lines, strict=True))
     targets = np.diff(total, prepend=0)
     ones = np.ones(WINDOW)
     mean = np.convolve(loss * targets, ones, "valid") / np.convolve(targets, ones, "valid")
     below = np.flatnonzero(mean < unigram - MARGIN)
-    return int(step[below[0] + WINDOW - 1]) if len(below) else None
+    return float(step[below[0] + WINDOW - 1]) if len(below) else math.inf
 
 
-def notes_on_plateaus(frame: pd.DataFrame) -> Iterator[str]:
-    """Each arm's steps to leave the unigram, seed by seed."""
-    known = frame[frame["metric"] == "unigram_of_targets"]
-    left = frame[frame["metric"] == "steps_to_leave_unigram"].set_index("run")["value"]
-    said = []
-    for label, runs in known.groupby("label"):
-        steps = [f"{left[run]:,.0f}" if run in left else "never" for run in runs["run"]]
-        said.append(f"{label} {', '.join(steps)}")
-    if said:
-        yield (
-            f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
-            f"by seed: {'; '.join(said)}"
-        )
+def note_on_plateaus(steps: Mapping[str, Sequence[float | None]]) -> str | None:
+    """Say how many steps each arm took to leave the unigram, seed by seed; None if none is known.
+
+    Args:
+        steps: of each arm, by seed, as `steps_to_leave` tells them.
+    """
+    known = {arm: each for arm, each in steps.items() if any(one is not None for one in each)}
+    if not known:
+        return None
+    said = "; ".join(f"{arm} {', '.join(map(_in_words, each))}" for arm, each in known.items())
+    return (
+        f"steps until the loss of training was {MARGIN} nats below the unigram of its targets, "
+        f"by seed: {said}"
+    )
+
+
+def _in_words(steps: float | None) -> str:
+    if steps is None:
+        return "unknown"
+    return f"{steps:,.0f}" if math.isfinite(steps) else "never"
