@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lmcompare import hardware, heldout, infilling
@@ -26,7 +26,8 @@ from lmcompare.model.flops import forward_flops
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
 from lmcompare.training import read_text
-from lmcompare.view import View
+from lmcompare.view import IGNORE, View
+from lmcompare.vocab import Candidates
 from lmcompare.windows import stack
 
 WINDOWS, TEXTS = 6, 32  # sampled: of each batch, and of those with hidden tokens
@@ -53,12 +54,18 @@ class Counter:
         self._config, self._vocab_size = config, vocab_size
         self.flops = 0.0
 
-    def log_prob(self, view: View) -> Float[Tensor, "B T"]:
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
         """Count a forward pass over `view`; beginnings that rows share are counted once."""
         flops = forward_flops(self._config, self._vocab_size, view)
         shared = Beginnings.of(view)
         self.flops += flops if shared is None else flops * len(shared.first) / view.tokens.numel()
         return torch.zeros(view.tokens.shape)
+
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """Count a forward pass that predicts at the wanted positions."""
+        asked = view.predicting(view.tokens.where(wanted, IGNORE), wanted.float())
+        self.flops += forward_flops(self._config, self._vocab_size, asked)
+        return torch.zeros(int(wanted.sum()), self._vocab_size)
 
 
 class Forecaster:

@@ -191,7 +191,8 @@ def changed(model: BaseModel, key: str) -> BaseModel:
 
 
 # What makes the text is not part of it either: the hash of the text itself is.
-IMPARTIAL = {"runtime.device", "runtime.save_every", "runtime.keep", "runtime.tensorboard"}
+IMPARTIAL = {f"runtime.{name}" for name in ("device", "compile", "save_every", "keep")}
+IMPARTIAL |= {"runtime.tensorboard"}
 IMPARTIAL |= {key for key in known_keys() if key.startswith(("data.", "tokenizer."))}
 
 

@@ -2,7 +2,9 @@
 
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,13 +30,17 @@ def test_foretold_and_counted(
     run = train(config)
     counted: list[float] = []
 
-    def log_prob(net: Backbone, view: View) -> Tensor:
-        counter = Counter(net.config, net.vocab_size)
-        counter.log_prob(view)
-        counted.append(counter.flops)
-        return torch.zeros(view.tokens.shape)
+    def counting(name: str) -> Callable[..., Tensor]:
+        def count(net: Backbone, *given: Any, **more: Any) -> Tensor:
+            counter = Counter(net.config, net.vocab_size)
+            found: Tensor = getattr(counter, name)(*given, **more)
+            counted.append(counter.flops)
+            return found
 
-    monkeypatch.setattr(Backbone, "log_prob", log_prob)
+        return count
+
+    for name in ("log_prob", "logits"):
+        monkeypatch.setattr(Backbone, name, counting(name))
     measure_likelihood(run, Asked(), cache=cache)
     assert foretold.likelihood_flops == pytest.approx(sum(counted), rel=0.2)
     counted.clear()

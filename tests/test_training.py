@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmcompare import checkpoints, events, files, heldout, infilling, training
+from lmcompare import batches, checkpoints, events, files, heldout, infilling, training
 from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.metrics import MetricsFile
@@ -463,11 +463,11 @@ def test_what_was_read_is_hashed_as_it_goes(
     short = read(train(tiny(corpus, "clm", "budget=5 steps")))
     assert short == {step: whole[step] for step in (1, 2, 4)} | {5: short[5]}
 
-    text_of_step = training.training_text
+    text_of_step = batches.training_text
 
     def otherwise(*given: object, step: int, **more: object) -> object:
         return text_of_step(*given, step=step if step < 9 else step + 1, **more)  # type: ignore
 
-    monkeypatch.setattr(training, "training_text", otherwise)
+    monkeypatch.setattr(batches, "training_text", otherwise)
     other = read(train(tiny(corpus, "plm")))
     assert {step for step in whole if whole[step] == other[step]} == {1, 2, 4, 8}

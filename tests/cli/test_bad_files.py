@@ -56,7 +56,7 @@ CASES: list[tuple[tuple[str, ...], dict[str, bytes], str]] = [
     (
         (*PROMPTS, "a.NDJSON"),
         {"a.NDJSON": b'{"text": "a"}\n'},
-        'no JSON object with a text "prompt',
+        'not a JSON object with a text "prompt',
     ),
     ((*PROMPTS, "a.jsonl"), {"a.jsonl": b"[" * 9_999}, "nested too deeply"),
     ((*PROMPTS, "a.jsonl"), {"a.jsonl": b'{"prompt": "\\ud83d"}'}, "half a surrogate pair"),

@@ -449,7 +449,7 @@ def test_run_gives_objective_and_tokenizer(shown, refused, file, tmp_path):
         versions={},
         num_parameters=1,
         matmul_rate=1.0,
-        sheet=ControlSheet(text="", order="", tokenizer="", weights={}),
+        sheet=ControlSheet(text="", order="", tokenizer=Tokenizer.load(file).hash, weights={}),
     ).write(run.record_file)
     given = ["--run", str(run.path), "--text", TEXT]
     expected = shown("--text", TEXT, "-s", "rate=0.35")
@@ -459,7 +459,7 @@ def test_run_gives_objective_and_tokenizer(shown, refused, file, tmp_path):
     assert "brings its own tokenizer" in refused(*given)
     assert "brings its own" in refused(*given, "-s", "tokenizer.kind=word", tokenizer=None)
     run.tokenizer_file.unlink()
-    assert "no tokenizer file" in refused(*given, tokenizer=None)
+    assert "tokenizer.json is missing" in refused(*given, tokenizer=None)
 
 
 def test_no_such_run(refused, tmp_path):

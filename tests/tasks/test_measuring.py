@@ -430,4 +430,4 @@ def test_a_set_of_last_words_is_made(command: Command, tmp_path: Path) -> None:
     code, out, err = command("cloze", "--data", text, "--words", "99")
     assert (code, out) == (1, "")
     assert "no document of" in err
-    assert "name it with --data" in command("cloze").err
+    assert "name one with --data" in command("cloze").err
