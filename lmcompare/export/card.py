@@ -163,7 +163,8 @@ def _results(
             "before them alone. Told the length of each hole, or not and then with their ends; "
             "unlike ways to ask do not compare.",
             *(
-                f"{MISSING} {each.hidden}: {_plain(each.reason)}"
+                f"{MISSING} {', '.join(filter(None, [each.hidden, each.form, each.protocol]))}: "
+                f"{_plain(each.reason)}"
                 for each in infillings
                 if each.reason
             ),

@@ -179,7 +179,9 @@ def test_an_output_is_asked_for_by_one_sentinel_for_each_hole() -> None:
     (view,) = spy.views
     words, (first, second, *_) = text.tokens[0].tolist(), WORDS.sentinels
     assert shown(source(view), 0) == [*words[:2], first, *words[4:7], second, *words[8:]]
-    assert written(view, 0) == [first, words[2], words[3], second, words[7], WORDS.eos]
+    fed = [WORDS.bos, first, words[2], words[3], second, words[7]]
+    assert view.tokens[0].tolist()[-6:] == fed
+    assert written(view, 0) == [words[2], words[3], words[7]], "how long a hole is, is told"
 
 
 @pytest.mark.parametrize("places", [(1, 2, 3), (1, 3), (2, 3)])
