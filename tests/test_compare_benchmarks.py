@@ -704,7 +704,7 @@ def test_markdown_holds_the_benchmarks(full):
 def test_tex_holds_the_benchmarks(full):
     text = FORMATS["tex"](full)
     assert text.isascii()
-    assert r"\textit{Benchmarks of grammar}" in text
+    assert r"\caption{Benchmarks of grammar. zorro" in text
     assert "chance & 50.0 & " in text
     assert r"a\_b & " in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")

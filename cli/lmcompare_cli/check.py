@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lmcompare.blocks.visible import visible
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, paragraph, print_json, visible, warn
+from lmcompare_cli.console import cache_folder, output, paragraph, print_json, warn
 from lmcompare_cli.places import find_study
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def check(
     format: options.Format = "table",
 ) -> None:
     """Check a configuration or a study and say what it costs to train and evaluate; do neither."""
+    from lmcompare.blocks import names, numbers
     from lmcompare.forecasting import Forecaster
     from lmcompare.planning import plan
-    from lmcompare_cli.tables import names, numbers, print_table
+    from lmcompare_cli.tables import print_table
 
     planned = options.planned_runs(
         find_study(study),

@@ -1,21 +1,16 @@
 """`lmcompare compare`: finished runs side by side, with what was and was not held equal."""
 
-from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lmcompare.errors import UserError
-from lmcompare_cli.console import output, paragraph, say, talk, write
+from lmcompare_cli.console import paragraph, say, talk, write
 from lmcompare_cli.options import EXPERIMENTS
+from lmcompare_cli.pages import print_page, print_paragraph
 from lmcompare_cli.places import find_places
-from lmcompare_cli.tables import Column, Part, names, print_parts, print_table
-
-if TYPE_CHECKING:
-    from lmcompare.compare import BenchmarkTable, Comparison, GenerationTable, HiddenTable, Section
 
 
 class Format(StrEnum):
@@ -83,18 +78,19 @@ def compare(
             f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"
         )
 
-    from lmcompare.compare import FORMATS, write_tables
+    from lmcompare.compare import FORMATS, document, summary, write_tables
     from lmcompare.compare import compare as compare_runs
     from lmcompare.finding import find_runs
 
     runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=say)
     comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
     if layout is Format.table:
-        _print(comparison)
+        print_page(document(comparison))
     else:
         write(FORMATS[layout.value](comparison))
     if layout is Format.csv:  # the one format that cannot hold them
-        _print_summary(comparison, talk)
+        for about in summary(comparison):
+            print_paragraph(about, talk)
         for note in comparison.notes:
             paragraph(note, console=talk)
     if not no_write:
@@ -105,103 +101,3 @@ def compare(
         say(f"written to {folder / name}.{{{','.join(FORMATS)}}}{why}")
         for picture in paths[len(FORMATS) :]:
             say(f"drawn in {picture}")
-
-
-def _print(comparison: "Comparison") -> None:
-    from lmcompare.compare import benchmarks, footnotes
-
-    _print_summary(comparison, output)
-    output.print()
-    _print_sections(comparison.sections)
-    for table in comparison.hidden:
-        _print_hidden(table)
-    for written in comparison.generated:
-        _print_generated(written)
-    for measured in comparison.benchmarks:
-        _print_benchmarks(measured)
-    if comparison.benchmarks:
-        _print_notes(benchmarks.MARKS)
-        output.print()
-    _print_notes([*footnotes(comparison.sections), *comparison.notes])
-
-
-def _print_summary(comparison: "Comparison", console: Console) -> None:
-    for heading, text in comparison.summary:
-        style = "bold red" if heading.startswith("Not") else "bold"
-        paragraph((f"{heading}: ", style), text, console=console)
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        paragraph((f"- {note}", "dim"))
-
-
-def _print_sections(sections: "Sequence[Section]") -> None:
-    from lmcompare.compare import COLUMNS, cells
-
-    columns = [
-        Column("\n".join(column.heading).strip(), "number", right=column.align == "right")
-        for column in COLUMNS
-    ]
-    columns[0] = Column("arm", "name")
-    parts, title = [], ""
-    for section in sections:
-        titles = [] if section.title == title else [(section.title, "bold")]
-        title = section.title
-        if section.subtitle:
-            titles.append((section.subtitle, "italic"))
-        rows = [cells(row) for row in section.rows]
-        parts.append(
-            Part(rows=rows, titles=titles, bold=[row.mark == "best" for row in section.rows])
-        )
-    print_parts(columns, parts)
-    output.print()
-
-
-def _print_hidden(table: "HiddenTable") -> None:
-    from lmcompare.compare.hidden import HEADINGS, MARKS
-
-    paragraph((table.title, "bold"))
-    paragraph((table.subtitle, "italic"))
-    _print_grid([*HEADINGS[:2], *(f" {hidden}" for hidden in HEADINGS[2:])], table.cells)
-    _print_notes((*MARKS, *table.notes))
-    output.print()
-
-
-def _print_generated(table: "GenerationTable") -> None:
-    """What was written, and below it what it took: side by side no terminal has room for them."""
-    from lmcompare.compare.generated import HEADINGS, MARKS, NUM_COSTS, NUM_WORDS, TITLE
-
-    paragraph((TITLE, "bold"))
-    paragraph((table.subtitle, "italic"))
-    *ways, _ = named = [
-        [" ".join(filter(None, row[:NUM_WORDS])), *row[NUM_WORDS:]] for row in table.cells
-    ]
-    _print_grid(["arm", *HEADINGS[NUM_WORDS:-NUM_COSTS]], [row[:-NUM_COSTS] for row in named])
-    output.print()
-    _print_grid(["arm", *HEADINGS[-NUM_COSTS:]], [[row[0], *row[-NUM_COSTS:]] for row in ways])
-    _print_notes((*MARKS, *table.notes))
-    output.print()
-
-
-def _print_benchmarks(table: "BenchmarkTable") -> None:
-    from lmcompare.compare.benchmarks import HEADINGS
-
-    paragraph((table.title, "bold"))
-    for block in table.blocks:
-        paragraph((block.subtitle, "italic"))
-        columns = [Column(each, "words" if each == "flags" else "number") for each in HEADINGS]
-        print_table([*names(HEADINGS[0]), *columns[1:]], block.cells)
-        for smaller in block.smaller:
-            output.print()
-            _print_grid(*smaller)
-        _print_notes(block.notes)
-        output.print()
-    _print_notes(table.notes)
-    output.print()
-
-
-def _print_grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose first column names its rows."""
-    first, *others = headings
-    print_table([*names(first), *(Column(each, "number") for each in others)], rows)

@@ -21,28 +21,12 @@ from rich.style import Style
 from rich.text import Text as Line
 from typer.core import TyperGroup
 
+from lmcompare.blocks.visible import OBEYED, visible
+
 # Each environment variable of a terminal's size, and what it must be at least to be believed; rich
 # prints nothing at all in zero columns.
 _SIZES = {"COLUMNS": 20, "LINES": 2, "TERMINAL_WIDTH": 20}
 _LARGEST_SIZE = 10_000
-_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode: control, format, surrogate, separators of lines
-
-
-def visible(text: str, *, keep: str = "\n") -> str:
-    r"""Return the text with an escape such as \x1b for each character that a terminal may obey.
-
-    Args:
-        text: any, also one with lone surrogates, as a path that is not UTF-8 has them.
-        keep: control characters that stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c.encode("unicode_escape").decode()
-        if unicodedata.category(c) in _OBEYED and c not in keep
-        else c
-        for c in text
-    )
 
 
 class Printer(Console):
@@ -148,7 +132,7 @@ def dumps(content: object, *, indent: int | None = None) -> str:
     if text.isprintable():
         return text
     return "".join(
-        json.dumps(c)[1:-1] if unicodedata.category(c) in _OBEYED and c != "\n" else c for c in text
+        json.dumps(c)[1:-1] if unicodedata.category(c) in OBEYED and c != "\n" else c for c in text
     )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lmcompare_cli.console import output, say, visible, warn
+from lmcompare.blocks.visible import visible
+from lmcompare_cli.console import output, say, warn
 from lmcompare_cli.places import find_place
 
 

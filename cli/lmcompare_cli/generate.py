@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text as Line
 
+from lmcompare.blocks.visible import visible
 from lmcompare_cli.asking import make_sampler, read_prompts, require_place, require_use
-from lmcompare_cli.console import dumps, print_json, say, talk, visible, write
+from lmcompare_cli.console import dumps, print_json, say, talk, write
 from lmcompare_cli.console import warn as warn_of
 from lmcompare_cli.places import find_places
 from lmcompare_cli.replay import Pages, Stream, is_moving

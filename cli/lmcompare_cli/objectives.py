@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text as Line
 
+from lmcompare.blocks import names, words
 from lmcompare_cli.console import output, write
-from lmcompare_cli.tables import ANY_WIDTH, names, print_table, words
+from lmcompare_cli.tables import ANY_WIDTH, print_table
 
 if TYPE_CHECKING:
     from lmcompare.catalogue import Entry

@@ -11,7 +11,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text as Line
 
-from lmcompare_cli.console import glyphs, legible, output, printable, visible, write
+from lmcompare.blocks.visible import visible
+from lmcompare_cli.console import glyphs, legible, output, printable, write
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer

@@ -51,7 +51,8 @@ def print_results(
 
 
 def _print_likelihoods(results: "Sequence[tuple[Run, LikelihoodRecord]]") -> None:
-    from lmcompare_cli.tables import names, numbers, print_table
+    from lmcompare.blocks import names, numbers
+    from lmcompare_cli.tables import print_table
 
     print_table(
         [*names("run", "scoring", "kind"), *numbers(*NUMBERS, "trigram bits/byte", *SIZES)],
@@ -73,7 +74,8 @@ def _print_likelihoods(results: "Sequence[tuple[Run, LikelihoodRecord]]") -> Non
 
 def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
     """With the reasons for dashes below."""
-    from lmcompare_cli.tables import names, numbers, print_table
+    from lmcompare.blocks import names, numbers
+    from lmcompare_cli.tables import print_table
 
     missing = printable(MISSING, output)
     print_table(
@@ -108,7 +110,8 @@ def _print_infillings(results: "Sequence[tuple[Run, InfillingRecord]]") -> None:
 
 def _print_answers(results: "Sequence[tuple[Run, TaskRecord]]") -> None:
     """Each model beside the same one as it started; the reasons for dashes below."""
-    from lmcompare_cli.tables import names, numbers, print_table, words
+    from lmcompare.blocks import names, numbers, words
+    from lmcompare_cli.tables import print_table
 
     started = {
         (run.path, record.task, record.way, record.text): record.value
@@ -196,7 +199,8 @@ TAKEN = (
 
 def _print_generations(results: "Sequence[tuple[Run, GenerationRecord]]") -> None:
     """What was written, what it took, and the reasons for dashes below."""
-    from lmcompare_cli.tables import names, numbers, print_table
+    from lmcompare.blocks import names, numbers
+    from lmcompare_cli.tables import print_table
 
     ways = [
         [run.path.name, record.method or printable(MISSING, output), record.settings]

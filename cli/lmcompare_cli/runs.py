@@ -22,9 +22,10 @@ def runs(
     format: options.Format = "table",
 ) -> None:
     """List runs with their state, step and loss."""
+    from lmcompare.blocks import names, numbers, words
     from lmcompare.errors import UserError
     from lmcompare.finding import find_runs
-    from lmcompare_cli.tables import names, numbers, print_table, words
+    from lmcompare_cli.tables import print_table
 
     rows: list[dict[str, Any]] = []
     chosen = find_places(places, out=out) if places else [out]

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lmcompare_cli.console import visible, write
+from lmcompare.blocks.visible import visible
+from lmcompare_cli.console import write
 from lmcompare_cli.replay import write_sample
 
 if TYPE_CHECKING:

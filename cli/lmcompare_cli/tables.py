@@ -7,54 +7,19 @@ the names, each row is printed as a list of its columns. Words and numbers are n
 a line has room for one.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.text import Text as Line
 
-from lmcompare_cli.console import output, paragraph, printable, visible
+from lmcompare.blocks import Column, Part
+from lmcompare.blocks.visible import visible
+from lmcompare_cli.console import output, paragraph, printable
 
 ANY_WIDTH = 10_000  # columns
 GAP = 2  # columns of the terminal between two of the table; one where that makes it fit
 NARROWEST = 20  # columns that what is folded keeps
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its heading, of one or more lines, and what stands in it.
-
-    Names say which row it is, and are repeated wherever the table is parted. Numbers are whole.
-    """
-
-    heading: str
-    kind: Literal["name", "words", "number"]
-    right: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Rows of a table that stand together, under lines of their own."""
-
-    rows: Sequence[Sequence[str]]
-    titles: Sequence[tuple[str, str]] = ()  # each with its style
-    bold: Sequence[bool] = ()  # of each row; none by default
-
-
-def names(*headings: str) -> list[Column]:
-    """Return columns that say which row it is."""
-    return [Column(heading, "name") for heading in headings]
-
-
-def words(*headings: str) -> list[Column]:
-    """Return columns that may be folded."""
-    return [Column(heading, "words") for heading in headings]
-
-
-def numbers(*headings: str) -> list[Column]:
-    """Return columns of numbers."""
-    return [Column(heading, "number", right=True) for heading in headings]
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
@@ -62,17 +27,20 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     print_parts(columns, [Part(rows=[*rows])])
 
 
-def print_parts(columns: Sequence[Column], parts: Sequence[Part]) -> None:
-    """Print a table of several parts, which share their columns."""
-    parts = [
-        Part(
-            rows=[[_shown(cell) for cell in row] for row in part.rows],
-            titles=part.titles,
-            bold=part.bold or [False] * len(part.rows),
-        )
-        for part in parts
-    ]
-    table = _Table(columns, parts)
+def print_parts(columns: Sequence[Column], parts: Sequence[Part], *, said: str = "") -> None:
+    """Print a table of several parts, which share their columns.
+
+    Args:
+        columns: the columns.
+        parts: the parts; above each stand its title, if it is another than before, and subtitle.
+        said: the title that stood last above a table.
+    """
+    shown = [*_printable(parts, said)]
+    if len(shown) == 1:  # its titles stand above the headings, once
+        for title in shown[0].titles:
+            paragraph(title)
+        shown = [replace(shown[0], titles=())]
+    table = _Table(columns, shown)
     pieces = table.pieces(output.width if output.is_terminal else ANY_WIDTH)
     if pieces is None:
         table.print_rows_as_lists()
@@ -82,12 +50,31 @@ def print_parts(columns: Sequence[Column], parts: Sequence[Part]) -> None:
         table.print_side_by_side(chosen, widths, gap)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part in characters that stdout has, with what is printed above it and the style of each."""
+
+    rows: Sequence[Sequence[str]]
+    titles: Sequence[tuple[str, str]]
+    bold: Sequence[bool]
+
+
+def _printable(parts: Iterable[Part], said: str) -> Iterator[_Part]:
+    for part in parts:
+        titles = [] if part.title in ("", said) else [(part.title, "bold")]
+        said = part.title or said
+        if part.subtitle:
+            titles.append((part.subtitle, "italic"))
+        rows = [[_shown(cell) for cell in row] for row in part.rows]
+        yield _Part(rows=rows, titles=titles, bold=part.bold or [False] * len(rows))
+
+
 def _shown(cell: str) -> str:
     return printable(visible(cell, keep=""), output)
 
 
 class _Table:
-    def __init__(self, columns: Sequence[Column], parts: Sequence[Part]) -> None:
+    def __init__(self, columns: Sequence[Column], parts: Sequence[_Part]) -> None:
         self._columns, self._parts = columns, parts
         rows = [row for part in parts for row in part.rows]
         cells = [[*column.heading.split("\n")] for column in columns]
@@ -184,9 +171,8 @@ class _Table:
 
     def print_rows_as_lists(self) -> None:
         """Print each row as a list of its columns."""
-        heads = [column.heading.replace("/\n", "/").replace("\n", " ") for column in self._columns]
+        heads = [column.in_one_line for column in self._columns]
         margin = max(map(cell_len, heads)) + 1
-        room = max(1, output.width - margin)
         first = True
         for part in self._parts:
             for title in part.titles:
@@ -201,9 +187,18 @@ class _Table:
                 for head, cell in zip(heads, row, strict=True):
                     if not head and not cell:
                         continue
-                    lines = Line(cell.strip()).wrap(output, room, overflow="fold")
-                    for number, line in enumerate(lines or [Line("")]):
-                        start = (head if number == 0 else "").ljust(margin)
-                        text = Line.assemble((start, "dim"), (line.plain, "bold" if bold else ""))
-                        text.rstrip()
-                        output.print(text, soft_wrap=True)
+                    self._print_item(head.ljust(margin), cell.strip(), "bold" if bold else "")
+
+    @staticmethod
+    def _print_item(head: str, cell: str, style: str) -> None:
+        """Print a column of a row, indented but where a word would be broken by that."""
+        room = output.width - len(head)
+        if room < max(map(cell_len, cell.split()), default=0) <= output.width:
+            paragraph((f"{head.strip()} ", "dim"), (cell, style))
+            return
+        lines = Line(cell).wrap(output, max(1, room), overflow="fold")
+        for number, line in enumerate(lines or [Line("")]):
+            start = head if number == 0 else " " * len(head)
+            text = Line.assemble((start, "dim"), (line.plain, style))
+            text.rstrip()
+            output.print(text, soft_wrap=True)

@@ -1,8 +1,9 @@
 """`lmcompare tasks`."""
 
+from lmcompare.blocks import names, words
 from lmcompare_cli import options
 from lmcompare_cli.console import print_json, say
-from lmcompare_cli.tables import names, print_table, words
+from lmcompare_cli.tables import print_table
 
 
 def tasks(format: options.Format = "table") -> None:

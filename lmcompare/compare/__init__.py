@@ -2,11 +2,12 @@
 
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison, collect, compare
+from lmcompare.compare.document import document, summary
 from lmcompare.compare.frontier import frontier
 from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.held import Fact
 from lmcompare.compare.hidden import HiddenTable
-from lmcompare.compare.table import COLUMNS, Row, Section, cells, footnotes
+from lmcompare.compare.table import COLUMNS, Row, Section
 from lmcompare.compare.writing import FORMATS, write_tables
 
 __all__ = [
@@ -19,10 +20,10 @@ __all__ = [
     "HiddenTable",
     "Row",
     "Section",
-    "cells",
     "collect",
     "compare",
-    "footnotes",
+    "document",
     "frontier",
+    "summary",
     "write_tables",
 ]

@@ -65,6 +65,7 @@ class BenchmarkRow:
 class Smaller(NamedTuple):
     """A table under another, in which arms stand side by side."""
 
+    title: str
     headings: list[str]
     cells: list[list[str]]
 
@@ -133,15 +134,19 @@ class Block:
                 ]
                 for name in names
             ]
-            found.append(Smaller(["also", *(row.label for row in rows)], cells))
+            found.append(
+                Smaller(
+                    f"{self.task}: other figures", ["also", *(row.label for row in rows)], cells
+                )
+            )
         rows = [row for row in self.rows if row.parts]
         if rows and self.level is not None:
             cells = [
                 [part, *(f"{100 * row.parts[part]:.1f}" for row in rows), f"{num:,}"]
                 for part, num in self.parts.items()
             ]
-            labels = [row.label for row in rows]
-            found.append(Smaller([self.level, *labels, "examples"], cells))
+            head = [self.level, *(row.label for row in rows), "examples"]
+            found.append(Smaller(f"{self.task} by {self.level}", head, cells))
         return found
 
 

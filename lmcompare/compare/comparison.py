@@ -9,8 +9,8 @@ from lmcompare.compare import answers, gates
 from lmcompare.compare.arms import Arm, group_arms, read_results
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.curves import Curves, learning_curves
+from lmcompare.compare.drawing import can_draw
 from lmcompare.compare.frame import tidy
-from lmcompare.compare.frontier import can_draw
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
@@ -54,7 +54,10 @@ class Comparison:
         some = ", ".join([*equal[:_NAMED], *(["..."] if len(equal) > _NAMED else [])])
         lines = [("Not held equal", "; ".join(unequal))] if unequal else []
         lines.append(
-            ("Held equal", f"{which} {len(self.facts)} facts checked ({some}), listed below")
+            (
+                "Held equal",
+                f"{which} {len(self.facts)} facts checked ({some}); see the control sheet",
+            )
             if equal
             else ("Held equal", f"none of the {len(self.facts)} facts checked")
         )
@@ -122,8 +125,6 @@ def compare(
     notes += _notes_on_writing(generated)
     if curves and not can_draw():
         notes.append("no picture of learning curves: it needs pip install 'lmcompare[plots]'")
-    if equal := "; ".join(str(fact) for fact in facts if fact.equal):
-        notes.append(f"held equal: {equal}")
     return Comparison(
         frame=frame,
         sections=table,

@@ -7,6 +7,7 @@ from io import BytesIO
 from lmcompare.budget import Spent
 from lmcompare.compare.answers import about_task, examples_of, fresh, most_asked
 from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.drawing import name_of, style
 
 SPENT = {  # what there is on the horizontal axes, and its heading
     "tokens": "tokens read",
@@ -99,10 +100,9 @@ def draw(curves: Curves, *, format: str = "svg") -> bytes:
         curves: of one benchmark.
         format: svg, or another that matplotlib writes.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": "lmcompare", "svg.fonttype": "none"}):
+    with style():
         figure = Figure(figsize=(10, 7), layout="constrained")
         panels = figure.subplots(2, 2, sharey=True).flatten()
         colors = {
@@ -124,9 +124,9 @@ def draw(curves: Curves, *, format: str = "svg") -> bytes:
             axes.grid(alpha=0.3)
         for axes in panels[::2]:
             axes.set_ylabel(f"{curves.metric}, percent")
-        figure.suptitle(f"{curves.name}: a line for each run, dotted what chance gives")
+        figure.suptitle(f"{name_of(curves.name)}: a line for each run, dotted what chance gives")
         handles = [panels[0].plot([], [], color=color)[0] for color in colors.values()]
-        figure.legend(handles, [*colors], loc="outside right center", frameon=False)
+        figure.legend(handles, [*map(name_of, colors)], loc="outside right center", frameon=False)
         drawn = BytesIO()
         figure.savefig(drawn, format=format, metadata={"Date": None} if format == "svg" else None)
     return drawn.getvalue()

@@ -6,10 +6,10 @@ mostly less varied; below it, less varied at the same likelihood.
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from lmcompare.compare.drawing import name_of, style
 from lmcompare.compare.generated import ITSELF, GenerationRow, GenerationTable
 from lmcompare.compare.table import short
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 25.0, 400.0  # areas of points, in square points
 MARKERS = "osD^vPXp*h<>"
 MARGIN = 0.1  # of an axis, on both sides, of what its points span
-
-
-def can_draw() -> bool:
-    """Whether matplotlib is here, which is an extra."""
-    return find_spec("matplotlib") is not None
 
 
 def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
@@ -36,11 +31,10 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
     rows = [row for row in table.rows if {"judge_bits_per_byte", "distinct_2"} <= {*row.estimates}]
     if not rows:
         return None
-    from matplotlib import rc_context
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": "lmcompare", "svg.fonttype": "none"}):
+    with style():
         figure = Figure(figsize=(9, 6), layout="constrained")
         axes = figure.add_subplot()
         areas = _areas([row.estimates["flops_per_written_token"].mean for row in rows])
@@ -57,7 +51,9 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
             axis.set_view_interval(
                 *frame_of(_of(rows, metric), table.itself.get(metric)), ignore=True
             )
-        axes.set_xlabel(f"bits/byte by the judge ({table.judge.name if table.judge else ''})")
+        axes.set_xlabel(
+            f"bits/byte by the judge ({name_of(table.judge.name) if table.judge else ''})"
+        )
         axes.set_ylabel("distinct-2: unlike pairs of words among all")
         axes.set_title(f"{table.num_texts} texts of {table.new_tokens} tokens", loc="left")
         costs = [row.estimates["flops_per_written_token"].mean for row in rows]
@@ -108,7 +104,7 @@ def _draw(
         color=color,
         marker=marker,
         alpha=0.75,
-        label=f"{first.label}, {first.method}",
+        label=name_of(f"{first.label}, {first.method}"),
     )
     for row in chosen:
         estimate, height = row.estimates["judge_bits_per_byte"], row.estimates["distinct_2"]

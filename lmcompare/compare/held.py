@@ -23,12 +23,16 @@ class Fact:
     found: Mapping[str, Sequence[str]]  # each value in words, and the arms it was found in
     caution: str = ""  # what an unlike value is known to do
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """What was found, and of unlike values where."""
         if self.equal:
-            return f"{self.name} ({'; '.join(self.found)})"
+            return "; ".join(self.found)
         values = (f"{value}: {', '.join(arms)}" for value, arms in self.found.items())
-        caution = f"; {self.caution}" if self.caution else ""
-        return f"{self.name} ({'; '.join(values)}{caution})"
+        return "; ".join(filter(None, [*values, self.caution]))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.words})"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import BaseModel
 from tabulate import tabulate
 
+from lmcompare.blocks.markdown import escape
 from lmcompare.data import Tokenizer
 from lmcompare.export.native import NativeModel
 from lmcompare.records import (
@@ -48,7 +49,7 @@ def model_card(
     infillings = [each for each in infillings if each.step == steps]
     parts = [
         _front_matter(native, objective),
-        f"# {_plain(record.arm)}, seed {record.config.seed}",
+        f"# {escape(record.arm)}, seed {record.config.seed}",
         f"A language model of {record.num_parameters:,} parameters, trained with the objective "
         f"`{objective}` by lmcompare, which trains models that differ in nothing but their "
         "objective. It was trained to be compared with others, not to be used.",
@@ -164,7 +165,7 @@ def _results(
             "unlike ways to ask do not compare.",
             *(
                 f"{MISSING} {', '.join(filter(None, [each.hidden, each.form, each.protocol]))}: "
-                f"{_plain(each.reason)}"
+                f"{escape(each.reason)}"
                 for each in infillings
                 if each.reason
             ),
@@ -191,7 +192,7 @@ def _table(
 
 
 def _text(result: LikelihoodRecord | InfillingRecord) -> str:
-    return f"{_plain(result.source)} {result.text[:8]}"
+    return f"{escape(result.source)} {result.text[:8]}"
 
 
 def _control_sheet(sheet: ControlSheet) -> str:
@@ -224,13 +225,8 @@ def _caveats(record: RunRecord, native: NativeModel, tokenizer: Tokenizer) -> st
 
 
 def _bullets(facts: Mapping[str, str], *, plain: bool = False) -> str:
-    return "\n".join(f"- {name}: {text if plain else _plain(text)}" for name, text in facts.items())
+    return "\n".join(f"- {name}: {text if plain else escape(text)}" for name, text in facts.items())
 
 
 def _folded(title: str, content: str, language: str = "") -> str:
     return f"<details>\n<summary>{title}</summary>\n\n```{language}\n{content}\n```\n\n</details>"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown leaves alone."""
-    return "".join(f"\\{character}" if character in "\\|*_<`[" else character for character in text)

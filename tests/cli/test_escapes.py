@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare_cli.console import dumps, output, visible
+from lmcompare.blocks.visible import visible
+from lmcompare_cli.console import dumps, output
 from tests.terminals import be_terminal, in_terminal
 from tests.tiny import Command, Said, cache, command, corpus, flags, unmeasured
 

@@ -1,0 +1,134 @@
+"""A comparison as blocks, in the order in which it is read."""
+
+from collections.abc import Iterator, Sequence
+
+from lmcompare.blocks import Block, Column, Notes, Paragraph, Part, Table, names, words
+from lmcompare.compare import benchmarks, generated, hidden
+from lmcompare.compare.benchmarks import BenchmarkTable
+from lmcompare.compare.comparison import Comparison
+from lmcompare.compare.generated import GenerationTable
+from lmcompare.compare.held import Fact
+from lmcompare.compare.hidden import HiddenTable
+from lmcompare.compare.table import COLUMNS, Section, cells, footnotes
+
+
+def document(comparison: Comparison) -> list[Block]:
+    """All that a comparison says."""
+    return [
+        *summary(comparison),
+        _likelihoods(comparison.sections),
+        *map(_hidden, comparison.hidden),
+        *(table for each in comparison.generated for table in _generated(each)),
+        *(block for each in comparison.benchmarks for block in _benchmarks(each)),
+        *([Notes(benchmarks.MARKS)] if comparison.benchmarks else []),
+        Notes([*footnotes(comparison.sections), *comparison.notes]),
+        *([_control_sheet(comparison.facts)] if comparison.facts else []),
+    ]
+
+
+def summary(comparison: Comparison) -> list[Paragraph]:
+    """What must be read before the tables."""
+    return [
+        Paragraph(about, text, warns=about.startswith("Not")) for about, text in comparison.summary
+    ]
+
+
+def _likelihoods(sections: Sequence[Section]) -> Table:
+    arm, *others = COLUMNS
+    return Table(
+        columns=[
+            Column(arm.heading[1], "name"),
+            *(
+                Column("\n".join(each.heading).strip(), "number", right=each.align == "right")
+                for each in others
+            ),
+        ],
+        parts=[
+            Part(
+                title=section.title,
+                subtitle=section.subtitle,
+                rows=[cells(row) for row in section.rows],
+                bold=[row.mark == "best" for row in section.rows],
+            )
+            for section in sections
+        ],
+    )
+
+
+def _grid(first: str, *others: str) -> list[Column]:
+    """A column that names its rows, and others of figures that begin alike."""
+    return [*names(first), *(Column(each, "number") for each in others)]
+
+
+def _hidden(table: HiddenTable) -> Table:
+    questions = (Column(f" {each}", "number") for each in hidden.HEADINGS[2:])
+    return Table(
+        columns=[*names(*hidden.HEADINGS[:2]), *questions],
+        parts=[Part(title=table.title, subtitle=table.subtitle, rows=table.cells, anchors=1)],
+        notes=[*hidden.MARKS, *table.notes],
+    )
+
+
+def _generated(table: GenerationTable) -> Iterator[Table]:
+    """What was written, and below it what it took: no page has room for them side by side."""
+    own, cost = generated.NUM_WORDS, generated.NUM_COSTS
+    rows = [[" ".join(filter(None, row[:own])), *row[own:]] for row in table.cells]
+    yield Table(
+        columns=_grid("arm", *generated.HEADINGS[own:-cost]),
+        parts=[
+            Part(
+                title=generated.TITLE,
+                subtitle=table.subtitle,
+                rows=[row[:-cost] for row in rows],
+                anchors=1,
+            )
+        ],
+    )
+    yield Table(
+        columns=_grid("arm", *generated.HEADINGS[-cost:]),
+        parts=[
+            Part(
+                title=generated.TITLE,
+                subtitle="What it took to write it",
+                rows=[[row[0], *row[-cost:]] for row in rows[:-1]],
+            )
+        ],
+        notes=[*generated.MARKS, *table.notes],
+    )
+
+
+def _benchmarks(table: BenchmarkTable) -> Iterator[Block]:
+    for block in table.blocks:
+        arm, *others = benchmarks.HEADINGS
+        kinds = (words(each)[0] if each == "flags" else Column(each, "number") for each in others)
+        smaller = [
+            Table(
+                columns=_grid(*each.headings),
+                parts=[Part(title=table.title, subtitle=each.title, rows=each.cells)],
+            )
+            for each in block.smaller
+        ]
+        yield Table(
+            columns=[*names(arm), *kinds],
+            parts=[Part(title=table.title, subtitle=block.subtitle, rows=block.cells, anchors=1)],
+            notes=() if smaller else block.notes,
+        )
+        yield from smaller
+        if smaller and block.notes:
+            yield Notes(block.notes)
+    if table.notes:
+        yield Notes(table.notes)
+
+
+def _control_sheet(facts: Sequence[Fact]) -> Table:
+    return Table(
+        columns=[*names("fact"), Column("held equal", "number"), *words("found")],
+        parts=[
+            Part(
+                title="Control sheet",
+                subtitle="What was compared between the runs, so that only the objective differs",
+                rows=[[each.name, "yes" if each.equal else "NO", each.words] for each in facts],
+                bold=[not each.equal for each in facts],
+            )
+        ],
+    )

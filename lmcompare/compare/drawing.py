@@ -1,0 +1,29 @@
+"""What all pictures share: whether they can be drawn, their style, and the names in them."""
+
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+
+from lmcompare.blocks.visible import visible
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is here, which is an extra."""
+    return find_spec("matplotlib") is not None
+
+
+def style() -> AbstractContextManager[None]:
+    """Return a context in which pictures are drawn.
+
+    The same picture has the same bytes each time, and a name with $ in it is no formula.
+    """
+    from matplotlib import rc_context
+
+    return rc_context(
+        {"svg.hashsalt": "lmcompare", "svg.fonttype": "none", "text.parse_math": False}
+    )
+
+
+def name_of(text: str) -> str:
+    """Return a name for a legend, which would leave out one that begins with a low line."""
+    shown = visible(text, keep="")
+    return f" {shown}" if shown.startswith("_") else shown
