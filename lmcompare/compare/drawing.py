@@ -1,6 +1,8 @@
 """What all pictures share: whether they can be drawn, their style, and the names in them."""
 
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from lmcompare.blocks.visible import visible
@@ -11,16 +13,19 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """Return a context in which pictures are drawn.
 
-    The same picture has the same bytes each time, and a name with $ in it is no formula.
+    The same picture has the same bytes each time, and a name with $ in it is no formula. Text stays
+    text, so it matters to nobody which characters the fonts of this machine have.
     """
     from matplotlib import rc_context
 
-    return rc_context(
-        {"svg.hashsalt": "lmcompare", "svg.fonttype": "none", "text.parse_math": False}
-    )
+    settings = {"svg.hashsalt": "lmcompare", "svg.fonttype": "none", "text.parse_math": False}
+    with rc_context(settings), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def name_of(text: str) -> str:
