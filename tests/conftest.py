@@ -1,6 +1,8 @@
 """Shapes in signatures are enforced while testing; sizes here are distinct primes."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +25,11 @@ ROWS, LENGTH, SIZE = 5, 23, 61
 # The same examples every time: a commit passes or fails, whatever the day.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
+
+
+def values(*fast: object, slow: Iterable[object]) -> list[Any]:
+    """Return the values of a parameter, of which some are tried with the slow tests only."""
+    return [*fast, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
 from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
 
-NUM_MUTATIONS, NUM_SLOW = 200, 1000
+NUM_MUTATIONS, NUM_SLOW = 60, 1000
 STEPS = 4
 SMALL = ("runtime.save_every=2", f"budget={STEPS} steps", "model.layers=1", "model.width=8")
 ASKED = heldout.Asked(num_texts=3, max_bytes=200, device="cpu")

@@ -92,6 +92,7 @@ def test_a_small_text_takes_the_vocabulary_that_it_fills(
         read(tiny(corpus, "clm", f"tokenizer.kind={kind}", "tokenizer.vocab_size=4096"), cache)
 
 
+@pytest.mark.slow
 def test_the_usual_size_is_that_of_a_text_that_fills_it(cache: Path) -> None:
     usual, given = (
         read(tiny(Path("python-docs"), "clm", "tokenizer.kind=word", *size), cache)

@@ -193,7 +193,12 @@ def test_seeds_that_differ_no_more_than_by_chance_leave_items_alone():
 
 @pytest.mark.parametrize(
     ("num_seeds", "spread", "lowest"),
-    [(1, 0.0, 0.93), (3, 0.0, 0.93), (3, 0.8, 0.9), (5, 0.8, 0.93)],
+    [
+        pytest.param(1, 0.0, 0.93, marks=pytest.mark.slow),
+        pytest.param(3, 0.0, 0.93, marks=pytest.mark.slow),
+        (3, 0.8, 0.9),
+        pytest.param(5, 0.8, 0.93, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interval_over_items_and_seeds_holds_the_value(num_seeds, spread, lowest):
     """Answers by chance, to items that are hard or easy for all, of seeds that are good or bad."""

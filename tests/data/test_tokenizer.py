@@ -17,6 +17,7 @@ from lmcompare.data.encoding import PIECE, encode_documents
 from lmcompare.data.training_tokenizer import sample
 from lmcompare.errors import UserError
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, sentinel
+from tests.conftest import values
 
 KINDS = ("bpe", "word", "unigram", "bytes", "characters")
 LOSSLESS = ("bpe", "unigram", "bytes")
@@ -265,7 +266,7 @@ def test_what_is_longer_than_a_word_is_learned_in_pieces() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", values(signal.SIGINT, slow=[signal.SIGTERM]))
 def test_a_signal_ends_the_training_of_a_tokenizer(tmp_path: Path, number: signal.Signals) -> None:
     """The library does not look for signals itself."""
     script = (

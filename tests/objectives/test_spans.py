@@ -17,6 +17,7 @@ from lmcompare.objectives.spans import (
     runs,
     scattered,
 )
+from tests.conftest import values
 from tests.objectives.cases import alike
 
 
@@ -171,7 +172,7 @@ def test_lengths_are_of_poissons_law(shortest: int) -> None:
     assert chisquare(observed, expected).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("mean", [0.5, 12.0, 32.0, 100.0])
+@pytest.mark.parametrize("mean", values(12.0, 100.0, slow=[0.5, 32.0]))
 @pytest.mark.parametrize("shortest", [0, 1])
 def test_the_mean_length_is_the_one_that_was_set(mean: float, shortest: int) -> None:
     """Of the first eight spans of each row, which never reach the last one, the one that is cut."""

@@ -88,7 +88,7 @@ FREE = [  # and how many holes they fill
     (Fim(), 1),
     (Bart(), 1),
     (Bart(architecture="decoder"), 1),
-    (Bart(), 2),
+    pytest.param(Bart(), 2, marks=pytest.mark.slow),
 ]
 
 

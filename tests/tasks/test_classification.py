@@ -20,6 +20,7 @@ from lmcompare.tasks.classification import Classification
 from lmcompare.tasks.lessons import Lesson
 from lmcompare.tasks.measuring import ratio
 from lmcompare.tasks.registry import known
+from tests.conftest import values
 from tests.tiny import WORDS
 from tests.untrained import subject_of, tokenizer
 
@@ -78,7 +79,9 @@ def ask(task: Classification, folder: Path, objective: Objective, tokenizer: Tok
     )
 
 
-@pytest.mark.parametrize("objective", [Clm(), Mlm(), T5()], ids=lambda given: given.name)
+@pytest.mark.parametrize(
+    "objective", values(Mlm(), slow=[Clm(), T5()]), ids=lambda given: given.name
+)
 def test_a_word_that_tells_the_label_is_learned(
     objective: Objective, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

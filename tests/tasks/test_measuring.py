@@ -251,6 +251,7 @@ def test_what_cannot_be_asked_is_a_dash_with_a_reason(run: Run, suites: Path) ->
         assert run.results.task_items(record) == []
 
 
+@pytest.mark.slow
 def test_every_objective_is_asked_every_kind(train: Trainer, corpus: Path, suites: Path) -> None:
     for name in OBJECTIVES:
         run = train(tiny(corpus, name, "budget=2 steps"))
