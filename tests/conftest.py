@@ -1,4 +1,4 @@
-"""Shapes in signatures are enforced while testing; sizes here are distinct primes."""
+"""Shapes in signatures can be enforced while testing; sizes here are distinct primes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 WITH_SHAPES = (
-    *("model", "objectives", "view", "vocab", "windows", "optim", "data"),
+    *("model", "view", "vocab", "windows", "optim", "data"),
     *("sampling", "generation", "asking", "tasks.agreement"),
 )
 if not torch.cuda.is_available():  # where things are compiled: no compiler looks into such checks
@@ -30,6 +30,27 @@ settings.load_profile("same")
 def values(*fast: object, slow: Iterable[object]) -> list[Any]:
     """Return the values of a parameter, of which some are tried with the slow tests only."""
     return [*fast, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
+
+
+# Where the fast tests check shapes; everywhere, it would take half of their time.
+SHAPED = {
+    "data/test_order.py",
+    "generation/test_generate.py",
+    "model/test_backbone.py",
+    "objectives/test_contract.py",
+    "tasks/test_pairs.py",
+    "test_evaluation.py",
+    "test_sampling.py",
+    "test_view.py",
+}
+
+
+@pytest.fixture(autouse=True)
+def _shapes(request: pytest.FixtureRequest) -> None:
+    """Enforce shapes in tests that go through all of the code, and in `make test-all` in all."""
+    place = request.path.relative_to(Path(__file__).parent).as_posix()
+    everywhere = not request.config.option.markexpr
+    config.update("jaxtyping_disable", not (everywhere or place in SHAPED))
 
 
 @pytest.fixture(autouse=True)
