@@ -24,7 +24,7 @@ from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 # Of the memory that there is: a warning from here on, and no training from there on. What is
 # needed may be less than the estimate.
 NEAR, FAR = 0.8, 1.25
-PROGRAM = 450_000_000  # bytes of the program and its libraries, where a processor computes
+PROGRAM = 600_000_000  # bytes of the program and its libraries, where a processor computes
 SAMPLED = 2**17  # tokens, at most, that are corrupted to see what becomes of them
 # Bytes for each token of a step: of the text itself, and how many times those of its view
 OF_TEXT, OF_VIEW = 45, 4.5

@@ -50,17 +50,31 @@ print(hardware.peak_memory(hardware.choose_device("cpu")))
     [
         ("clm", ["batch.rows=5"]),
         ("clm", ["batch.rows=128", "runtime.micro_batch=128"]),
-        ("mlm", ["batch.rows=64", "runtime.micro_batch=64", "runtime.precision=bfloat16"]),
-        ("t5", ["batch.rows=128", "runtime.micro_batch=128"]),
-        ("plm", ["batch.rows=64", "runtime.micro_batch=64", "batch.length=256"]),
-        ("glm", ["batch.rows=4096", "model.width=16", "model.ffn=32"]),
-        ("clm", ["batch.rows=5", "model.width=512", "model.ffn=1024", "optimizer.ema=0.9"]),
+        pytest.param(
+            "mlm",
+            ["batch.rows=64", "runtime.micro_batch=64", "runtime.precision=bfloat16"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("t5", ["batch.rows=128", "runtime.micro_batch=128"], marks=pytest.mark.slow),
+        pytest.param(
+            "plm",
+            ["batch.rows=64", "runtime.micro_batch=64", "batch.length=256"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "glm", ["batch.rows=4096", "model.width=16", "model.ffn=32"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "clm",
+            ["batch.rows=5", "model.width=512", "model.ffn=1024", "optimizer.ema=0.9"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_estimate_is_not_below_what_is_taken_and_not_twice_as_much(
     corpus: Path, cache: Path, tmp_path: Path, objective: str, settings: list[str]
 ) -> None:
-    usual = ["model.layers=2", "validation.blocks=8", f"data.source={corpus}", "budget=2 steps"]
+    usual = ["model.layers=2", "runtime.threads=1", f"data.source={corpus}", "budget=2 steps"]
     config = run(f"objective={objective}", *usual, *settings)
     ended = subprocess.run(
         [sys.executable, "-c", TRAIN, config.model_dump_json(), cache, tmp_path],
