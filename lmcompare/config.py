@@ -70,6 +70,13 @@ class RuntimeConfig(BaseModel):
     micro_batch: int | None = Field(
         None, gt=0, description="rows of one forward pass; what suits the device by default"
     )
+    memory_gb: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="GB that training may take, by the estimate of `lmcompare check`; what the "
+        "machine has by default",
+    )
     threads: int | None = Field(
         None, gt=0, le=1024, description="of the CPU; what torch chooses by default"
     )
@@ -87,7 +94,7 @@ class RuntimeConfig(BaseModel):
 
 
 # what changes how a run is carried out but not what comes out of it
-_NOT_RESULT = {"runtime": {"device", "compile", "save_every", "keep", "tensorboard"}}
+_NOT_RESULT = {"runtime": {"device", "compile", "memory_gb", "save_every", "keep", "tensorboard"}}
 
 
 class RunConfig(BaseModel):

@@ -1,10 +1,12 @@
-"""Where a run computes and in which precision, and how fast that machine multiplies matrices."""
+"""Where a run computes and in which precision: how fast that machine is, and how large."""
 
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterable
+import resource
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeVar
@@ -27,6 +29,8 @@ NUM_PRODUCTS = 2  # timed together; few, as a processor without bfloat16 takes l
 # what Linux calls the instructions that multiply bfloat16: of x86, and of ARM
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 CPUINFO = Path("/proc/cpuinfo")
+GROUPS, GROUPS_OF_THIS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+SIZES_OF_THIS = Path("/proc/self/statm")  # in pages: addresses, and those that are in memory
 
 
 def choose_device(name: str) -> torch.device:
@@ -85,9 +89,14 @@ def choose_precision(asked: str, device: torch.device) -> tuple[Precision, float
     `auto` is bfloat16 where the device has instructions for it: the same for all runs on a machine,
     however busy it is.
     """
-    half = multiplies_bfloat16(device) if asked == "auto" else asked == "bfloat16"
-    precision: Precision = "bfloat16" if half else "float32"
+    precision = precision_of(asked, device)
     return precision, matmul_rate(device, precision)
+
+
+def precision_of(asked: str, device: torch.device) -> Precision:
+    """Return the precision that is asked for, `auto` being as in `choose_precision`."""
+    half = multiplies_bfloat16(device) if asked == "auto" else asked == "bfloat16"
+    return "bfloat16" if half else "float32"
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -194,10 +203,48 @@ def peak_memory(device: torch.device) -> int:
     """Most memory held at once, in bytes: the device's own, or the resident set on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def memory(device: torch.device) -> int:
+    """Return the bytes that this process may hold: what is free of a GPU, or all of the machine's.
+
+    Of the machine's, a control group or `ulimit -v` may allow less.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()]
+    addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if addresses != resource.RLIM_INFINITY:
+        limits.append(addresses - _unused_addresses())
+    return max(0, min(limits))
+
+
+def _group_limits() -> Iterator[int]:
+    """Of the control groups that this process is in, of both versions, and of those above them."""
+    if not GROUPS_OF_THIS.exists():
+        return
+    for line in GROUPS_OF_THIS.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, name = GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = GROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in [group, *(each for each in group.parents if each.is_relative_to(root))]:
+            with suppress(OSError, ValueError):  # not there, or `max`
+                yield int((folder / name).read_text())
+
+
+def _unused_addresses() -> int:
+    """Bytes of addresses that this process has and that hold nothing, as of libraries."""
+    if not SIZES_OF_THIS.exists():
+        return 0
+    addresses, resident, *_ = map(int, SIZES_OF_THIS.read_text().split())
+    return (addresses - resident) * os.sysconf("SC_PAGE_SIZE")
 
 
 def wait(device: torch.device) -> None:

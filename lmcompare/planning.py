@@ -1,15 +1,16 @@
 """What a run would cost, found out without running it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lmcompare import hardware, rng
+from lmcompare import rng
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
-from lmcompare.data import training_text
+from lmcompare.data import Prepared, training_text
+from lmcompare.memory import needed
 from lmcompare.model import ModelConfig, training_flops
 from lmcompare.objectives import Clm
 from lmcompare.training import read_text
@@ -51,7 +52,7 @@ class Plan:
     targets: float | None
     flops: float | None
     epochs: float | None
-    memory: int  # bytes of weights, gradients, moments and activations in training; an estimate
+    memory: int  # bytes that training takes at most, by `lmcompare.memory`
     depths: tuple[Depth, ...]  # with an encoder: a decoder-only model, and both matched to it
 
 
@@ -65,28 +66,8 @@ def plan(
     """
     prepared = read_text(config, cache=cache, warn=warn)
     vocab, split = prepared.vocab, prepared.split("train")
-    texts = [
-        training_text(
-            split,
-            seed=config.seed,
-            step=step,
-            num_rows=config.batch.rows,
-            length=config.batch.length,
-            separate_documents=config.batch.separate_documents,
-        )
-        for step in range(SAMPLED)
-    ]
-    views = [
-        config.objective.corrupt(
-            text,
-            vocab,
-            rng.generator("corruption", config.seed, step),
-            progress=step / SAMPLED,
-        )
-        for step, text in enumerate(texts)
-    ]
-    targets = sum(view.num_targets for view in views) / SAMPLED
-    flops = _flops(config.model, vocab.size, views)
+    targets = sum(view.num_targets for _, view in _batches(config, prepared)) / SAMPLED
+    flops = _flops(config.model, vocab, (view for _, view in _batches(config, prepared)))
     tokens = config.batch.rows * (config.batch.length - 1)
     one = Spent(steps=1, tokens=tokens, targets=round(targets), flops=round(flops))
     each = getattr(one, config.budget.unit)
@@ -104,27 +85,47 @@ def plan(
         targets=None if steps is None else steps * targets,
         flops=None if steps is None else steps * flops,
         epochs=None if steps is None else steps * tokens / split.num_tokens,
-        memory=_memory(config, vocab.size, max(views, key=lambda view: view.tokens.numel())),
-        depths=_depths(config.model, vocab, views, texts) if config.model.encoder_layers else (),
+        memory=needed(config, vocab).total,
+        depths=_depths(config, prepared) if config.model.encoder_layers else (),
     )
 
 
-def _flops(model: ModelConfig, vocab_size: int, views: Sequence[View]) -> float:
+def _batches(config: RunConfig, prepared: Prepared) -> Iterator[tuple[Text, View]]:
+    """The text and the view of some steps; one at a time, as a step may be large."""
+    for step in range(SAMPLED):
+        text = training_text(
+            prepared.split("train"),
+            seed=config.seed,
+            step=step,
+            num_rows=config.batch.rows,
+            length=config.batch.length,
+            separate_documents=config.batch.separate_documents,
+        )
+        stream = rng.generator("corruption", config.seed, step)
+        progress = step / SAMPLED
+        yield text, config.objective.corrupt(text, prepared.vocab, stream, progress=progress)
+
+
+def _flops(model: ModelConfig, vocab: Vocab, views: Iterable[View]) -> float:
     """Of a step, in the mean."""
-    return sum(training_flops(model, vocab_size, view) for view in views) / len(views)
+    return sum(training_flops(model, vocab.size, view) for view in views) / SAMPLED
 
 
-def _depths(
-    model: ModelConfig, vocab: Vocab, views: Sequence[View], texts: Sequence[Text]
-) -> tuple[Depth, ...]:
+def _depths(config: RunConfig, prepared: Prepared) -> tuple[Depth, ...]:
     """The decoder-only model that an encoder-decoder stands beside, and both matched to it."""
-    plain = model.without_encoder()
-    causal = [Clm().corrupt(text, vocab, rng.generator("causal")) for text in texts]
-    num_parameters, flops = plain.num_parameters(vocab.size), _flops(plain, vocab.size, causal)
+    vocab, plain = prepared.vocab, config.model.without_encoder()
+    num_parameters = plain.num_parameters(vocab.size)
+    causal = (
+        Clm().corrupt(text, vocab, rng.generator("causal"))
+        for text, _ in _batches(config, prepared)
+    )
+    flops = _flops(plain, vocab, causal)
 
     def depth(match: Literal["parameters", "flops"] | None) -> Depth:
         made = plain.model_copy(update={"match": match}).with_encoder() if match else plain
-        here = _flops(made, vocab.size, views) if match else flops
+        here = flops
+        if match:
+            here = _flops(made, vocab, (view for _, view in _batches(config, prepared)))
         return Depth(
             match=match,
             encoder_layers=made.encoder_layers,
@@ -136,19 +137,3 @@ def _depths(
         )
 
     return (depth(None), depth("parameters"), depth("flops"))
-
-
-def _memory(config: RunConfig, vocab_size: int, view: View) -> int:
-    """Masters, gradients and moments in float32, a working copy, and what backward needs."""
-    model, batch = config.model, config.batch
-    width = 2 if config.runtime.precision == "bfloat16" else 4
-    rows = config.runtime.micro_batch or hardware.rows_at_once(
-        hardware.choose_device(config.runtime.device), rows=batch.rows, length=batch.length
-    )
-    each = 10 * model.width + 4 * model.ffn  # of a layer, for each position
-    kept = (model.depth * each + 4 * model.width) * view.tokens.shape[1]
-    if view.source is not None:
-        source = view.source.tokens.shape[1]
-        kept += (model.encoder_layers * each + 2 * model.depth * model.width) * source
-        kept += 5 * model.depth * model.width * view.tokens.shape[1]
-    return model.num_parameters(vocab_size) * (16 + width) + rows * kept * width

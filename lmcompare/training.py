@@ -54,7 +54,8 @@ def train(
         prepared: its text, as `read_text` returns it.
         arm: what it is called in tables.
         report: told what happens.
-        should_stop: asked after every step.
+        should_stop: asked after every step, and within one between its micro-batches; a step that
+            is stopped within is left out.
 
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is no number, a full
@@ -272,7 +273,7 @@ class _Session:
         folder = self.run.tensorboard if self.config.runtime.tensorboard else None
         with Board(folder, step=self.spent.steps) as board, self._batches() as batches:
             while budget.progress(self.spent) < 1:
-                self._step(batches)
+                stopped = not self._step(batches, should_stop)
                 over = budget.progress(self.spent) >= 1
                 due = over or self.spent.steps - saved >= self.config.runtime.save_every
                 if due or len(self._unread) >= hardware.steps_unread(self.device):
@@ -280,7 +281,7 @@ class _Session:
                 if due:
                     self._save()
                     saved = self.spent.steps
-                if should_stop() and not over:
+                if (stopped or should_stop()) and not over:
                     self._write(board)
                     self._save()
                     raise Interrupted(f"stopped at step {self.spent.steps}, which is saved")
@@ -315,12 +316,19 @@ class _Session:
             ahead=lambda spent: ahead and budget.unit != "seconds" and budget.progress(spent) < 1,
         )
 
-    def _step(self, batches: Batches) -> None:
-        """One update of the weights; `spent` moves on, and what came out waits to be read."""
+    def _step(self, batches: Batches, should_stop: Callable[[], bool]) -> bool:
+        """One update of the weights; `spent` moves on, and what came out waits to be read.
+
+        Returns:
+            Whether it was done. If it was stopped between two pieces, all is as before it.
+        """
         start, config, before = perf_counter(), self.config, self.spent
         batch = batches(before)
+        # before the first step of all there is nothing that a stop could save
+        loss = self._backward(batch.pieces, should_stop if before.steps else lambda: False)
+        if loss is None:
+            return False
         self.read.add(batch.step + 1, batch.tokens)
-        loss = self._backward(batch.pieces)
         reached = batch.after(before, seconds=perf_counter() - start)
         rate = learning_rate(config.optimizer, config.budget.progress(reached))
         norm = self.optimizer.step(rate=rate)
@@ -340,6 +348,7 @@ class _Session:
                 parts=batch.parts,
             )
         )
+        return True
 
     def _write(self, board: Board) -> None:
         """Read what came out of the steps since the last time, and write it down."""
@@ -372,12 +381,17 @@ class _Session:
             self.report(self._progress(line, step.before, seconds=each))
             board.write(line)
 
-    def _backward(self, pieces: list[View]) -> Tensor:
-        """Collect the gradient of a step, a piece at a time; its loss in nats a target."""
+    def _backward(self, pieces: list[View], should_stop: Callable[[], bool]) -> Tensor | None:
+        """Collect the gradient of a step, a piece at a time; its loss in nats a target.
+
+        None if it was stopped, which only what is saved may follow.
+        """
         self.net.train()
         total = torch.zeros((), device=self.device)
         try:
-            for piece in pieces:
+            for number, piece in enumerate(pieces):
+                if number and should_stop():
+                    return None
                 total += self._pass(piece.to(self.device))
         except torch.OutOfMemoryError:
             raise UserError(

@@ -1,5 +1,6 @@
 """Benchmarks with known answers: what is compared, what is said of it, and what is marked."""
 
+import io
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from typer.testing import CliRunner
@@ -20,7 +22,7 @@ from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare, writ
 from lmcompare.compare.benchmarks import HEADINGS, MARKS, BenchmarkRow, Block
 from lmcompare.compare.curves import draw
 from lmcompare.compare.gates import in_words
-from lmcompare.compare.writing import to_json, to_markdown, to_tex
+from lmcompare.compare.writing import to_csv, to_json, to_markdown, to_tex
 from lmcompare.errors import UserError
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord, Trial
@@ -351,6 +353,56 @@ def test_other_figures_are_a_small_table_and_rows_of_the_frame(study):
 def test_many_parts_are_not_shown(study):
     parts = [{"paradigm": f"p{i % 17}"} for i in range(NUM)]
     assert block(compare(models(study, "a", right(20), parts=parts))).smaller == []
+
+
+def test_differences_stand_in_the_frame(study):
+    draw = np.random.default_rng(5)
+    runs = [
+        run
+        for share, name in zip((0.3, 0.6, 0.9), "abc", strict=True)
+        for run in models(study, name, *((draw.random((3, NUM)) < share) * 1.0).tolist())
+    ]
+    comparison = compare(runs, reference="b")
+    frame = comparison.frame
+    found = frame[frame["reference"].notna()].set_index("label")
+    assert list(found.index) == ["a", "c"]
+    assert set(frame["metric"]) >= {"zorro accuracy", "zorro accuracy difference"}
+    for label, row in rows(comparison).items():
+        if label == "b":
+            continue
+        there = found.loc[label]
+        assert there["metric"] == "zorro accuracy difference"
+        assert (there["reference"], there["n"], there["unit"]) == ("b", NUM, "share")
+        assert (there["value"], there["low"], there["high"]) == (
+            *(row.difference.value, row.difference.low, row.difference.high),
+        )
+        assert (there["p"], there["corrected_p"]) == (row.p, row.corrected_p)
+        assert (there["verdict"], there["test"]) == (row.verdict, "items and seeds")
+    assert found[["seed", "run", "step"]].isna().all(axis=None)
+    rest = frame[frame["reference"].isna()]
+    assert rest["seed"].notna().all()
+    assert rest[["low", "high", "p", "corrected_p", "verdict", "test"]].isna().all(axis=None)
+    csv = pd.read_csv(io.StringIO(to_csv(comparison)))
+    assert csv["verdict"].dropna().tolist() == ["loses", "wins"]
+    assert csv["corrected_p"].dropna().tolist() == pytest.approx(found["corrected_p"].tolist())
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 5])
+def test_two_arms_have_one_p(study, num_seeds):
+    """Whichever of them is the reference, exactly; one comparison needs no correction."""
+    draw = np.random.default_rng(num_seeds)
+    runs = [
+        run
+        for share, name in zip((0.5, 0.8), "ab", strict=True)
+        for run in models(study, name, *((draw.random((num_seeds, NUM)) < share) * 1.0).tolist())
+    ]
+    there, back = (
+        rows(compare(runs, reference=reference))[label]
+        for label, reference in (("a", "b"), ("b", "a"))
+    )
+    assert 0 < there.p < 1
+    assert there.p == back.p == there.corrected_p == back.corrected_p
+    assert there.difference.low == -back.difference.high
 
 
 # the reference

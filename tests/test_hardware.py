@@ -1,5 +1,6 @@
 """The machine: work done side by side."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import current_thread
@@ -111,3 +112,38 @@ def test_a_gpu_is_asked_for_bfloat16_in_hardware(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert hardware.multiplies_bfloat16(torch.device("cuda")) is has
     assert asked == [False]
+
+
+def test_the_memory_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(hardware, "GROUPS", tmp_path)
+    monkeypatch.setattr(hardware, "GROUPS_OF_THIS", tmp_path / "none")
+    whole = hardware.memory(cpu)
+    assert whole == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def within(groups: str, **limits: str) -> int:
+        monkeypatch.setattr(hardware, "GROUPS_OF_THIS", tmp_path / "cgroup")
+        (tmp_path / "cgroup").write_text(groups)
+        for folder, limit in limits.items():
+            path = tmp_path / folder.replace("__", "/")
+            path.mkdir(parents=True, exist_ok=True)
+            name = "memory.limit_in_bytes" if folder.startswith("memory") else "memory.max"
+            (path / name).write_text(f"{limit}\n")
+        return hardware.memory(cpu)
+
+    assert within("0::/\n") == whole
+    assert within("0::/outer/inner\n", outer="max") == whole
+    assert within("0::/outer/inner\n", outer__inner="max", outer="1000003") == 1000003
+    assert within("0::/outer/inner\n", outer__inner="7919") == 7919
+    both = "3:cpu:/elsewhere\n2:memory,hugetlb:/of/us\n0::/\n"
+    assert within(both, memory__of__us="9223372036854771712") == whole
+    assert within(both, memory__of="104729") == 104729
+
+
+def test_ulimit_allows_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hardware.memory(torch.device("cpu"))
+    monkeypatch.setattr(hardware, "_unused_addresses", lambda: 3 * 10**9)
+    monkeypatch.setattr(hardware.resource, "getrlimit", lambda _: (4 * 10**9, -1))
+    assert hardware.memory(torch.device("cpu")) == min(whole, 10**9)
+    monkeypatch.setattr(hardware.resource, "getrlimit", lambda _: (2 * 10**9, -1))
+    assert hardware.memory(torch.device("cpu")) == 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lmcompare.planning import Depth, Plan
 
 TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
+MEMORY = "Memory is what training takes at most, an estimate that is rather too high. There are"
 NOTE = (
     "To evaluate: `lmcompare eval RUN`; infilling: `lmcompare eval RUN --tasks infilling`; both "
     "with their default options. Times are estimates from how fast this machine multiplies "
@@ -36,6 +37,7 @@ def check(
     format: options.Format = "table",
 ) -> None:
     """Check a configuration or a study and say what it costs to train and evaluate; do neither."""
+    from lmcompare import memory
     from lmcompare.blocks import names, numbers
     from lmcompare.forecasting import Forecaster
     from lmcompare.planning import plan
@@ -57,6 +59,7 @@ def check(
         seeds=None,
         settings=settings,
     )
+    memory.require([(each.arm, each.config) for each in planned], warn=warn)
     cache = cache_folder()
     plans = [(each, plan(each.config, cache=cache, warn=warn)) for each in planned]
     forecaster = Forecaster(cache)
@@ -94,7 +97,7 @@ def check(
                 "—" if costs.epochs is None else f"{costs.epochs:.2f}",
                 _count(costs.targets),
                 "—" if costs.flops is None else f"{costs.flops:.3g}",
-                f"~{costs.memory / 1e6:,.0f} MB",
+                f"~{costs.memory / 1e9:,.1f} GB",
             ]
             for each, costs in plans
         ),
@@ -127,6 +130,8 @@ def check(
         ([arm, *_times(foretold)] for arm, foretold in forecasts.items()),
     )
     paragraph(NOTE)
+    there_are = [f"{memory.available(each.config) / 1e9:,.1f} GB" for each in planned]
+    paragraph(f"{MEMORY} {', '.join(dict.fromkeys(there_are))}.")
 
 
 def _times(foretold: "Forecast") -> list[str]:

@@ -22,9 +22,18 @@ SIZES = ("bytes", "tokens")
 
 
 def as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
-    """A result, with what follows from it."""
+    """A result, with what follows from it and all settings of its run."""
     known = {name: getattr(record, name) for name in DERIVED if hasattr(record, name)}
-    return {"run": str(run.path), **record.model_dump(exclude={"run"}), **known}
+    config = run.record().config
+    return {
+        "run": str(run.path),
+        "objective": config.objective.name,
+        "hyperparameters": config.objective.model_dump(exclude={"name"}),
+        "changed": config.objective.model_dump(exclude={"name"}, exclude_defaults=True),
+        **record.model_dump(exclude={"run"}),
+        **known,
+        "config": config.model_dump(),
+    }
 
 
 def print_results(

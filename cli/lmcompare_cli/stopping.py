@@ -1,4 +1,4 @@
-"""How a signal ends training: after the step, and saved."""
+"""How a signal ends training: after the micro-batch, and with whole steps saved."""
 
 import signal
 from types import FrameType
@@ -19,7 +19,7 @@ class Stop:
         self.trains = False
 
     def __call__(self) -> bool:
-        """Return whether to stop; asked after each step."""
+        """Return whether to stop; asked after each step, and within one after the first."""
         self.trains = True
         return self.number is not None
 
@@ -41,5 +41,6 @@ class Stop:
             signals.end(number)
         self.number = number
         talk.print(
-            "  stopping after this step and saving it; once more to stop at once", style="yellow"
+            "  stopping and saving the steps that are done; once more to stop at once",
+            style="yellow",
         )

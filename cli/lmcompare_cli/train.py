@@ -50,6 +50,7 @@ def train(
     The folder of each run is printed to stdout. What another process trains is passed over, so that
     two processes share the runs of a study.
     """
+    from lmcompare import memory
     from lmcompare.files import name_of
     from lmcompare.runs import Busy
     from lmcompare.studies import require_name
@@ -72,6 +73,9 @@ def train(
         settings=settings,
     )
     folder = _folder_of(study, out) if study is not None else out / name_of(require_name(name))
+    left = [each for each in planned if force or not _seems_finished(each, folder)]
+    if left:
+        memory.require([(each.arm, each.config) for each in left], at_once=parallel, warn=_warn)
     if parallel > 1:
         _side_by_side(planned, folder, processes=parallel, again=force)
         return
@@ -96,6 +100,13 @@ def train(
             style="yellow",
             soft_wrap=True,
         )
+
+
+def _seems_finished(each: "Planned", study: Path) -> bool:
+    """Tell whether a run was finished before, as far as is known before its text is read."""
+    from lmcompare import run_text
+
+    return run_text.finished_without_text(each.config, arm=each.arm, study=study) is not None
 
 
 def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop") -> "Run":

@@ -10,7 +10,7 @@ from lmcompare.compare.arms import Arm, group_arms, read_results
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.curves import Curves, learning_curves
 from lmcompare.compare.drawing import can_draw
-from lmcompare.compare.frame import tidy
+from lmcompare.compare.frame import tidy, with_differences
 from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
@@ -73,6 +73,8 @@ class Comparison:
 def collect(runs: Iterable[Run], *, unfinished: bool = False) -> pd.DataFrame:
     """One tidy frame of all runs: a row for each run and metric, in the units that it names.
 
+    Arms that are compared in benchmarks have a row more for each comparison.
+
     Raises:
         UserError: no run is finished, or one is broken or of another schema.
     """
@@ -126,7 +128,7 @@ def compare(
     if curves and not can_draw():
         notes.append("no picture of learning curves: it needs pip install 'lmcompare[plots]'")
     return Comparison(
-        frame=frame,
+        frame=with_differences(frame, arms, benchmarks),
         sections=table,
         hidden=hidden_tables(arms),
         generated=generated,

@@ -1,11 +1,15 @@
-"""The tidy frame: a row for each run and metric, in the unit that it names."""
+"""The tidy frame: a row for each run and metric, in the unit that it names.
+
+Below them stands a row for each comparison of two arms in a benchmark, which is of no run and seed.
+"""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.benchmarks import BenchmarkTable, Block
 from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
 from lmcompare.compare.hidden import scores
 from lmcompare.compare.table import METRICS
@@ -47,16 +51,66 @@ COLUMNS = [
     # benchmarks over examples
     "standard_error",
     "n",  # of the bytes or tokens behind a likelihood, of texts that were written, or of examples
+    "reference",  # label of the arm that the value is a difference from; as all below, else empty
+    "low",  # of the difference: one of intervals that hold together
+    "high",
+    "p",  # of this comparison alone
+    "corrected_p",  # for all comparisons of its table
+    "verdict",
+    "test",
 ]
 
 
 def tidy(arms: Iterable[Arm]) -> pd.DataFrame:
     """All that is known of the runs of some arms."""
-    frame = pd.DataFrame([row for arm in arms for row in _rows(arm)], columns=COLUMNS)
-    frame["seed"] = frame["seed"].astype("int64")
-    for column in ("step", "window", "stride", "decoding_steps", "n"):
+    return _frame(row for arm in arms for row in _rows(arm))
+
+
+def with_differences(
+    frame: pd.DataFrame, arms: Iterable[Arm], benchmarks: Iterable[BenchmarkTable]
+) -> pd.DataFrame:
+    """The same with a row for each arm that stands beside another in a benchmark."""
+    named = {arm.label: arm for arm in arms}
+    found = _frame(
+        row for table in benchmarks for block in table.blocks for row in _differences(block, named)
+    )
+    return pd.concat([frame, found], ignore_index=True) if len(found) else frame
+
+
+def _frame(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
+    frame = pd.DataFrame([*rows], columns=COLUMNS)
+    for column in ("seed", "step", "window", "stride", "decoding_steps", "n"):
         frame[column] = frame[column].astype("Int64")
     return frame
+
+
+def _differences(block: Block, arms: Mapping[str, Arm]) -> Iterator[dict[str, object]]:
+    for row in block.rows:
+        if row.difference is None:
+            continue
+        first = arms[row.label].results[0]
+        yield {
+            "study": first.run.study,
+            "arm": first.record.arm,
+            "label": row.label,
+            "finished": row.finished,
+            "objective": first.record.config.objective.name,
+            "metric": f"{block.task} {block.metric} difference",
+            "scoring": row.scoring,
+            "likelihood": row.likelihood,
+            "text": block.text,
+            "way": block.way,
+            "value": row.difference.value,
+            "unit": "share",
+            "n": block.num_items,
+            "reference": block.reference,
+            "low": row.difference.low,
+            "high": row.difference.high,
+            "p": row.p,
+            "corrected_p": row.corrected_p,
+            "verdict": row.verdict,
+            "test": row.test,
+        }
 
 
 def _rows(arm: Arm) -> Iterator[dict[str, object]]:

@@ -71,7 +71,7 @@ class Judge:
                 f"the judge has {own.num_parameters:,} parameters, no more than "
                 f"{_names(as_large)}: a judge should know better than those it judges"
             )
-        elsewhere = [each.arm for each in records if each.config.data != own.config.data]
+        elsewhere = [each.arm for each in records if not _same_text(each, own)]
         if elsewhere:
             yield (
                 f"the judge was trained on another text than {_names(elsewhere)}: whether it has "
@@ -81,6 +81,17 @@ class Judge:
     def score(self, texts: Sequence[Part]) -> list[Verdict]:
         """How probable it finds what follows each prompt, given the prompt."""
         return ask(self.subject, texts, self.scoring)
+
+
+def _same_text(one: RunRecord, other: RunRecord) -> bool:
+    """Tell whether two runs were trained on one text.
+
+    It is known by the hash of its tokens, whatever it is called. Those of two tokenizers cannot be
+    compared, and there its name must do.
+    """
+    if one.sheet.tokenizer != other.sheet.tokenizer:
+        return one.config.data == other.config.data
+    return one.sheet.text == other.sheet.text
 
 
 def _names(arms: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, 
 def test_the_table(command: Command, corpus: Path) -> None:
     said = command("check", "-o", "clm", *flags(corpus))
     assert said.code == 0
-    text, head, row, blank, times, foretold, note = said.out.splitlines()
+    text, head, row, blank, times, foretold, note, memory = said.out.splitlines()
     assert text.startswith(f"{corpus}: 307 documents")
     assert " ".join(head.split()) == (
         "arm seed size parameters steps tokens epochs targets FLOPs memory"
@@ -30,6 +31,8 @@ def test_the_table(command: Command, corpus: Path) -> None:
     assert foretold.split()[0] == "clm"
     assert foretold.count("~") == 3
     assert "within a factor of about two" in note
+    assert row.endswith(" GB")
+    assert re.fullmatch(r"Memory is what training takes .* There are [0-9.]+ GB\.", memory)
     assert said.err == ""
     assert not Path("experiments").exists()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lmcompare.config import parse_run
 from lmcompare.runs import Run
 from tests.tiny import (
     COMMAND,
@@ -66,7 +67,25 @@ def test_json_holds_it_all(command: Command, study: Path) -> None:
         assert row["nats"] == record.nats
         assert row["bits_per_byte"] == record.bits_per_byte
         assert row["likelihood"] == record.likelihood
+        run = Run(Path(row["run"])).record()
+        assert (row["arm"], row["seed"], row["step"]) == (run.arm, 0, record.step)
+        assert row["objective"] == run.config.objective.name
+        assert {"name": row["objective"], **row["hyperparameters"]} == row["config"]["objective"]
+        assert parse_run(row["config"]) == run.config
+        assert (row["window"], row["stride"]) == (record.window, record.stride)
     assert "Traceback" not in said.err
+
+
+def test_json_says_what_was_changed_of_an_objective(
+    command: Command, corpus: Path, tmp_path: Path
+) -> None:
+    changes = ["objective.rate=0.3", "optimizer.clip=0.5"]
+    run = command("train", "-o", "mlm", *flags(corpus, *changes)).out.strip()
+    (row, _) = json.loads(command("eval", run, "--limit", "60", "--format", "json").out)
+    assert row["changed"] == {"rate": 0.3}
+    assert row["hyperparameters"]["rate"] == 0.3
+    assert len(row["hyperparameters"]) > 1
+    assert row["config"]["optimizer"]["clip"] == 0.5
 
 
 HIDDEN = ["one", "15%", "50%", "second half"]

@@ -283,7 +283,7 @@ def test_a_signal_saves_and_then_ends_the_process_and_the_run_goes_on(
     out, err = process.communicate(timeout=120)
     assert process.returncode == -number, err
     assert out == ""
-    assert "stopping after this step and saving it; once more to stop at once" in err
+    assert "stopping and saving the steps that are done; once more to stop at once" in err
     (step,) = [
         int(line.split()[3].rstrip(",")) for line in err.splitlines() if "stopped at step" in line
     ]

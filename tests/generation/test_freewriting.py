@@ -912,3 +912,34 @@ def test_a_training_text_that_is_gone(train: Trainer, cache: Path, tmp_path: Pat
     assert len(told) == 1
     assert "what is verbatim in it is not known: the text of" in told[0]
     assert "has changed since it was trained: bring the old text back" in told[0]
+
+
+def test_the_text_of_a_judge_is_known_by_what_it_holds(
+    trained: dict[str, Run], train: Trainer, corpus: Path, tmp_path: Path
+) -> None:
+    assignment = Assignment(prompt_tokens=PROMPT, new_tokens=NEW)
+    path = tmp_path / "moved.txt"
+
+    def doubts(source: Path, *settings: str) -> list[str]:
+        told: list[str] = []
+        judge = judged_by(train(tiny(source, "clm", "budget=1 steps", "model.width=32", *settings)))
+        require([trained["mlm"]], assignment, judge=judge, warn=told.append)
+        return told
+
+    path.write_bytes(corpus.read_bytes())
+    assert doubts(path) == []
+    path.write_text(sentences(307, seed=3))
+    (said,) = doubts(path)
+    assert said.startswith("the judge was trained on another text than mlm: ")
+    # another tokenizer makes other tokens of the same text
+    assert doubts(corpus, "tokenizer.kind=characters") == []
+
+
+def test_the_same_name_does_not_make_the_same_text(train: Trainer, tmp_path: Path) -> None:
+    path, told = tmp_path / "text.txt", list[str]()
+    path.write_text(sentences(307))
+    run = train(tiny(path, "clm", "budget=1 steps"))
+    path.write_text(sentences(307, seed=3))
+    judge = judged_by(train(tiny(path, "clm", "budget=1 steps", "model.width=32")))
+    told += judge.doubts([run.record()])
+    assert told[0].startswith("the judge was trained on another text than clm: ")
