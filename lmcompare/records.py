@@ -134,6 +134,8 @@ class ResultRecord(Record, ABC):
     step: int
     run_hash: str | None = None  # of `run.json`; as the next, put in where the result is written
     items_hash: str | None = None  # of the file of its items
+    # when it was last asked for, ISO 8601 in UTC; put in as the two above; None in earlier results
+    measured: str | None = None
 
     @property
     @abstractmethod
@@ -165,6 +167,9 @@ class LikelihoodRecord(TextRecord):
     """`eval/likelihood-*.json`: how probable a run's model finds a text, and in which sense."""
 
     task: Literal["likelihood"] = "likelihood"
+    # hash of the bytes scored, the same whatever the tokenizer; None where the tokens do not tell
+    # them, and in earlier results
+    bytes_hash: str | None = None
     scoring: str
     likelihood: Likelihood
     window: int  # tokens the model sees at once
@@ -172,6 +177,11 @@ class LikelihoodRecord(TextRecord):
     num_documents: int
     nats: float  # minus the log-probability of all tokens
     trigram_nats: float | None = None  # the same by trigrams; None where their text is gone
+
+    @property
+    def text_hash(self) -> str:
+        """The hash of what was scored: of its bytes, or of its tokens where those are unknown."""
+        return self.bytes_hash or self.text
 
     @property
     def trigram_bits_per_byte(self) -> float | None:

@@ -451,7 +451,7 @@ def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
     comparison = compare(mixed(study, {"clm": FAR, "prefix": CLOSE, "ul2": [3.0, 3.01, 3.02]}))
     [section] = comparison.sections
     assert section.scored.scoring is None
-    assert section.subtitle == "validation abcdabcd, window 128, stride 64"
+    assert section.subtitle == "validation abcdabcd, 1,013 bytes, window 128, stride 64"
     assert [(row.label, row.scoring, row.mark) for row in section.rows] == [
         ("prefix", "prefix", "best"),
         ("clm", "causal", None),
