@@ -166,7 +166,7 @@ class Selection:
             if not any(_all_hold(words, each) for each in known):
                 raise UserError(
                     f"no result is {' and '.join(words)} at once: repeat the option for results "
-                    f"that are either; there are {_inventory(known)}"
+                    f"that are either; to choose from: {_inventory(known)}"
                 )
 
 
@@ -196,7 +196,7 @@ def _unknown(word: str, known: Sequence[Facets]) -> str:
     names = {value for name in _NAMES for value in _values(name, known)}
     hint = did_you_mean(word, names)
     hint = "" if hint.startswith("known") else f"{hint} "
-    return f"no result is '{word}': {hint}there are {_inventory(known)}"
+    return f"no result is '{word}': {hint}to choose from: {_inventory(known)}"
 
 
 def _inventory(known: Sequence[Facets]) -> str:

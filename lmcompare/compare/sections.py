@@ -152,19 +152,12 @@ def _section_of(scored: Scored, measured: Sequence[_Measured]) -> Scored:
     Of one tokenizer, rows with unlike windows stand apart. Between tokenizers windows of as many
     tokens are not of as much text, and so cannot tell sections apart.
     """
-    about = (scored.source, scored.text)
-    all_tokens, exact_tokens = (
-        {
-            each.scored.tokens
-            for each in measured
-            if (each.scored.source, each.scored.text) == about and each.scored.likelihood in kinds
-        }
-        for kinds in ([*KINDS], ["exact"])
-    )
+    about = (scored.likelihood, scored.source, scored.text)
+    same_tokens = len({each.scored.tokens for each in measured if each.scored[:3] == about}) == 1
     if scored.likelihood != "exact":
-        return scored if len(all_tokens) > 1 else scored._replace(tokens=None)
+        return scored._replace(tokens=None) if same_tokens else scored
     scored = scored._replace(scoring=None, tokens=None)
-    return scored if len(exact_tokens) == 1 else scored._replace(window=None, stride=None)
+    return scored if same_tokens else scored._replace(window=None, stride=None)
 
 
 def _row(arm: Arm, figures: pd.DataFrame, seeds: Sequence[int]) -> Row:
