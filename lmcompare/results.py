@@ -71,8 +71,12 @@ class Results:
         return known
 
     def measured(self, record: ResultRecord) -> str:
-        """Return when it was last asked for, ISO 8601 in UTC; of earlier ones their file's time."""
-        return record.measured or time_of(self._own_file(record))
+        """Return when it was last asked for, ISO 8601 in UTC; of earlier ones their file's time.
+
+        It is empty, and so before all others, where the file has a name that is given no more.
+        """
+        file = self._own_file(record)
+        return record.measured or (time_of(file) if file.exists() else "")
 
     def id_of(self, record: ResultRecord) -> str:
         """Return what a user may name the result by; no two of any runs share it."""

@@ -591,7 +591,7 @@ def test_a_selection_of_nothing_says_what_there_is(study):
     runs = causal(study, a=CLOSE, b=FAR)
     for only, said in (
         ("boolq", "no result is 'boolq': to choose from: kind likelihood; source validation"),
-        ("liklihood", "did you mean 'likelihood'?"),
+        ("likelihoodd", "did you mean 'likelihood'?"),
         ("window=129", "no result has window=129: window is 128"),
         ("windw=128", "did you mean 'window'?"),
         ("", "lacks a word"),

@@ -68,7 +68,8 @@ def text_scorings(objective: str) -> list[str]:
 
 def score(run: Run, cache: Path, **asked: object) -> list[LikelihoodRecord]:
     settings = {"max_bytes": None, "device": "cpu"} | asked
-    return measure_likelihood(run, Asked(**settings), cache=cache)  # type: ignore[arg-type]
+    records = measure_likelihood(run, Asked(**settings), cache=cache)  # type: ignore[arg-type]
+    return [record.model_copy(update={"measured": None}) for record in records]
 
 
 def items(run: Run) -> list[list[LikelihoodItem]]:
@@ -259,11 +260,11 @@ TOKENIZERS = ("bpe", "word", "unigram", "bytes", "characters")
 
 
 @pytest.fixture(scope="module")
-def tokenized(
-    tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path
-) -> dict[str, Run]:
+def tokenized(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Run]:
     """A run with each tokenizer."""
     folder = tmp_path_factory.mktemp("tokenized")
+    corpus = folder / "text.txt"
+    corpus.write_text(sentences(997), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("lmcompare.hardware.matmul_rate", lambda *_, **__: 1e9)
         return {
