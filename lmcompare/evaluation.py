@@ -99,7 +99,7 @@ def measure_likelihood(
     results = []
     for scoring in scorings:
         if scoring in before:
-            results.append(run.results.renew(before[scoring], bytes_hash=bytes_hash))
+            results.append(run.results.amend(before[scoring], bytes_hash=bytes_hash))
             report(scoring, 1.0)
             continue
         how = objective.scorings[scoring]

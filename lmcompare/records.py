@@ -134,8 +134,6 @@ class ResultRecord(Record, ABC):
     step: int
     run_hash: str | None = None  # of `run.json`; as the next, put in where the result is written
     items_hash: str | None = None  # of the file of its items
-    # when it was last asked for, ISO 8601 in UTC; put in as the two above; None in earlier results
-    measured: str | None = None
 
     @property
     @abstractmethod

@@ -46,9 +46,7 @@ class Results:
         lines = "".join(item.model_dump_json() + "\n" for item in items)
         files.write_text(place.with_suffix(".jsonl"), lines)
         items_hash = files.checksum(place.with_suffix(".jsonl"))
-        kept = record.model_copy(
-            update={"run_hash": self._run(), "items_hash": items_hash, "measured": _now()}
-        )
+        kept = record.model_copy(update={"run_hash": self._run(), "items_hash": items_hash})
         kept.write(place)
         before = self._former_file(record)
         if before and before != place:
@@ -56,27 +54,24 @@ class Results:
             before.with_suffix(".jsonl").unlink(missing_ok=True)
         return kept
 
-    def renew(self, record: Kept, **more: object) -> Kept:
-        """Note that a result was asked for again, and what more is known of it now.
+    def amend(self, record: Kept, **more: object) -> Kept:
+        """Keep what more is known of a result, if anything; its items stay.
 
         Results of schema 1 stay as they are, and so do all where nothing can be written.
-
-        Returns:
-            The result, with what more is known.
         """
         known = record.model_copy(update=more)
-        if record.verified:
+        if known != record and record.verified:
             with suppress(UserError):
-                known.model_copy(update={"measured": _now()}).write(self._file(record))
+                known.write(self._file(record))
         return known
 
     def measured(self, record: ResultRecord) -> str:
-        """Return when it was last asked for, ISO 8601 in UTC; of earlier ones their file's time.
+        """Return when its file was written, ISO 8601 in UTC.
 
         It is empty, and so before all others, where the file has a name that is given no more.
         """
         file = self._own_file(record)
-        return record.measured or (time_of(file) if file.exists() else "")
+        return time_of(file) if file.exists() else ""
 
     def id_of(self, record: ResultRecord) -> str:
         """Return what a user may name the result by; no two of any runs share it."""
@@ -256,10 +251,6 @@ class Results:
 def time_of(file: Path) -> str:
     """Return when a file was written, ISO 8601 in UTC."""
     return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
 
 
 def lines_of(place: Path) -> Iterator[bytes]:

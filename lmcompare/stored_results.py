@@ -118,7 +118,7 @@ def _read(run: Run, results: Results, file: Path) -> StoredResult:
         run=run,
         file=file,
         id=results.id_of(record),
-        measured=record.measured or time_of(file),
+        measured=time_of(file),
         record=record,
     )
 

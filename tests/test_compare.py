@@ -546,7 +546,7 @@ def test_windows_of_one_tokenizer_beside_another_are_not_ranked(study):
 def test_only_what_was_selected_is_compared(study):
     runs = causal(study, a=CLOSE, b=FAR)
     for run in runs:
-        evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499, measured="2026-01-01T00:00:00+00:00")
+        evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499)
         ask(run, 2.0, 2.1, 2.2, 2.3)
     assert len(compare(runs).sections) == 2
     assert any("measured under several settings" in note for note in compare(runs).notes)
@@ -580,9 +580,8 @@ def test_the_latest_of_what_asks_the_same(study):
         ("validation", 499),
     ]
     assert not any("several settings" in note for note in latest.notes)
-    for run in runs:
-        [earlier] = [each for each in run.results.likelihoods() if each.text == "abcd" * 4]
-        run.results.renew(earlier)
+    for run in runs:  # measured again
+        evaluate(run, 2.0)
     assert [each.num_bytes for each in compare(runs, latest=True).sections] == [NUM_BYTES] * 2
     assert len(runs[0].results.likelihoods()) == 3, "nothing is removed"
 

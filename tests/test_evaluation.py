@@ -68,8 +68,7 @@ def text_scorings(objective: str) -> list[str]:
 
 def score(run: Run, cache: Path, **asked: object) -> list[LikelihoodRecord]:
     settings = {"max_bytes": None, "device": "cpu"} | asked
-    records = measure_likelihood(run, Asked(**settings), cache=cache)  # type: ignore[arg-type]
-    return [record.model_copy(update={"measured": None}) for record in records]
+    return measure_likelihood(run, Asked(**settings), cache=cache)  # type: ignore[arg-type]
 
 
 def items(run: Run) -> list[list[LikelihoodItem]]:
@@ -187,7 +186,7 @@ def test_how_windows_are_batched_changes_nothing(
         assert one.nats == pytest.approx(two.nats, rel=1e-5)
         if one.standard_error is not None:
             assert one.standard_error == pytest.approx(two.standard_error, rel=1e-3)
-        figures = {"nats", "standard_error", "items_hash", "measured"}
+        figures = {"nats", "standard_error", "items_hash"}
         assert one.model_dump(exclude=figures) == two.model_dump(exclude=figures)
 
 
@@ -324,11 +323,10 @@ def test_an_earlier_result_learns_which_bytes_it_is_of(
         for file in run.path.glob("eval/likelihood-*.json")
         if LikelihoodRecord.read(file).text == record.text
     ]
-    record.model_copy(update={"bytes_hash": None, "measured": None}).write(file)
+    record.model_copy(update={"bytes_hash": None}).write(file)
     assert score(run, cache, max_bytes=101)[0].bytes_hash == record.bytes_hash
     kept = LikelihoodRecord.read(file)
     assert kept.bytes_hash == record.bytes_hash
-    assert kept.measured is not None
     assert kept.items_hash == record.items_hash
 
 

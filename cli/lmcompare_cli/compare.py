@@ -83,7 +83,7 @@ def compare(
         typer.Option(
             "--latest",
             help="Of results of one run that answer the same question under other settings "
-            "(--limit, --window, --texts, --examples, ...) take in the one last asked for: of each "
+            "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
             "text and scoring, form of infilling, method of writing, benchmark and way.",
         ),
     ] = False,

@@ -105,7 +105,7 @@ def measure_task(
             at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
             what = f"{task.name} {way} {at}"
             if before:
-                records.append(run.results.renew(before[0]))
+                records += before[:1]
             else:
                 tell = partial(report, what)
                 records.append(_record(each, task, examples, blank, asked, tell))

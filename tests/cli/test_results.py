@@ -146,8 +146,6 @@ def test_what_a_model_of_before_was_asked_is_listed_too(command: Command, study:
 
 
 def test_compare_takes_in_what_is_selected(command: Command, study: Path) -> None:
-    # evaluated again, though nothing is measured again
-    command("eval", study, "--limit", "997")
     latest = command("compare", study, "--latest", "--no-write")
     assert latest.code == 0
     assert latest.out.count("exact: the model's own probability") == 1
