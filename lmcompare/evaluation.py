@@ -5,6 +5,7 @@ the windows overlap.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from lmcompare.runs import Run
 from lmcompare.trigrams import Trigrams
 from lmcompare.windows import Window, stack, windows
 
+SPACES = " \t\r\n"  # before which a limit may cut a text
+LONGEST_WORD = 1000  # characters; where none of them is a space, a limit cuts after any token
 TOKENS_AT_ONCE = 16_384  # of one batch of windows; bounds memory, changes no result
 
 
@@ -64,7 +67,7 @@ def measure_likelihood(
     subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     tokenizer = subject.tokenizer
     documents = list(
-        up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes)
+        up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes, tokenizer)
     )
     scored = [heldout.is_text(document, tokenizer) for document in documents]
     if not any(which.any() for which in scored):
@@ -84,6 +87,7 @@ def measure_likelihood(
         for known in ([] if asked.again else run.results.likelihoods(warn))
         if known.model_dump(include=set(facts)) == facts
     }
+    bytes_hash = hash_of_bytes(documents, tokenizer)
     unigram = heldout.unigram_nats(run, tokenizer)
     anchor = sum(
         unigram[document.ids[which]].sum()
@@ -95,7 +99,7 @@ def measure_likelihood(
     results = []
     for scoring in scorings:
         if scoring in before:
-            results.append(before[scoring])
+            results.append(run.results.amend(before[scoring], bytes_hash=bytes_hash))
             report(scoring, 1.0)
             continue
         how = objective.scorings[scoring]
@@ -104,6 +108,7 @@ def measure_likelihood(
         items = list(_items(documents, nats, tokenizer))
         result = LikelihoodRecord(
             **facts,
+            bytes_hash=bytes_hash,
             arm=record.arm,
             seed=config.seed,
             scoring=scoring,
@@ -182,18 +187,56 @@ def windows_of(documents: list[Encoded], how: Scoring, *, window: int, stride: i
     ]
 
 
-def up_to(documents: Iterable[Encoded], max_bytes: int | None) -> Iterator[Encoded]:
-    """Return documents until they have so many bytes, the last one cut there; None for all."""
+def up_to(
+    documents: Iterable[Encoded], max_bytes: int | None, tokenizer: Tokenizer
+) -> Iterator[Encoded]:
+    """Return the documents that fit into so many bytes, and of the next one what still does.
+
+    That one is cut before white space, so that all tokenizers which keep every byte are asked about
+    the same bytes.
+
+    Args:
+        documents: none is empty.
+        max_bytes: None for all of them.
+        tokenizer: of the documents.
+    """
     left = max_bytes
     for document in documents:
-        if left is None:
-            yield document
-            continue
-        fits = int(np.searchsorted(document.bytes.cumsum(), left, side="right"))
-        if fits == 0:
+        num_bytes = int(document.bytes.sum())
+        if left is not None and num_bytes > left:
+            if num_tokens := _tokens_within(document, left, tokenizer):
+                yield heldout.cut(document, 0, num_tokens)
             return
-        yield heldout.cut(document, 0, fits)
-        left -= int(document.bytes[:fits].sum())
+        yield document
+        left = None if left is None else left - num_bytes
+
+
+def _tokens_within(document: Encoded, max_bytes: int, tokenizer: Tokenizer) -> int:
+    """Return how many of its tokens to keep: whole words where there are any."""
+    ends = document.bytes.cumsum()
+    fits = int(np.searchsorted(ends, max_bytes, side="right"))
+    text = tokenizer.exact_text(document)
+    if text is None:
+        return fits
+    start = len(text.encode()[:max_bytes].decode(errors="ignore"))
+    for place in range(start, max(0, start - LONGEST_WORD), -1):
+        if text[place] in SPACES and not text[place - 1].isspace():
+            size = len(text[:place].encode())
+            last = int(np.searchsorted(ends, size))
+            return last + 1 if ends[last] == size else fits
+    return fits
+
+
+def hash_of_bytes(documents: Iterable[Encoded], tokenizer: Tokenizer) -> str | None:
+    """Return a hash of the bytes of documents, or None where their tokens do not tell them."""
+    found = blake2b(digest_size=16)
+    for document in documents:
+        text = tokenizer.exact_text(document)
+        if text is None:
+            return None
+        content = text.encode()
+        found.update(len(content).to_bytes(8, "little") + content)
+    return found.hexdigest()
 
 
 def batches(parts: list[Window]) -> Iterator[list[Window]]:

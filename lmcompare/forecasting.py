@@ -127,9 +127,8 @@ def _silent(text: str) -> None:
 
 def _likelihood(subject: Subject, counter: Counter, *, cache: Path) -> float:
     asked = Asked()
-    documents = list(
-        up_to(heldout.documents(subject, asked, cache=cache, warn=_silent), asked.max_bytes)
-    )
+    found = heldout.documents(subject, asked, cache=cache, warn=_silent)
+    documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
     length, total = subject.record.config.batch.length, 0.0
     for name, how in subject.objective.scorings.items():
         if "text" not in how.answers:

@@ -165,6 +165,9 @@ class LikelihoodRecord(TextRecord):
     """`eval/likelihood-*.json`: how probable a run's model finds a text, and in which sense."""
 
     task: Literal["likelihood"] = "likelihood"
+    # hash of the bytes scored, the same whatever the tokenizer; None where the tokens do not tell
+    # them, and in earlier results
+    bytes_hash: str | None = None
     scoring: str
     likelihood: Likelihood
     window: int  # tokens the model sees at once
@@ -172,6 +175,11 @@ class LikelihoodRecord(TextRecord):
     num_documents: int
     nats: float  # minus the log-probability of all tokens
     trigram_nats: float | None = None  # the same by trigrams; None where their text is gone
+
+    @property
+    def text_hash(self) -> str:
+        """The hash of what was scored: of its bytes, or of its tokens where those are unknown."""
+        return self.bytes_hash or self.text
 
     @property
     def trigram_bits_per_byte(self) -> float | None:

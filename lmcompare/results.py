@@ -6,7 +6,9 @@ Each record holds the hashes of its items and of the run that it is of.
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
@@ -52,6 +54,34 @@ class Results:
             before.with_suffix(".jsonl").unlink(missing_ok=True)
         return kept
 
+    def amend(self, record: Kept, **more: object) -> Kept:
+        """Keep what more is known of a result, if anything; its items stay.
+
+        Results of schema 1 stay as they are, and so do all where nothing can be written.
+        """
+        known = record.model_copy(update=more)
+        if known != record and record.verified:
+            with suppress(UserError):
+                known.write(self._file(record))
+        return known
+
+    def measured(self, record: ResultRecord) -> str:
+        """Return when its file was written, ISO 8601 in UTC.
+
+        It is empty, and so before all others, where the file has a name that is given no more.
+        """
+        file = self._own_file(record)
+        return time_of(file) if file.exists() else ""
+
+    def id_of(self, record: ResultRecord) -> str:
+        """Return what a user may name the result by; no two of any runs share it."""
+        return self.id_of_file(self._file(record))
+
+    def id_of_file(self, file: Path) -> str:
+        """Return the same of a result by the name of its file."""
+        name = f"{self.folder.resolve() / file.stem}"
+        return blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+
     def _run(self) -> str | None:
         return files.checksum(self.run_file) if self.run_file.exists() else None
 
@@ -64,10 +94,13 @@ class Results:
         file = self.folder / f"{name}.json"
         return file if os.path.exists(file) else None  # noqa: PTH110 (Path's raises if too long)
 
+    def _own_file(self, record: ResultRecord) -> Path:
+        """Return where a result is that was read, also one of schema 1."""
+        former = None if record.verified else self._former_file(record)
+        return former or self._file(record)
+
     def _items_file(self, record: ResultRecord) -> Path:
-        place = self._file(record)
-        former = self._former_file(record)
-        return (place if record.verified or former is None else former).with_suffix(".jsonl")
+        return self._own_file(record).with_suffix(".jsonl")
 
     def likelihoods(self, warn: Warn = None) -> list[LikelihoodRecord]:
         """The likelihoods measured so far.
@@ -100,16 +133,25 @@ class Results:
     def _read(self, kind: type[Kept], task: str, warn: Warn) -> Iterator[Kept]:
         for path in sorted(self.folder.glob(f"{task}-*.json")):
             try:
-                record = kind.read(path)
-                if record.run_hash not in (None, self._run()):
-                    raise UserError(f"{path} is a result of another run: {record.remedy}")
-                self._require_items(record, path.with_suffix(".jsonl"))
+                record = self.read(kind, path)
             except UserError as error:
                 if warn is None:
                     raise
                 warn(f"left out: {error}")
                 continue
             yield record
+
+    def read(self, kind: type[Kept], file: Path) -> Kept:
+        """Read a result, and make sure that it is of this run and its items are as they were.
+
+        Raises:
+            UserError: it is damaged, or of another run.
+        """
+        record = kind.read(file)
+        if record.run_hash not in (None, self._run()):
+            raise UserError(f"{file} is a result of another run: {record.remedy}")
+        self._require_items(record, file.with_suffix(".jsonl"))
+        return record
 
     def _require_items(self, record: ResultRecord, place: Path) -> None:
         try:
@@ -204,6 +246,11 @@ class Results:
 
     def _unfinished_file(self, record: TaskRecord) -> Path:
         return self._file(record).with_suffix(".unfinished")
+
+
+def time_of(file: Path) -> str:
+    """Return when a file was written, ISO 8601 in UTC."""
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()
 
 
 def lines_of(place: Path) -> Iterator[bytes]:

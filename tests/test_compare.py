@@ -33,7 +33,7 @@ from lmcompare.compare import (
     write_tables,
 )
 from lmcompare.compare.frontier import frame_of, lines
-from lmcompare.compare.table import cells
+from lmcompare.compare.table import cells, footnotes
 from lmcompare.config import parse_run
 from lmcompare.errors import UserError
 from lmcompare.finding import find_runs
@@ -453,7 +453,7 @@ def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
     comparison = compare(mixed(study, {"clm": FAR, "prefix": CLOSE, "ul2": [3.0, 3.01, 3.02]}))
     [section] = comparison.sections
     assert section.scored.scoring is None
-    assert section.subtitle == "validation abcdabcd, window 128, stride 64"
+    assert section.subtitle == "validation abcdabcd, 1,013 bytes, window 128, stride 64"
     assert [(row.label, row.scoring, row.mark) for row in section.rows] == [
         ("prefix", "prefix", "best"),
         ("clm", "causal", None),
@@ -466,6 +466,138 @@ def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
         "clm, causal",
         "ul2, given-length",
     ]
+
+
+BYTES = {"bytes_hash": "b17e" * 8}
+OTHER_TOKENS = {"text": "c4a2" * 4, "window": 512, "stride": 256, "num_tokens": NUM_BYTES}
+
+
+def of_characters(study: Path, name: str, bits: Sequence[float], **changes: Any) -> list[Run]:
+    """Runs of a tokenizer that makes more tokens of the same bytes."""
+    sheet = {"tokenizer": "c4a2" * 4}
+    runs = []
+    for seed, value in enumerate(bits):
+        runs.append(write_run(study, name, seed, sheet=sheet, record={"arm": f"{name}-char"}))
+        evaluate(runs[-1], value, **(BYTES | OTHER_TOKENS | changes))
+    return runs
+
+
+def of_words(study: Path, name: str, bits: Sequence[float], **changes: Any) -> list[Run]:
+    runs = []
+    for seed, value in enumerate(bits):
+        runs.append(write_run(study, name, seed))
+        evaluate(runs[-1], value, **(BYTES | changes))
+    return runs
+
+
+def test_exact_likelihoods_of_the_same_bytes_meet_whatever_the_tokenizer(study):
+    runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE)
+    comparison = compare(runs)
+    [section] = comparison.sections
+    assert section.subtitle == "validation b17eb17e, 1,013 bytes"
+    assert [(row.label, row.window, row.mark) for row in section.rows] == [
+        ("clm-char", "window 512, stride 256", "best"),
+        ("clm", "window 128, stride 64", None),
+    ]
+    first = cells(section.rows[0])[0]
+    assert first == "clm-char: clm, causal, window 512, stride 256"
+    assert any("Only their bits/byte compare" in note for note in footnotes(comparison.sections))
+    unequal = {fact.name for fact in comparison.facts if not fact.equal}
+    assert {"tokenizer", "scoring window"} <= unequal
+    assert "evaluated text" not in unequal
+
+
+def test_one_tokenizer_needs_no_word_on_that(study):
+    comparison = compare(causal(study, a=CLOSE, b=FAR))
+    assert not any("tokenizers" in note for note in footnotes(comparison.sections))
+
+
+@pytest.mark.parametrize("change", [{"bytes_hash": "ffff" * 8}, {"bytes_hash": None}])
+def test_other_or_unknown_bytes_do_not_meet(study, change):
+    runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE, **change)
+    comparison = compare(runs)
+    assert len(comparison.sections) == 2
+    assert set(marks(comparison).values()) == {None}
+
+
+def test_earlier_results_meet_those_of_the_same_tokens(study):
+    runs = of_words(study, "prefix", CLOSE, scoring="prefix", bytes_hash=None)
+    runs += of_words(study, "clm", FAR)
+    [section] = compare(runs).sections
+    assert [(row.label, row.mark) for row in section.rows] == [("prefix", "best"), ("clm", None)]
+
+
+@pytest.mark.parametrize("objective", ["mlm", "mdlm"])
+def test_bounds_and_scores_of_unlike_tokens_do_not_meet(study, objective):
+    runs = of_words(study, objective, FAR) + of_characters(study, objective, CLOSE)
+    sections = compare(runs).sections
+    assert [len(section.rows) for section in sections] == [1, 1]
+    assert ["in tokens" in section.subtitle for section in sections] == [True, True]
+
+
+def test_windows_of_one_tokenizer_beside_another_are_not_ranked(study):
+    runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE)
+    for run in runs[:3]:
+        evaluate(run, 1.5, **(BYTES | {"window": 64, "stride": 32}))
+    [section] = compare(runs).sections
+    assert len(section.rows) == 3
+    assert {row.mark for row in section.rows} == {None}
+
+
+def test_only_what_was_selected_is_compared(study):
+    runs = causal(study, a=CLOSE, b=FAR)
+    for run in runs:
+        evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499)
+        ask(run, 2.0, 2.1, 2.2, 2.3)
+    assert len(compare(runs).sections) == 2
+    assert any("measured under several settings" in note for note in compare(runs).notes)
+    chosen = compare(runs, only=["likelihood,abcdabcd"])
+    assert [section.scored.text for section in chosen.sections] == ["abcd" * 4]
+    assert marks(chosen) == {"a": "best", "b": None}
+    assert not chosen.hidden
+    [left_out] = [note for note in chosen.notes if "left out" in note]
+    assert left_out.startswith("not selected, and left out: 30 of 36 results (6 likelihood")
+    assert not any("not evaluated" in n or "not asked" in n for n in chosen.notes)
+    both = compare(runs, only=["bytes=499", "infilling,hidden=one"])
+    assert [section.num_bytes for section in both.sections] == [499]
+    assert both.hidden
+    [nothing] = compare(runs, only=["infilling"]).sections
+    assert nothing.title == "evaluated, and not selected"
+    one = runs[0].results
+    [first, _] = one.likelihoods()
+    [section, unselected] = compare(runs, only=[one.id_of(first)]).sections
+    assert [(row.label, row.seeds) for row in section.rows] == [("a", [0])]
+    assert [row.label for row in unselected.rows] == ["b"]
+
+
+def test_the_latest_of_what_asks_the_same(study):
+    runs = causal(study, a=CLOSE, b=FAR)
+    for run in runs:
+        evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499)
+        evaluate(run, 3.0, source="test", text="7e57" * 4)
+    latest = compare(runs, latest=True)
+    assert [(each.scored.source, each.num_bytes) for each in latest.sections] == [
+        ("test", NUM_BYTES),
+        ("validation", 499),
+    ]
+    assert not any("several settings" in note for note in latest.notes)
+    for run in runs:  # measured again
+        evaluate(run, 2.0)
+    assert [each.num_bytes for each in compare(runs, latest=True).sections] == [NUM_BYTES] * 2
+    assert len(runs[0].results.likelihoods()) == 3, "nothing is removed"
+
+
+def test_a_selection_of_nothing_says_what_there_is(study):
+    runs = causal(study, a=CLOSE, b=FAR)
+    for only, said in (
+        ("boolq", "no result is 'boolq': to choose from: kind likelihood; source validation"),
+        ("likelihoodd", "did you mean 'likelihood'?"),
+        ("window=129", "no result has window=129: window is 128"),
+        ("windw=128", "did you mean 'window'?"),
+        ("", "lacks a word"),
+    ):
+        with pytest.raises(UserError, match=re.escape(said)):
+            compare(runs, only=["exact", only])
 
 
 def test_bounds_are_ranked_by_scoring(study):

@@ -27,6 +27,7 @@ from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 from lmcompare.windows import Window, stack, windows
 from tests.tiny import (
+    WORDS,
     Trainer,
     cache,
     corpus,
@@ -247,10 +248,86 @@ def test_the_whole_of_a_split_is_scored_and_no_more(
 def test_a_limit_is_kept_and_met(trained: dict[str, Run], cache: Path) -> None:
     for limit in (1, 37, 500):
         (record,) = score(trained["clm"], cache, max_bytes=limit)
-        assert record.num_bytes == limit
+        cut_before_a_space = limit - max(map(len, WORDS)) - 2 < record.num_bytes <= limit
+        assert cut_before_a_space if limit > 1 else record.num_bytes == 1, "of no whole word"
     few, more = (score(trained["clm"], cache, max_bytes=limit)[0] for limit in (37, 500))
     assert few.text != more.text
     assert few.num_documents < more.num_documents
+
+
+TOKENIZERS = ("bpe", "word", "unigram", "bytes", "characters")
+
+
+@pytest.fixture(scope="module")
+def tokenized(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Run]:
+    """A run with each tokenizer."""
+    folder = tmp_path_factory.mktemp("tokenized")
+    corpus = folder / "text.txt"
+    corpus.write_text(sentences(997), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lmcompare.hardware.matmul_rate", lambda *_, **__: 1e9)
+        return {
+            kind: Trainer(folder / kind, cache)(
+                tiny(corpus, "clm", "budget=2 steps", f"tokenizer.kind={kind}")
+            )
+            for kind in TOKENIZERS
+        }
+
+
+@pytest.mark.parametrize("limit", [None, 37, 500, 997])
+def test_all_tokenizers_score_the_same_bytes(
+    tokenized: dict[str, Run], cache: Path, limit: int | None
+) -> None:
+    records = [score(run, cache, max_bytes=limit)[0] for run in tokenized.values()]
+    assert len({record.text for record in records}) > 1, "their tokens differ"
+    assert {(each.bytes_hash, each.num_bytes) for each in records} == {
+        (records[0].bytes_hash, records[0].num_bytes)
+    }
+    assert records[0].bytes_hash is not None
+    assert limit is None or records[0].num_bytes <= limit
+
+
+def test_other_bytes_of_as_many_tokens_have_another_hash(
+    tokenized: dict[str, Run], cache: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.txt"
+    found = set()
+    for text in ("the cat saw", "the cat  saw", "a cat\n\nsaw", "a cat saw", "a\n\ncat saw"):
+        path.write_text(text, encoding="utf-8")
+        data = parse_data({"source": str(path)})
+        found.add(score(tokenized["bytes"], cache, data=data)[0].bytes_hash)
+    assert len(found) == 5
+
+
+def test_tokens_that_do_not_tell_their_bytes(
+    tokenized: dict[str, Run], cache: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text("The cat saw the dog@", encoding="utf-8")
+    data = parse_data({"source": str(path)})
+    (exact,), (lacking,) = (
+        score(tokenized[kind], cache, data=data) for kind in ("bytes", "characters")
+    )
+    assert exact.bytes_hash == exact.text_hash
+    assert (lacking.bytes_hash, lacking.text_hash) == (None, lacking.text), "of an unknown sign"
+    assert lacking.num_bytes < exact.num_bytes == 20
+
+
+def test_an_earlier_result_learns_which_bytes_it_is_of(
+    tokenized: dict[str, Run], cache: Path
+) -> None:
+    run = tokenized["word"]
+    (record,) = score(run, cache, max_bytes=101)
+    (file,) = [
+        file
+        for file in run.path.glob("eval/likelihood-*.json")
+        if LikelihoodRecord.read(file).text == record.text
+    ]
+    record.model_copy(update={"bytes_hash": None}).write(file)
+    assert score(run, cache, max_bytes=101)[0].bytes_hash == record.bytes_hash
+    kept = LikelihoodRecord.read(file)
+    assert kept.bytes_hash == record.bytes_hash
+    assert kept.items_hash == record.items_hash
 
 
 def test_arms_score_the_same_documents(trained: dict[str, Run], cache: Path) -> None:

@@ -29,15 +29,24 @@ def test_it_is_compared_evaluated_and_exported(command: Command, run: Path) -> N
     assert f"what is in their files was not verified: {run}" in notes
     again = command("eval", run, "--limit", "300", "--format", "json")
     assert len(json.loads(again.out)) == 1
-    assert len(list((run / "eval").glob("likelihood-*.json"))) == 1, "not measured again"
+    results = {*(run / "eval").glob("likelihood-*.json")}
+    assert len(results) == 2, "a limit cut elsewhere then, and what was measured is kept"
+    command("eval", run, "--limit", "300")
+    assert {*(run / "eval").glob("likelihood-*.json")} == results, "not measured again"
+    latest = command("compare", "study", "--latest", "--format", "json", "--no-write")
+    [section] = json.loads(latest.out)["sections"]
+    assert section["scored"]["text"] == json.loads(again.out)[0]["bytes_hash"]
+    listed = json.loads(command("results", run, "--format", "json").out)
+    assert len(listed) == 2 + 4
+    assert len({each["id"] for each in listed}) == 2 + 4
     asked = command(
         "eval", run, "--tasks", "infilling", "--texts", "5", "--length", "16", "--force"
     )
     assert asked.code == 0, asked.err
-    results = sorted(path.name for path in (run / "eval").glob("infilling-*.json"))
-    before = [name for name in results if "told" not in name]
+    names = sorted(path.name for path in (run / "eval").glob("infilling-*.json"))
+    before = [name for name in names if "told" not in name]
     assert len(before) == 4, "what was asked for in another form is kept"
-    assert len(results) == 4 + 2 * 4, "told the length of each hole, and not told"
+    assert len(names) == 4 + 2 * 4, "told the length of each hole, and not told"
     assert command("export", run, "exported").code == 0
 
 

@@ -19,6 +19,7 @@ from lmcompare_cli.generate import generate
 from lmcompare_cli.objectives import objectives
 from lmcompare_cli.runs import runs
 from lmcompare_cli.show import show
+from lmcompare_cli.stored import results
 from lmcompare_cli.tasks import tasks
 from lmcompare_cli.train import train
 
@@ -41,6 +42,7 @@ app.command()(cloze)
 app.command()(show)
 app.command()(check)
 app.command()(runs)
+app.command()(results)
 app.command()(export)
 
 

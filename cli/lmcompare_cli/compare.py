@@ -62,6 +62,26 @@ def compare(
             show_default="the first",
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Take in these results alone: likelihood, infilling, generation or benchmark, a "
+            "benchmark or group, a text's name or hash, a scoring, a method, an id from `lmcompare "
+            "results`, a setting such as window=128. Words joined by commas must all hold; repeat "
+            "the option for more.",
+            show_default="all",
+        ),
+    ] = None,
+    latest: Annotated[
+        bool,
+        typer.Option(
+            "--latest",
+            help="Of results of one run that answer the same question under other settings "
+            "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
+            "text and scoring, form of infilling, method of writing, benchmark and way.",
+        ),
+    ] = False,
     no_write: Annotated[
         bool, typer.Option("--no-write", help="Print only; write no files.")
     ] = False,
@@ -83,7 +103,9 @@ def compare(
     from lmcompare.finding import find_runs
 
     runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=say)
-    comparison = compare_runs(runs, unfinished=unfinished, reference=reference)
+    comparison = compare_runs(
+        runs, unfinished=unfinished, reference=reference, only=only, latest=latest
+    )
     if layout is Format.table:
         print_page(document(comparison))
     else:

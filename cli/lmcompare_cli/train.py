@@ -28,8 +28,14 @@ def train(
     vocab_size: options.VocabSize = None,
     settings: options.Set = None,
     name: Annotated[
-        str, typer.Option("--study", help="The study that a run given by options belongs to.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="The study that a run given by options belongs to.",
+            show_default="default",
+        ),
+    ] = None,
     arm: Annotated[
         str | None,
         typer.Option(help="The name in tables; by default the objective's.", show_default=False),
@@ -51,11 +57,17 @@ def train(
     two processes share the runs of a study.
     """
     from lmcompare import memory
+    from lmcompare.errors import UserError
     from lmcompare.files import name_of
     from lmcompare.runs import Busy
     from lmcompare.studies import require_name
 
     study = find_study(study, out=out)
+    if study is not None and name is not None:
+        raise UserError(
+            f"the study {study} has a name, that of its folder or file, and --study {name} gives "
+            "another: leave that out"
+        )
     planned = options.planned_runs(
         study,
         arm=arm,
@@ -72,7 +84,11 @@ def train(
         seeds=seed,
         settings=settings,
     )
-    folder = _folder_of(study, out) if study is not None else out / name_of(require_name(name))
+    folder = (
+        _folder_of(study, out)
+        if study is not None
+        else out / name_of(require_name(name or "default"))
+    )
     left = [each for each in planned if force or not _seems_finished(each, folder)]
     if left:
         memory.require([(each.arm, each.config) for each in left], at_once=parallel, warn=_warn)

@@ -7,7 +7,8 @@ from lmcompare.compare.frontier import frontier
 from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.held import Fact
 from lmcompare.compare.hidden import HiddenTable
-from lmcompare.compare.table import COLUMNS, Row, Section
+from lmcompare.compare.sections import Row, Section
+from lmcompare.compare.table import COLUMNS
 from lmcompare.compare.writing import FORMATS, write_tables
 
 __all__ = [

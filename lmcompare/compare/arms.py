@@ -14,6 +14,7 @@ from lmcompare.infilling import SHARES
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
 from lmcompare.runs import Run
+from lmcompare.selection import Kind, kind_of
 from lmcompare.task_records import TaskRecord
 
 
@@ -35,6 +36,7 @@ class Result:
     generations: Sequence[GenerationRecord]
     tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
     outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; in none of the above
+    unselected: Sequence[ResultRecord] = ()  # that the user does not want; in none of the above
 
     @cached_property
     def unigram_of_targets(self) -> float | None:
@@ -56,6 +58,10 @@ class Result:
     def is_stale(self, measured: ResultRecord) -> bool:
         """Whether it was measured before the run had ended."""
         return self.finished and measured.step != self.spent.steps
+
+    def is_unselected(self, kind: Kind) -> bool:
+        """Whether something of that kind was measured, and is not wanted."""
+        return any(kind_of(each) == kind for each in self.unselected)
 
     def is_new(self, measured: LikelihoodRecord | InfillingRecord) -> bool:
         """Whether training never hid as much of a text as was asked for there."""

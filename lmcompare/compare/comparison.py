@@ -1,12 +1,12 @@
 """From runs to everything that a table of them says."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lmcompare.compare import answers, gates
-from lmcompare.compare.arms import Arm, group_arms, read_results
+from lmcompare.compare.arms import Arm, Result, group_arms, read_results
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.curves import Curves, learning_curves
 from lmcompare.compare.drawing import can_draw
@@ -15,10 +15,13 @@ from lmcompare.compare.generated import GenerationTable, generation_tables
 from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
 from lmcompare.compare.hidden import HiddenTable, hidden_tables
 from lmcompare.compare.plateau import note_on_plateaus
-from lmcompare.compare.table import Section, sections, short
+from lmcompare.compare.sections import Section, sections
+from lmcompare.compare.selecting import select
+from lmcompare.compare.table import short
 from lmcompare.compare.verdicts import benchmark_tables
 from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
 from lmcompare.runs import Run
+from lmcompare.selection import Kind
 
 # what an objective changes by its nature, at one budget and backbone
 _CONSEQUENCES = ("steps", "tokens", "targets", "flops", "parameters")
@@ -82,7 +85,12 @@ def collect(runs: Iterable[Run], *, unfinished: bool = False) -> pd.DataFrame:
 
 
 def compare(
-    runs: Iterable[Run], *, unfinished: bool = False, reference: str | None = None
+    runs: Iterable[Run],
+    *,
+    unfinished: bool = False,
+    reference: str | None = None,
+    only: Sequence[str] | None = None,
+    latest: bool = False,
 ) -> Comparison:
     """Put finished runs side by side.
 
@@ -91,15 +99,17 @@ def compare(
         unfinished: take in unfinished runs as they stand; they are marked, and never ranked.
         reference: the label of the arm that the others stand beside in benchmarks; by default the
             first one.
+        only: take in these results alone, selected as in `lmcompare.selection`; all by default.
+        latest: of results of a run that differ in their settings only, take in the last.
 
     Raises:
         UserError: no run is finished, or one is broken or of another schema, or no arm is called
-            as the reference.
+            as the reference, or no result is what was selected.
     """
     notes: list[str] = []
-    arms = group_arms(
-        read_results(runs, unfinished=unfinished, note=notes.append), note=notes.append
-    )
+    results = read_results(runs, unfinished=unfinished, note=notes.append)
+    results = select(results, only=only, latest=latest, note=notes.append)
+    arms = group_arms(results, note=notes.append)
     frame = tidy(arms)
     notes += _notes_on_runs(arms)
     notes += _notes_on_seeds(arms)
@@ -156,13 +166,13 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     marked = [arm.label for arm in arms if not arm.finished]
     if marked:
         yield f"unfinished, so not ranked: {', '.join(marked)}"
-    missing = [str(result.run.path) for result in results if not result.likelihoods]
+    missing = _lacking(results, "likelihood", lambda result: result.likelihoods)
     if missing:
         yield f"not evaluated: lmcompare eval {' '.join(missing)}"
-    unasked = [str(result.run.path) for result in results if not result.infillings]
+    unasked = _lacking(results, "infilling", lambda result: result.infillings)
     if 0 < len(unasked) < len(results):
         yield f"not asked for hidden tokens: lmcompare eval --tasks infilling {' '.join(unasked)}"
-    silent = [str(result.run.path) for result in results if not result.generations]
+    silent = _lacking(results, "generation", lambda result: result.generations)
     if 0 < len(silent) < len(results):
         yield f"not asked to write: lmcompare eval --tasks generation {' '.join(silent)}"
     for result in results:
@@ -202,6 +212,17 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
             f"{len(changed)} of {len(results)} runs were made by an lmcompare with changes "
             "that are in no commit: whether they share their code is not known"
         )
+
+
+def _lacking(
+    results: Sequence[Result], kind: Kind, measured: Callable[[Result], Sequence[ResultRecord]]
+) -> list[str]:
+    """The runs of which nothing of a kind was measured."""
+    return [
+        str(result.run.path)
+        for result in results
+        if not measured(result) and not result.is_unselected(kind)
+    ]
 
 
 def _what(record: ResultRecord) -> tuple[str, str, str, int]:

@@ -9,7 +9,8 @@ from lmcompare.compare.comparison import Comparison
 from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.held import Fact
 from lmcompare.compare.hidden import HiddenTable
-from lmcompare.compare.table import COLUMNS, Section, cells, footnotes
+from lmcompare.compare.sections import Section
+from lmcompare.compare.table import COLUMNS, cells, footnotes
 
 
 def document(comparison: Comparison) -> list[Block]:
@@ -18,7 +19,9 @@ def document(comparison: Comparison) -> list[Block]:
         *summary(comparison),
         _likelihoods(comparison.sections),
         *map(_hidden, comparison.hidden),
+        *([Notes(hidden.MARKS)] if comparison.hidden else []),
         *(table for each in comparison.generated for table in _generated(each)),
+        *([Notes(generated.MARKS)] if comparison.generated else []),
         *(block for each in comparison.benchmarks for block in _benchmarks(each)),
         *([Notes(benchmarks.MARKS)] if comparison.benchmarks else []),
         Notes([*footnotes(comparison.sections), *comparison.notes]),
@@ -60,12 +63,14 @@ def _grid(first: str, *others: str) -> list[Column]:
     return [*names(first), *(Column(each, "number") for each in others)]
 
 
-def _hidden(table: HiddenTable) -> Table:
+def _hidden(table: HiddenTable) -> Block:
+    if not any(answer for row in table.rows for answer in row.answers.values()):
+        return Notes([f"{table.title.partition(':')[0]}: no arm can be asked so", *table.notes])
     questions = (Column(f" {each}", "number") for each in hidden.HEADINGS[2:])
     return Table(
         columns=[*names(*hidden.HEADINGS[:2]), *questions],
         parts=[Part(title=table.title, subtitle=table.subtitle, rows=table.cells, anchors=1)],
-        notes=[*hidden.MARKS, *table.notes],
+        notes=table.notes,
     )
 
 
@@ -93,7 +98,7 @@ def _generated(table: GenerationTable) -> Iterator[Table]:
                 rows=[[row[0], *row[-cost:]] for row in rows[:-1]],
             )
         ],
-        notes=[*generated.MARKS, *table.notes],
+        notes=table.notes,
     )
 
 

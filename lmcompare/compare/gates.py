@@ -134,5 +134,5 @@ def _other_domains(result: Result) -> dict[str, float]:
         if each.source not in _OWN:
             times = each.unigram_bits_per_byte / longest.unigram_bits_per_byte
             if times > OTHER_DOMAIN:
-                found[f"{each.source} {each.text[:8]}"] = times
+                found[f"{each.source} {each.text_hash[:8]}"] = times
     return found

@@ -147,7 +147,8 @@ def _libraries(result: Result) -> Mapping[str, object]:
 
 
 def _evaluated(result: Result) -> str | None:
-    return _texts(result.likelihoods)
+    texts = {f"{each.source} {each.text_hash[:8]}" for each in result.likelihoods}
+    return " and ".join(sorted(texts)) or None
 
 
 def _hidden(result: Result) -> str | None:

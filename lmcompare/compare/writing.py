@@ -17,7 +17,7 @@ from lmcompare.compare.document import document
 from lmcompare.compare.drawing import can_draw
 from lmcompare.compare.frontier import frontier
 from lmcompare.compare.generated import GenerationTable
-from lmcompare.compare.table import Section
+from lmcompare.compare.sections import Section
 
 SCHEMA = 1  # of the JSON
 _FORMULA = ("=", "+", "-", "@")  # what one begins with

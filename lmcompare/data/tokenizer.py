@@ -21,6 +21,7 @@ import tokenizers
 from jaxtyping import Bool, Int
 from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field
+from tokenizers import decoders
 
 from lmcompare.data import training_tokenizer
 from lmcompare.data.words import measure
@@ -176,6 +177,18 @@ class Tokenizer:
         """The text of ids; special tokens leave no trace, but unknown ones do."""
         text = [number for number in map(int, ids) if not self._not_text[number]]
         return self._library.decode(text, skip_special_tokens=False)
+
+    def exact_text(self, document: Encoded) -> str | None:
+        """Return the text of a document, or None where its tokens do not tell every byte of it.
+
+        They do not where one is unknown, or where the tokenizer changes or drops characters.
+        """
+        unknown = self.vocab.roles.get("unk", -1)
+        keeps = isinstance(self._library.decoder, (decoders.ByteLevel, decoders.Fuse))
+        if not keeps or self._library.normalizer or (document.ids == unknown).any():
+            return None
+        text = self.decode(document.ids)
+        return text if len(text.encode()) == document.bytes.sum() else None
 
     def pieces(self, ids: Iterable[int] | Int[ndarray, " N"]) -> list[str]:
         """Each token for a reader: its text, or its bytes in hex if it is part of a character."""

@@ -50,7 +50,8 @@ def test_the_table(command: Command, study: Path) -> None:
         ["pll-word", "pseudo"],
     ]
     assert all(row.split()[0] in {path.name for path in study.iterdir()} for row in rows)
-    assert all(row.split()[-2:] == ["60", "60"] for row in rows)
+    [(num_bytes, num_tokens)] = {tuple(map(int, row.split()[-2:])) for row in rows}
+    assert 50 <= num_bytes == num_tokens <= 60, "cut before a space, and a token is a byte"
     assert "cannot be compared" in said.err
 
 
