@@ -111,7 +111,7 @@ def _table(table: Table, part: Part, label: str, notes: Sequence[str]) -> Iterat
         yield from _list(notes)
         return
     yield from (r"\begin{table}[htbp]", r"\centering", rf"\caption{{{caption}}}")
-    yield from (rf"\label{{{label}}}", *_SMALL)
+    yield from (rf"\label{{{label}}}", r"\par\medskip", *_SMALL)
     for number, piece in enumerate(pieces):
         if number:
             yield r"\par\medskip"
