@@ -39,7 +39,13 @@ def compare(
             "--format", help="A table to read, or data; csv has one row a run and metric."
         ),
     ] = Format.table,
-    name: Annotated[str, typer.Option(help="The name of the written files.")] = "compare",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="The name of the written files.",
+            show_default="compare, or of selected results compare-selected",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -93,6 +99,8 @@ def compare(
 
     lmcompare compare experiments/first
     """
+    if name is None:
+        name = "compare-selected" if only or latest else "compare"
     if not name or name.startswith(".") or Path(name).name != name:
         raise UserError(
             f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"

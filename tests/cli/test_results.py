@@ -95,6 +95,9 @@ def test_nothing_is_removed_unasked(
     said = command("results", study, "--remove=infilling")
     assert "would be removed, and nobody is there to ask: add --yes" in the_error(said)
     assert "name them" in the_error(command("results", "--remove=all", "--yes"))
+    assert command("compare", study).code == command("compare", study, "--latest").code == 0
+    whole, selected = (study / "tables" / f"{name}.md" for name in ("compare", "compare-selected"))
+    assert len(whole.read_text()) > len(selected.read_text()), "the whole is not written over"
     assert "no result is 'boolq'" in the_error(command("results", study, "--remove=boolq", "-y"))
     answers = io.StringIO("no\n")
     monkeypatch.setattr(answers, "isatty", lambda: True)
@@ -152,5 +155,8 @@ def test_compare_takes_in_what_is_selected(command: Command, study: Path) -> Non
     assert "left out: 1 of" in latest.out
     exact = [line for line in latest.out.splitlines() if line.startswith("validation ")]
     assert len([line for line in exact if "bytes, window" in line]) == 1
+    assert command("compare", study).code == command("compare", study, "--latest").code == 0
+    whole, selected = (study / "tables" / f"{name}.md" for name in ("compare", "compare-selected"))
+    assert len(whole.read_text()) > len(selected.read_text()), "the whole is not written over"
     assert "no result is 'boolq'" in the_error(command("compare", study, "--only=boolq"))
     assert "pll scoring" not in command("compare", study, "--only=causal", "--no-write").out
