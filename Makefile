@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all check bench gpu-wheels gpu gpu-tests gpu-bench gpu-study clean
+.PHONY: demo test test-all check bench gpu-wheels gpu gpu-tests gpu-bench gpu-study gpu-table gpu-toy clean
 
 $(VENV)/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,8 +48,8 @@ bench: $(VENV)/bench  ## speed of training, writing and scoring beside what othe
 # before, goes there in a folder, and is used with the Python that is there: make gpu PYTHON=python3
 WHEELS ?= .wheels
 SITE ?= build/site
-GPU_PACKAGES := annotated-types beartype jaxtyping minicons platformdirs pydantic pydantic-core \
-	tabulate tomli-w typing-inspection wadler-lindig
+GPU_PACKAGES ?= annotated-types beartype execnet jaxtyping platformdirs pydantic pydantic-core \
+	pytest-xdist tabulate tomli-w typing-inspection wadler-lindig
 GPU_PYTHON := PYTHONPATH=$(SITE):.:cli $(PYTHON)
 
 gpu-wheels:  ## fetch what a machine with a GPU and PyTorch lacks
@@ -65,18 +65,32 @@ $(SITE)/ready: $(wildcard $(WHEELS)/*.whl)
 			$(WHEELS)/*.whl 2>/dev/null || true; fi
 	touch $@
 
-gpu: $(SITE)/ready  ## all that only a GPU can show; without one, what is skipped
-	@if $(GPU_PYTHON) benchmarks/gpu_ready.py; then \
-		for part in tests bench study; do $(MAKE) gpu-$$part; done; fi; true
+gpu: $(SITE)/ready  ## all that only a GPU can show; without one, what is skipped, and all of it in small
+	@$(GPU_PYTHON) benchmarks/gpu_ready.py; case $$? in \
+		0) parts="tests bench study table" ;; 1) parts="toy" ;; *) parts="" ;; esac; \
+	for part in $$parts; do $(MAKE) --no-print-directory gpu-$$part; done; true
 
 gpu-tests: $(SITE)/ready
-	$(GPU_PYTHON) -m pytest -q -m gpu -n 8 -W default tests/gpu
+	timeout 150 $(GPU_PYTHON) -m pytest -q -m gpu -n 8 -W default tests/gpu
 
 gpu-bench: $(SITE)/ready
-	$(GPU_PYTHON) benchmarks/gpu.py
+	$(GPU_PYTHON) benchmarks/gpu.py --seconds 280
 
 gpu-study: $(SITE)/ready
-	$(GPU_PYTHON) benchmarks/gpu_study.py
+	$(GPU_PYTHON) benchmarks/gpu_study.py --seconds 150
+
+gpu-table: $(SITE)/ready
+	@$(GPU_PYTHON) benchmarks/gpu_table.py
+
+# What the others do, on a processor and in a size of which no figure means anything
+gpu-toy: override export OUT := build/gpu-toy
+gpu-toy: export OMP_NUM_THREADS = 1
+gpu-toy: $(SITE)/ready
+	rm -rf build/gpu-toy && mkdir -p build/gpu-toy
+	-$(GPU_PYTHON) -m pytest -q -W default tests/gpu
+	-$(GPU_PYTHON) benchmarks/gpu.py --toy >build/gpu-toy/speed.txt
+	-$(GPU_PYTHON) benchmarks/gpu_study.py --toy >build/gpu-toy/study.txt 2>&1
+	@$(GPU_PYTHON) benchmarks/gpu_table.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -24,6 +24,7 @@ TO_REACH = {("clm", 1): 3.0, ("clm", 32): 1.5, ("t5", 1): 2.0, ("bart", 1): 2.0}
 SIZES = {  # layers, width, heads, feed-forward
     "nano": (4, 128, 2, 320),
     "micro": (LAYERS, WIDTH, HEADS, FFN),
+    "base": (12, 768, 12, 2048),  # for a GPU
 }
 
 
@@ -51,7 +52,9 @@ def prompts(rows: int) -> Any:
     return tokens
 
 
-def ours(objective: str, size: str, rows: int, setting: str) -> tuple[Step, int]:
+def ours(
+    objective: str, size: str, rows: int, setting: str, device: Any = "cpu"
+) -> tuple[Step, int]:
     import torch
 
     from lmcompare.objectives import parse_objective
@@ -60,7 +63,7 @@ def ours(objective: str, size: str, rows: int, setting: str) -> tuple[Step, int]
     from lmcompare.view import Text
 
     what, vocab = parse_objective(objective), vocabulary()
-    net = backbone(objective, size).to(getattr(torch, setting))
+    net = backbone(objective, size).to(device, getattr(torch, setting))
     tokens = torch.nn.functional.pad(prompts(rows), (0, NEW))
     holes = torch.zeros_like(tokens, dtype=torch.bool)
     holes[:, PROMPT:] = True
@@ -79,7 +82,7 @@ def ours(objective: str, size: str, rows: int, setting: str) -> tuple[Step, int]
     return step, sum(p.numel() for p in net.parameters())
 
 
-def theirs(name: str, size: str, rows: int, setting: str) -> tuple[Step, int]:
+def theirs(name: str, size: str, rows: int, setting: str, device: Any = "cpu") -> tuple[Step, int]:
     import torch
     import transformers
 
@@ -99,8 +102,8 @@ def theirs(name: str, size: str, rows: int, setting: str) -> tuple[Step, int]:
         assert missing.missing_keys == ["lm_head.weight"]
         assert not missing.unexpected_keys
     dtype, cache = setting.split("+")
-    net.to(getattr(torch, dtype)).eval()
-    tokens = prompts(rows)
+    net.to(device, getattr(torch, dtype)).eval()
+    tokens = prompts(rows).to(device)
     # what is never written by ours is not written by theirs
     banned = [[number] for number in sorted(vocab.specials)]
     settings: dict[str, Any] = {
@@ -132,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--trial-rounds", type=int, default=3)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["nano", "micro"])
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="OURS")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)

@@ -207,6 +207,12 @@ def peak_memory(device: torch.device) -> int:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory` of a GPU begin anew at what is held now."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def memory(device: torch.device) -> int:
     """Return the bytes that this process may hold: what is free of a GPU, or all of the machine's.
 

@@ -64,6 +64,10 @@ def _options_before_the_command(
     """Accept the options that belong to no command."""
 
 
+# what PyTorch says of a processor's memory, and of a GPU's, of which not all errors have one class
+NO_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
 def main() -> None:
     """Run the command line.
 
@@ -107,10 +111,11 @@ def _run() -> int:
 def explained(error: Exception) -> str:
     """Say in one sentence what went wrong, which nobody foresaw, and what to do."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+    if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
         return (
-            "the memory of this machine is too small for that: choose a smaller model, shorter or "
-            "fewer rows (batch.rows, batch.length, runtime.micro_batch), or a smaller --batch-size"
+            "the memory of this machine is too small for that, or that of its GPU: choose a "
+            "smaller model, shorter or fewer rows (batch.rows, batch.length, "
+            "runtime.micro_batch), or a smaller --batch-size"
         )
     if isinstance(error, OSError) and error.filename is None:
         return f"reading or writing failed ({error.strerror or text}): look at the disk and pipes"

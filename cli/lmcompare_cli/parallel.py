@@ -1,6 +1,7 @@
 """Several runs at a time, each in a process of its own: small models leave most of a GPU idle."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
     from lmcompare.config import RunConfig
     from lmcompare.errors import UserError
     from lmcompare.events import Interrupted
+    from lmcompare_cli.app import explained
 
     config = RunConfig.model_validate_json(given)
     name = f"{arm}, seed {config.seed}"
@@ -63,6 +65,10 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
         return Ended(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
     except UserError as error:
         return Ended(name=name, error=str(error))
+    except Exception as error:  # a GPU too small for all of them: the other runs go on
+        if os.environ.get("LMCOMPARE_TRACEBACK"):
+            raise
+        return Ended(name=name, error=explained(error))
     if before is not None:
         return Ended(name=name, summary="finished before")
     validation = "" if done.validation is None else f", validation {done.validation:.4f}"

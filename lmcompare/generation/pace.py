@@ -156,8 +156,8 @@ def _held_from_now(device: torch.device) -> int | None:
     be.
     """
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device)
+        hardware.forget_peak_memory(device)
+        return hardware.peak_memory(device)
     if platform.system() != "Linux":
         return None
     libc = ctypes.CDLL(None)
@@ -173,7 +173,7 @@ def _held_from_now(device: torch.device) -> int | None:
 def _held_at_most(device: torch.device) -> int:
     """Bytes of the peak since `_held_from_now`."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return hardware.peak_memory(device)
     lines = Path("/proc/self/status").read_text().splitlines()
     (peak,) = [line for line in lines if line.startswith("VmHWM:")]
     return int(peak.split()[1]) * 1024

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from lmcompare_cli import signals
@@ -136,6 +137,14 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             "the memory of this machine is too small for that",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has"),
+            "the memory of this machine is too small for that, or that of its GPU: choose a",
+        ),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+            "the memory of this machine is too small for that, or that of its GPU: choose a",
         ),
         (PermissionError(13, "Permission denied", "x.json"), "x.json cannot be used (Permission"),
         (ZeroDivisionError("a\nb"), "this is a fault of lmcompare, ZeroDivisionError: a b; please"),

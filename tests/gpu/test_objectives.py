@@ -1,6 +1,7 @@
-"""Each objective on a GPU beside the processor, and no waiting in a step."""
+"""Each objective on a GPU beside the processor: loss, gradient, score and text; and no waiting."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,17 +10,15 @@ from lmcompare import rng
 from lmcompare.batches import pieces
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.objectives import OBJECTIVES, parse_objective
+from lmcompare.objectives.blanks import Blanks, Written
 from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.replay import Replayed
+from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.view import View
 from tests.conftest import TINY, make_text
+from tests.gpu.devices import gpu_only
 from tests.objectives.cases import vocab_of
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
-    pytest.mark.filterwarnings("default"),
-]
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 WIDE = TINY.model_copy(update={"width": 64, "heads": 2, "ffn": 128})
 VOCAB = vocab_of(50)
@@ -31,6 +30,17 @@ def config_for(name: str) -> ModelConfig:
 
 def network(name: str, device: torch.device) -> Backbone:
     return Backbone(config_for(name), vocab_size=VOCAB.size, seed=1).to(device)
+
+
+def decided(name: str, device: torch.device) -> Backbone:
+    """A network whose first choices are far ahead of its second ones, and seldom ends a text."""
+    net = network(name, device).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(8 if parameter.ndim > 1 else 1)
+        net.embedding *= 5
+        net.embedding[list(VOCAB.sentinels)] = 0  # of which each would predict itself
+    return net
 
 
 def views(name: str, device: torch.device, *, length: int, steps: int = 1) -> list[View]:
@@ -60,10 +70,10 @@ def _forget_what_was_compiled() -> Iterator[None]:
 
 @pytest.mark.parametrize("length", [67, 640])  # with masks, and in blocks
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_loss_and_gradient(name: str, length: int) -> None:
-    here, there = network(name, CPU), network(name, GPU)
+def test_loss_and_gradient(name: str, length: int, device: torch.device) -> None:
+    here, there = network(name, CPU), network(name, device)
     expected = losses(here, views(name, CPU, length=length))
-    found = losses(there, views(name, GPU, length=length))
+    found = losses(there, views(name, device, length=length))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     for (parameter, one), two in zip(here.named_parameters(), there.parameters(), strict=True):
         assert one.grad is not None
@@ -74,30 +84,55 @@ def test_loss_and_gradient(name: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_bfloat16_is_near(name: str) -> None:
+def test_bfloat16_is_near(name: str, device: torch.device) -> None:
     expected = losses(network(name, CPU), views(name, CPU, length=67))
-    found = losses(network(name, GPU).bfloat16(), views(name, GPU, length=67))
+    found = losses(network(name, device).bfloat16(), views(name, device, length=67))
     torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_scores(name: str) -> None:
+def test_scores(name: str, device: torch.device) -> None:
     objective, text = parse_objective(name), make_text(VOCAB, rows=5, length=23)
     asked = torch.zeros_like(text.visible)
     asked[:, 7:9] = True
     expected, found = (
         objective.score(
-            network(name, device).eval(),
+            network(name, place).eval(),
             text,
             VOCAB,
             asked,
             scoring=objective.which_scoring(None, "holes"),
         )
-        for device in (CPU, GPU)
+        for place in (CPU, device)
     )
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("any_length", [False, True])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_text(name: str, any_length: bool, device: torch.device) -> None:
+    objective, text = parse_objective(name), make_text(VOCAB, rows=5, length=23)
+    if any_length and not any(each.any_length for each in objective.fillings.values()):
+        pytest.skip("it is told the length of what it writes")
+
+    def write(place: torch.device) -> Written:
+        blanks = Blanks(
+            text=replace(text, visible=torch.ones_like(text.visible)),
+            holes=(torch.arange(23) >= 11).expand_as(text.visible),
+            any_length=any_length,
+            limit=13,
+            sampler=Sampler(greedy=True),
+            generators=tuple(torch.Generator().manual_seed(row) for row in range(5)),
+        )
+        return objective.fill(decided(name, place), blanks, VOCAB)
+
+    expected, found = write(CPU), write(device)
+    assert found.token.tolist() == expected.token.tolist()
+    assert found.place.tolist() == expected.place.tolist()
+    assert (found.token != NOTHING).any(), "something is written"
+
+
+@gpu_only
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_no_step_waits_for_the_device(name: str) -> None:
     net = network(name, GPU)
@@ -115,6 +150,7 @@ def test_no_step_waits_for_the_device(name: str) -> None:
             torch.cuda.set_sync_debug_mode("default")
 
 
+@gpu_only
 @pytest.mark.parametrize("name", ["clm", "ul2", "plm", "hybrid"])
 def test_a_replayed_pass_is_the_pass(name: str) -> None:
     given = views(name, GPU, length=128, steps=8)
@@ -138,6 +174,7 @@ def test_a_replayed_pass_is_the_pass(name: str) -> None:
     assert results[1] == pytest.approx(results[0], rel=1e-4)
 
 
+@gpu_only
 @pytest.mark.parametrize("name", ["clm", "plm", "bart"])
 def test_a_compiled_model_is_the_model(name: str) -> None:
     given = views(name, GPU, length=640)

@@ -9,12 +9,9 @@ from lmcompare.model import Backbone, pattern
 from lmcompare.model.attention import attend
 from lmcompare.model.pattern import Pattern
 from tests.conftest import SIZE, TINY
+from tests.gpu.devices import gpu_only
 from tests.model.views import make_view, with_source
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
-]
 WIDE = TINY.model_copy(update={"width": 64, "heads": 2, "ffn": 128})
 
 
@@ -27,14 +24,14 @@ def _forget_what_was_compiled() -> Iterator[None]:
 
 @pytest.mark.parametrize("encoder_layers", [0, 1])
 @pytest.mark.parametrize("kind", ["causal", "full", "padded", "documents", "permuted", "spans"])
-def test_losses_and_gradients_agree(kind: str, encoder_layers: int) -> None:
+def test_losses_and_gradients_agree(kind: str, encoder_layers: int, device: torch.device) -> None:
     view = make_view(kind, length=67)
     if encoder_layers:
         view = with_source(view)
     config = WIDE.model_copy(update={"encoder_layers": encoder_layers})
     here = Backbone(config, vocab_size=SIZE, seed=1)
-    there = Backbone(config, vocab_size=SIZE, seed=1).to("cuda")
-    losses = [here(view), there(view.to(torch.device("cuda")))]
+    there = Backbone(config, vocab_size=SIZE, seed=1).to(device)
+    losses = [here(view), there(view.to(device))]
     for loss in losses:
         loss.backward()
     torch.testing.assert_close(losses[1].cpu(), losses[0], rtol=1e-4, atol=1e-4)
@@ -44,6 +41,7 @@ def test_losses_and_gradients_agree(kind: str, encoder_layers: int) -> None:
         )
 
 
+@gpu_only
 @pytest.mark.parametrize("kind", ["padded", "permuted", "blind"])
 def test_flex_attention_follows_the_rule(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pattern, "LONG", 1)

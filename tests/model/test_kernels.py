@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmcompare.model import attention, kernels
+from lmcompare.model import attention, kernels, loss
 from lmcompare.model.attention import attend, attend_to_source
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import weighted_cross_entropy
@@ -180,6 +180,59 @@ def test_cross_entropy(num_rows: int) -> None:
         results.append([loss.detach(), *(tensor.grad for tensor in inputs)])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+EXACT = 2.0**-8  # bfloat16 has 8 significant bits: rounding changes a number by this share at most
+
+
+@pytest.mark.parametrize("accelerator", [False, True])
+@pytest.mark.parametrize("num_rows", [1, 257, 2051])
+def test_cross_entropy_in_bfloat16_is_as_near_as_its_bits_allow(
+    num_rows: int, accelerator: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits are rounded, then their gradient, then each product; sums are kept in float32."""
+    monkeypatch.setattr(loss, "LOGITS", 13 * 509)  # so that 2,051 rows are five pieces
+    draws = torch.Generator().manual_seed(0)
+    states = torch.randn(num_rows, 7, generator=draws).bfloat16()
+    head = torch.randn(13, 7, generator=draws).bfloat16()
+    target = torch.randint(13, (num_rows,), generator=draws)
+    weight = torch.rand(num_rows, generator=draws) / num_rows
+
+    inputs = [each.clone().requires_grad_() for each in (states, head)]
+    if accelerator:
+        found = loss._OnAccelerator.apply(*inputs, target, weight, False)
+    else:
+        found = weighted_cross_entropy(*inputs, target, weight)
+    found.backward()
+    exact = [each.double().requires_grad_() for each in (states, head)]
+    expected = plain_cross_entropy(*exact, target, weight.double())
+    expected.backward()
+
+    with torch.no_grad():
+        logits = exact[0] @ exact[1].T
+        log_prob = logits.log_softmax(1)
+        moved = 2 * EXACT * logits.abs().amax(1, keepdim=True)  # of a log-probability
+        hidden = torch.nn.functional.one_hot(target, 13)
+        share = weight.double()[:, None]
+        to_logits = (log_prob.exp() - hidden) * share
+        off = moved.expm1() * log_prob.exp() * share + EXACT * to_logits.abs()
+    num_sums = -(-num_rows // loss.GROUP)  # of the head's gradient, each of which is rounded
+    away = [
+        (moved[:, 0] * weight).sum(),
+        off @ exact[1].abs().detach() + EXACT * inputs[0].grad.double().abs(),
+        off.T @ exact[0].abs().detach()
+        + EXACT * num_sums * (to_logits.abs().T @ exact[0].abs()).detach(),
+    ]
+    # of the logits once rounded, the loss is that of float32
+    cost = torch.nn.functional.cross_entropy((states @ head.T).double(), target, reduction="none")
+    torch.testing.assert_close(found.double(), (cost * weight).sum(), rtol=1e-5, atol=0)
+    results = [
+        (found, expected),
+        *((one.grad, two.grad) for one, two in zip(inputs, exact, strict=True)),
+    ]
+    for (one, two), most in zip(results, away, strict=True):
+        assert ((one - two).abs() <= 1.01 * most + 1e-9).all()
+        assert most.norm() < 0.2 * two.norm(), "a wider tolerance would prove nothing"
 
 
 def plain_cross_entropy(states: Tensor, head: Tensor, target: Tensor, weight: Tensor) -> Tensor:
