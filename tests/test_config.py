@@ -192,7 +192,7 @@ def changed(model: BaseModel, key: str) -> BaseModel:
 
 # What makes the text is not part of it either: the hash of the text itself is.
 IMPARTIAL = {f"runtime.{name}" for name in ("device", "compile", "save_every", "keep")}
-IMPARTIAL |= {"runtime.tensorboard"}
+IMPARTIAL |= {"runtime.tensorboard", "runtime.memory_gb"}
 IMPARTIAL |= {key for key in known_keys() if key.startswith(("data.", "tokenizer."))}
 
 

@@ -1,6 +1,8 @@
 """The machine: work done side by side."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import current_thread
@@ -112,6 +114,17 @@ def test_a_gpu_is_asked_for_bfloat16_in_hardware(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert hardware.multiplies_bfloat16(torch.device("cuda")) is has
     assert asked == [False]
+
+
+def test_the_peak_of_a_process_is_its_own() -> None:
+    """A child's, though its parent held more before."""
+    held = torch.ones(300_000_000 // 4)
+    device = torch.device("cpu")
+    own = hardware.peak_memory(device)
+    assert own > held.nbytes
+    code = "import torch; from lmcompare.hardware import *; print(peak_memory(torch.device('cpu')))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 10_000_000 < int(child.stdout) < own - held.nbytes // 2
 
 
 def test_the_memory_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
