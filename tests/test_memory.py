@@ -49,7 +49,7 @@ print(hardware.peak_memory(hardware.choose_device("cpu")))
     ("objective", "settings"),
     [
         ("clm", ["batch.rows=5"]),
-        ("clm", ["batch.rows=128", "runtime.micro_batch=128"]),
+        pytest.param("clm", ["batch.rows=128", "runtime.micro_batch=128"], marks=pytest.mark.slow),
         pytest.param(
             "mlm",
             ["batch.rows=64", "runtime.micro_batch=64", "runtime.precision=bfloat16"],

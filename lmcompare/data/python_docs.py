@@ -12,13 +12,12 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from lmcompare.data.locks import locked
 from lmcompare.data.reading import Rules
 from lmcompare.data.records import JsonLines
-from lmcompare.files import checksum, write_text
+from lmcompare.files import checksum, checksum_of, write_text
 
 NAME = "python-docs"
 EDITION = 2  # of what is collected: counted up whenever this module collects another text
@@ -80,8 +79,7 @@ class PythonDocs:
         for old in [*self.cache.glob(f"{STEM}*.jsonl"), *self.cache.glob(f".{STEM}*")]:
             old.unlink(missing_ok=True)  # damaged, or left by a process that was killed
         content = "".join(json.dumps({"text": text}) + "\n" for text in collect())
-        digest = blake2b(content.encode(), digest_size=16).hexdigest()  # as `checksum` has it
-        path = self.cache / f"{STEM}-{digest}.jsonl"
+        path = self.cache / f"{STEM}-{checksum_of(content.encode())}.jsonl"
         write_text(path, content)
         return path
 

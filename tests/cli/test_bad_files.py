@@ -143,8 +143,7 @@ def test_advice_on_a_text_can_be_followed(command: Command) -> None:
         assert (said.code, "under the tree" in said.out) == (0, True), said
 
 
-@pytest.mark.parametrize("typed", ["NFC", "NFD"])
-@pytest.mark.parametrize("kept", ["NFC", "NFD"])
+@pytest.mark.parametrize(("typed", "kept"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_a_study_is_known_by_its_name(
     typed: str, kept: str, corpus: Path, command: Command
 ) -> None:

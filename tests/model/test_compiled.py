@@ -57,7 +57,7 @@ print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
 # The layers below the last and the last, in an encoder and a decoder, or causal and with a pattern.
 MOST = 4
-FAST = {("ul2", "mask"), ("hybrid", "blocks")}
+FAST = {("ul2", "mask")}
 
 
 def printed(program: str, *arguments: str) -> int:
