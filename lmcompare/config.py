@@ -73,6 +73,7 @@ class RuntimeConfig(BaseModel):
     memory_gb: float | None = Field(
         None,
         gt=0,
+        strict=True,
         allow_inf_nan=False,
         description="GB that training may take, by the estimate of `lmcompare check`; what the "
         "machine has by default",

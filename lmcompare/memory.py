@@ -57,6 +57,7 @@ class Memory:
                 "lower runtime.micro_batch or batch.length",
             ),
             (self.text, "the text of a step", "lower batch.rows"),
+            (self.program, "the program", ""),
         )
 
 
@@ -115,16 +116,18 @@ def require(
     memory = known[largest[0][1]]
     names = ", ".join(dict.fromkeys(name for *_, name, _ in largest))
     there_is = "runtime.memory_gb allows" if largest[0][-1].runtime.memory_gb else "there are"
-    parts = ", ".join(f"{_gb(size)} {what}" for size, what, _ in memory.parts)
+    parts = ", ".join(f"{_gb(size)} {what}" for size, what, _ in memory.parts if size)
     sentence = (
         f"to train {names} takes about {_gb(total)} of memory ({parts}), and {there_is} "
         f"{_gb(limit)}"
     )
     if total > FAR * limit:
-        remedies = ", ".join(how for size, _, how in memory.parts if size > total / 4)
+        remedies = [how for size, _, how in memory.parts if how and size > total / 25]
+        fewer = ["train fewer side by side"] if len(largest) > 1 else []
+        change = "raise" if largest[0][-1].runtime.memory_gb else "set"
         raise UserError(
-            f"{sentence}: {remedies or 'train fewer side by side'}, or set runtime.memory_gb if "
-            "there is more than is known"
+            f"{sentence}: {', '.join([*fewer, *remedies])}, or {change} runtime.memory_gb if there "
+            "is more than is known"
         )
     warn(f"{sentence}: that may not be enough")
 
@@ -141,7 +144,7 @@ def available(config: RunConfig) -> int:
 
 
 def _gb(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"
+    return f"{size / 1e9:,.1f} GB" if size >= 5e7 else f"{size / 1e6:,.3g} MB"
 
 
 def _of_model(config: RunConfig, vocab: Vocab, width: int) -> int:

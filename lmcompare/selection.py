@@ -194,9 +194,12 @@ def _unknown(word: str, known: Sequence[Facets]) -> str:
     if equals:
         return f"no result has a setting '{key}': {did_you_mean(key.strip(), keys)}"
     names = {value for name in _NAMES for value in _values(name, known)}
-    hint = did_you_mean(word, names)
+    hint = did_you_mean(word.lower(), names)
     hint = "" if hint.startswith("known") else f"{hint} "
-    return f"no result is '{word}': {hint}to choose from: {_inventory(known)}"
+    return (
+        f"no result is '{word}': {hint}to choose from: {_inventory(known)}; or {SHORTEST_HASH} "
+        "characters or more of an id or of a text's hash, or a setting such as window=128"
+    )
 
 
 def _inventory(known: Sequence[Facets]) -> str:

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from lmcompare_cli import signals
@@ -26,19 +28,39 @@ class Ended:
 def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[Ended]:
     """Train all runs, and tell of each as it ends.
 
-    A signal to the group reaches every process: each saves its run, and those that wait are left.
+    A signal to this process, or to all of them, ends each after the step that it is in: it saves
+    its run, and runs that wait are left.
     """
     context = multiprocessing.get_context("spawn")  # a process that has used a GPU cannot fork
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool, Stop() as stop:
+    ending = context.Event()
+    pool = ProcessPoolExecutor(
+        min(processes, len(jobs)), mp_context=context, initializer=_begin, initargs=(ending,)
+    )
+    with pool, Stop(tell=ending.set) as stop:
         coming: list[Future[Ended]] = [pool.submit(_train, *job, cache) for job in jobs]
         stop()  # from now on a signal is for the processes to obey
         for future in as_completed(coming):
             if future.cancelled():
                 continue
             ended = future.result()
-            yield ended
+            if ended.exit_code:
+                ending.set()
             if stop() or ended.exit_code:
                 pool.shutdown(wait=False, cancel_futures=True)
+            yield (
+                replace(ended, exit_code=stop.exit_code)
+                if stop.number and ended.exit_code
+                else ended
+            )
+
+
+_ending: Event  # in a process of the pool: whether all are to end
+
+
+def _begin(ending: Event) -> None:
+    """Begin a process of the pool."""
+    global _ending
+    _ending = ending
 
 
 def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
@@ -51,13 +73,20 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
 
     config = RunConfig.model_validate_json(given)
     name = f"{arm}, seed {config.seed}"
+    if _ending.is_set():
+        return Ended(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
     try:
         with Stop() as stop:
             text = training.read_text(config, cache=cache)
             run = run_text.place_of(config, text, arm=arm, study=study, again=again)
             name, before = str(run.path), run.done()
             done = training.train(
-                config, run, text, arm=arm, report=lambda _: None, should_stop=stop
+                config,
+                run,
+                text,
+                arm=arm,
+                report=lambda _: None,
+                should_stop=lambda: stop() or _ending.is_set(),
             )
     except Interrupted as interrupted:
         return Ended(name=name, summary=str(interrupted), exit_code=stop.exit_code)

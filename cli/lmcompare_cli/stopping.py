@@ -1,6 +1,7 @@
 """How a signal ends training: after the micro-batch, and with whole steps saved."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from lmcompare_cli import signals
@@ -14,7 +15,13 @@ class Stop:
     step there is nothing to save, and the first signal ends at once too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tell: Callable[[], None] = lambda: None) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            tell: called when an end is asked for politely.
+        """
+        self._tell = tell
         self.number: int | None = None  # of the signal that asked
         self.trains = False
 
@@ -40,6 +47,7 @@ class Stop:
         if self.number is not None or not self.trains:
             signals.end(number)
         self.number = number
+        self._tell()
         talk.print(
             "  stopping and saving the steps that are done; once more to stop at once",
             style="yellow",

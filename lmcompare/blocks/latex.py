@@ -29,6 +29,7 @@ _ESCAPES = {
     '"': r"{\char34}",  # a command of some languages
     "`": r"\textasciigrave{}",
     "\0": "{}",
+    "\1": r"\allowbreak{}",
     "±": r"$\pm$",
     "—": "---",
     "\N{EN DASH}": "--",
@@ -39,6 +40,8 @@ _ESCAPES = {
     "…": r"\ldots{}",
 }
 _LIGATURE = re.compile("(?<=-)-|(?<=')'")  # two that would be printed as one
+# A word that could stand out of its column may be broken after each bit of it.
+_LONG, _BIT = re.compile(r"\S{25,}"), re.compile(r"\S{5}(?=\S{3})")
 # What LaTeX's oldest engine and fonts have; all else is shown by the engines that know Unicode.
 _KNOWN = {
     *map(chr, range(0x20, 0x7F)),
@@ -58,6 +61,7 @@ _WIDE = 30  # characters; a column that may be folded and is wider gets a width 
 def escape(text: str) -> str:
     """Return LaTeX that prints a text as it is, in one line."""
     apart = _LIGATURE.sub("\0\\g<0>", visible(text, keep=""))
+    apart = _LONG.sub(lambda word: _BIT.sub("\\g<0>\1", word[0]), apart)
     return "".join(map(_character, apart))
 
 

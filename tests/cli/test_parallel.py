@@ -2,7 +2,13 @@
 
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -11,7 +17,18 @@ from lmcompare import training
 from lmcompare.config import RunConfig
 from lmcompare.runs import Run
 from lmcompare_cli import parallel
-from tests.tiny import Command, assert_equal, cache, command, corpus, flags, tiny, unmeasured
+from tests.conftest import values
+from tests.tiny import (
+    COMMAND,
+    Command,
+    assert_equal,
+    cache,
+    command,
+    corpus,
+    flags,
+    tiny,
+    unmeasured,
+)
 
 
 def test_runs_side_by_side_are_the_runs_one_after_another(corpus: Path, command: Command) -> None:
@@ -48,7 +65,40 @@ def test_what_nobody_foresaw_ends_one_run(
 
     monkeypatch.setattr(training, "train", fails)
     monkeypatch.delenv("LMCOMPARE_TRACEBACK", raising=False)
+    monkeypatch.setattr(parallel, "_ending", Event(), raising=False)
     given = tiny(corpus).model_dump_json()
     ended = parallel._train("clm", given, tmp_path, False, cache)
     assert ended.error.startswith(said)
     assert ended.exit_code == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", values(signal.SIGTERM, slow=[signal.SIGINT]))
+def test_a_signal_to_the_first_process_ends_them_all(
+    corpus: Path, tmp_path: Path, cache: Path, number: signal.Signals
+) -> None:
+    """Also where it reaches no other, as of `kill` or a scheduler: what is done is saved."""
+    options = [*flags(corpus, budget="1000000 steps"), "-o", "mlm", "--seed", "0", "--seed", "1"]
+    options += ["--seed", "2", "--seed", "3", "--out", "there", "--parallel", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "train", *map(str, options)],
+        cwd=tmp_path,
+        env={**os.environ, "LMCOMPARE_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            while len([*tmp_path.glob("there/*/*/metrics.jsonl")]) < 2 and process.poll() is None:
+                time.sleep(0.1)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == -number, err
+    assert out == ""
+    runs = [Run(path) for path in tmp_path.glob("there/*/*")]
+    assert len(runs) in (2, 3), "those that wait are left, but for one that a process had in hand"
+    states = sorted(run.state() for run in runs)
+    assert states[-2:] == ["stopped", "stopped"]
+    assert sum(bool([*run.path.glob("checkpoint/*")]) for run in runs) >= 2, err
