@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,17 @@ def test_what_is_gone_or_broken_is_unknown(train: Trainer, corpus: Path) -> None
     run.counts_file.unlink()
     assert result_of(run).unigram_of_targets is None
     assert not any("unigram of its targets" in note for note in compare([run]).notes)
+
+
+def test_another_tokenizer_is_not_asked(train: Trainer, corpus: Path) -> None:
+    run = train(tiny(corpus, "clm", "budget=2 steps"))
+    assert result_of(run).unigram_of_targets is not None
+    written = json.loads(run.tokenizer_file.read_text())
+    ids = written["model"]["vocab"]
+    one, other = sorted(ids)[:2]
+    ids[one], ids[other] = ids[other], ids[one]
+    run.tokenizer_file.write_text(json.dumps(written))
+    assert result_of(run).unigram_of_targets is None
 
 
 @pytest.mark.parametrize("objective", ["t5", "mlm"])

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from lmcompare import heldout, rng
-from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.objectives import Objective
 from lmcompare.runs import Run
@@ -26,7 +25,7 @@ ROWS = 64  # of made text, to see how many targets are no text
 def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float | None:
     """The entropy of a run's targets by their frequencies alone, nats a target.
 
-    None if its tokenizer or its counts are gone.
+    None if its tokenizer or its counts are gone or damaged.
 
     Args:
         run: says how often each token stands in the text.
@@ -34,7 +33,7 @@ def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float 
         length: tokens of a row.
     """
     try:
-        tokenizer = Tokenizer.load(run.tokenizer_file)
+        tokenizer = run.tokenizer()
         frequency = torch.from_numpy(np.exp(-heldout.unigram_nats(run, tokenizer)))
     except UserError:
         return None
