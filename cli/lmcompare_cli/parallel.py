@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -39,19 +39,16 @@ def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> I
     with pool, Stop(tell=ending.set) as stop:
         coming: list[Future[Ended]] = [pool.submit(_train, *job, cache) for job in jobs]
         stop()  # from now on a signal is for the processes to obey
-        for future in as_completed(coming):
-            if future.cancelled():
-                continue
-            ended = future.result()
-            if ended.exit_code:
-                ending.set()
-            if stop() or ended.exit_code:
-                pool.shutdown(wait=False, cancel_futures=True)
-            yield (
-                replace(ended, exit_code=stop.exit_code)
-                if stop.number and ended.exit_code
-                else ended
-            )
+        while coming:
+            done, _ = wait(coming, return_when=FIRST_COMPLETED)
+            coming = [future for future in coming if future not in done]
+            for ended in (future.result() for future in done):
+                if ended.exit_code:
+                    ending.set()
+                told = stop.number and ended.exit_code
+                yield replace(ended, exit_code=stop.exit_code) if told else ended
+            if ending.is_set():
+                coming = [future for future in coming if not future.cancel()]
 
 
 _ending: Event  # in a process of the pool: whether all are to end
