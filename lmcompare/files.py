@@ -20,7 +20,6 @@ from time import monotonic, sleep
 
 from lmcompare.errors import UserError
 
-_DIGITS = 32  # of a checksum, in hexadecimal
 LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come behind it
 PATIENCE = 1.0  # seconds; whoever looks whether a lock is held holds it for a moment
 _NEW, _OLD = ".lmcompare-new-", ".lmcompare-old-"
@@ -226,37 +225,37 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
 
 
-def checksum(path: Path, *, size: int | None = None, former: bool = False) -> str:
+def checksum(path: Path, *, size: int | None = None, fast: bool = False) -> str:
     """Hash of a file's content, or of its first `size` bytes, in hexadecimal; in constant memory.
 
     Args:
         path: the file.
         size: how many bytes; by default all.
-        former: take the kind of hash that files of schema 1 have.
+        fast: take SHA-256, for which processors have instructions, and not the BLAKE2b that is in
+            every record.
 
     Raises:
         OSError: it cannot be read.
     """
     now = path.stat()
     state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    return _checksum(path, now.st_size if size is None else size, former, state)
+    return _checksum(path, now.st_size if size is None else size, fast, state)
 
 
 @lru_cache(maxsize=4096)
-def _checksum(path: Path, left: int, former: bool, state: tuple[int, ...]) -> str:
+def _checksum(path: Path, left: int, fast: bool, state: tuple[int, ...]) -> str:
     """The same; what stays as it is is read once a process."""
-    # Of the two SHA-256 is by far the faster where a processor has instructions for it.
-    digest = blake2b(digest_size=_DIGITS // 2) if former else sha256()
+    digest = sha256() if fast else blake2b(digest_size=16)
     with path.open("rb") as file:
         while left > 0 and (part := file.read(min(left, 1 << 20))):
             digest.update(part)
             left -= len(part)
-    return digest.hexdigest()[:_DIGITS]
+    return digest.hexdigest()
 
 
 def checksum_of(content: bytes) -> str:
     """Return what `checksum` finds of a file that holds `content`."""
-    return sha256(content).hexdigest()[:_DIGITS]
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def name_of(text: str) -> str:

@@ -6,7 +6,7 @@ hold the hash of `run.json`, which holds those of the tokenizer and of the count
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from numpy import ndarray
 
 from lmcompare import checkpoints, files
 from lmcompare.data import Tokenizer
-from lmcompare.data.tokenizer import hash_of
 from lmcompare.errors import UserError
 from lmcompare.metrics import MetricsFile
 from lmcompare.records import DoneRecord, Manifest, MetricsLine, RunRecord
@@ -189,18 +188,20 @@ class Run:
         Raises:
             UserError: it does not.
         """
-        _require(
+        self._require(
             self.metrics_file,
-            lambda file: files.checksum(file, size=manifest.metrics_size) == manifest.metrics,
+            manifest.metrics,
+            size=manifest.metrics_size,
             remedy="bring it back from a copy, or start the run again with --force",
         )
 
-    def _require_tokenizer(self, expected: str, *, remedy: str) -> None:
-        _require(
-            self.tokenizer_file,
-            lambda file: hash_of(file.read_bytes()) == expected,
-            remedy=remedy,
-        )
+    def _require(self, file: Path, expected: str, *, remedy: str, size: int | None = None) -> None:
+        if not file.exists():
+            raise UserError(f"{file} is missing: {remedy}")
+        with files.reading(file):
+            same = files.checksum(file, size=size) == expected
+        if not same:
+            raise UserError(f"{file} has changed since it was written: {remedy}")
 
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer.
@@ -208,7 +209,7 @@ class Run:
         Raises:
             UserError: it is missing, or not the one of training.
         """
-        self._require_tokenizer(self.record().sheet.tokenizer, remedy=_RESTORED)
+        self._require(self.tokenizer_file, self.record().sheet.tokenizer, remedy=_RESTORED)
         return Tokenizer.load(self.tokenizer_file)
 
     def token_counts(self) -> Int[ndarray, " V"]:
@@ -218,9 +219,7 @@ class Run:
             UserError: the file is missing or damaged.
         """
         if (expected := self.record().counts) is not None:
-            _require(
-                self.counts_file, lambda file: files.checksum(file) == expected, remedy=_RESTORED
-            )
+            self._require(self.counts_file, expected, remedy=_RESTORED)
         try:
             return safetensors.numpy.load_file(self.counts_file)["train"]
         except (OSError, KeyError, safetensors.SafetensorError) as error:
@@ -236,7 +235,7 @@ class Run:
         """
         record = self.record()
         try:
-            self._require_tokenizer(record.sheet.tokenizer, remedy="")
+            self._require(self.tokenizer_file, record.sheet.tokenizer, remedy="")
             self.token_counts()
         except UserError:
             return True
@@ -278,12 +277,3 @@ class Run:
 def counts_file(counts: Int[ndarray, " V"]) -> bytes:
     """What `counts.safetensors` holds: how often each id stands in the training text."""
     return safetensors.numpy.save({"train": counts})
-
-
-def _require(file: Path, is_as_written: Callable[[Path], bool], *, remedy: str) -> None:
-    if not file.exists():
-        raise UserError(f"{file} is missing: {remedy}")
-    with files.reading(file):
-        same = is_as_written(file)
-    if not same:
-        raise UserError(f"{file} has changed since it was written: {remedy}")

@@ -143,7 +143,7 @@ class Tokenizer:
     @cached_property
     def hash(self) -> str:
         """Of everything that makes the tokenizer, in hex."""
-        return hash_of(self.json.encode())
+        return blake2b(self.json.encode(), digest_size=16).hexdigest()
 
     @property
     def json(self) -> str:
@@ -249,11 +249,6 @@ class Tokenizer:
 _SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
 _FALLBACK = re.compile("<0x([0-9A-F]{2})>")  # of a byte in a vocabulary that has all of them
 _BYTE = {character: byte for byte, character in enumerate(training_tokenizer.byte_characters())}
-
-
-def hash_of(content: bytes) -> str:
-    """Return the hash of a tokenizer of which this is the `tokenizer.json`."""
-    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _json(library: tokenizers.Tokenizer) -> str:

@@ -1,0 +1,52 @@
+"""A finished run whose files have the checksums of schema 2 stays one: its hashes never change."""
+
+# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import Command, cache, command, sentences, unmeasured
+
+FOLDER = Path(__file__).with_name("schema_2")
+SETTINGS = [
+    *("tokenizer.kind=characters", "model.layers=1", "model.width=8", "model.heads=1"),
+    *("model.ffn=5", "batch.rows=4", "batch.length=33", "runtime.threads=1"),
+]
+
+
+@pytest.fixture
+def run(command: Command) -> Path:
+    """In the folder of its training, with its text."""
+    shutil.copytree(FOLDER, "study")
+    Path("text.txt").write_text(sentences(150))
+    (found,) = Path("study").iterdir()
+    return found
+
+
+def test_it_is_compared_listed_and_exported_as_it_is(command: Command, run: Path) -> None:
+    said = command("compare", "study", "--format", "json", "--no-write")
+    assert said.code == 0, said.err
+    assert "left out" not in said.err
+    [section] = json.loads(said.out)["sections"]
+    assert section["rows"][0]["estimates"]["bits_per_byte"]["mean"] == pytest.approx(
+        6.6848, rel=1e-3
+    )
+    listed = json.loads(command("results", "study", "--format", "json").out)
+    assert len(listed) == 5
+    assert not [each for each in listed if each["fault"]]
+    assert command("export", run, "exported").code == 0
+
+
+def test_it_is_evaluated_and_finished_before(command: Command, run: Path) -> None:
+    assert command("eval", run, "--limit", "300").code == 0
+    settings = [each for setting in SETTINGS for each in ("-s", setting)]
+    again = command(
+        *("train", "-o", "clm", "--data", "text.txt", "-b", "6 steps", "--out", "."),
+        *("--study", "study", *settings),
+    )
+    assert again.code == 0, again.err
+    assert again.out.strip() == str(run)
+    assert "finished before" in again.err
