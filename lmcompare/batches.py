@@ -18,7 +18,7 @@ from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
 from lmcompare.data import Split, training_text
 from lmcompare.model import training_flops
-from lmcompare.view import View
+from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
 LENGTHS, TARGETS = 32, 256  # on a GPU, sizes are multiples of these
@@ -47,6 +47,30 @@ class Batch:
         return spent.plus(**self.cost, seconds=seconds)
 
 
+def text_and_view(
+    config: RunConfig, split: Split, vocab: Vocab, *, step: int, progress: float
+) -> tuple[Text, View]:
+    """Return the text that a step reads, and what its objective makes of it.
+
+    Args:
+        config: of the run.
+        split: of which text.
+        vocab: of its tokens.
+        step: of the run, from 0.
+        progress: the share of the budget that was spent before it, 0 to 1.
+    """
+    text = training_text(
+        split,
+        seed=config.seed,
+        step=step,
+        num_rows=config.batch.rows,
+        length=config.batch.length,
+        separate_documents=config.batch.separate_documents,
+    )
+    stream = rng.generator("corruption", config.seed, step)
+    return text, config.objective.corrupt(text, vocab, stream, progress=progress)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """Makes the batch of any step."""
@@ -60,17 +84,8 @@ class Reader:
     def __call__(self, spent: Spent) -> Batch:
         """The batch of the step that follows when this much is spent."""
         config, step = self.config, spent.steps
-        text = training_text(
-            self.text,
-            seed=config.seed,
-            step=step,
-            num_rows=config.batch.rows,
-            length=config.batch.length,
-            separate_documents=config.batch.separate_documents,
-        )
-        stream = rng.generator("corruption", config.seed, step)
         progress = min(config.budget.progress(spent), 1.0)
-        view = config.objective.corrupt(text, self.vocab, stream, progress=progress)
+        text, view = text_and_view(config, self.text, self.vocab, step=step, progress=progress)
         return Batch(
             step=step,
             tokens=text.tokens,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from lmcompare import rng
+from lmcompare.batches import text_and_view
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
-from lmcompare.data import Prepared, training_text
+from lmcompare.data import Prepared
 from lmcompare.memory import needed
 from lmcompare.model import ModelConfig, training_flops
 from lmcompare.objectives import Clm
@@ -92,18 +93,9 @@ def plan(
 
 def _batches(config: RunConfig, prepared: Prepared) -> Iterator[tuple[Text, View]]:
     """The text and the view of some steps; one at a time, as a step may be large."""
+    split = prepared.split("train")
     for step in range(SAMPLED):
-        text = training_text(
-            prepared.split("train"),
-            seed=config.seed,
-            step=step,
-            num_rows=config.batch.rows,
-            length=config.batch.length,
-            separate_documents=config.batch.separate_documents,
-        )
-        stream = rng.generator("corruption", config.seed, step)
-        progress = step / SAMPLED
-        yield text, config.objective.corrupt(text, prepared.vocab, stream, progress=progress)
+        yield text_and_view(config, split, prepared.vocab, step=step, progress=step / SAMPLED)
 
 
 def _flops(model: ModelConfig, vocab: Vocab, views: Iterable[View]) -> float:

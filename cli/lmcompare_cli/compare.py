@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from lmcompare.errors import UserError
+from lmcompare_cli import options
 from lmcompare_cli.console import paragraph, say, talk, write
-from lmcompare_cli.options import EXPERIMENTS
 from lmcompare_cli.pages import print_page, print_paragraph
 from lmcompare_cli.places import find_places
 
@@ -24,15 +24,7 @@ class Format(StrEnum):
 
 
 def compare(
-    places: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            readable=False,
-            metavar="RUN|STUDY",
-            help="Runs, studies, or folders of studies.",
-            show_default="experiments",
-        ),
-    ] = None,
+    places: options.Places = None,
     layout: Annotated[
         Format,
         typer.Option(
@@ -106,11 +98,11 @@ def compare(
             f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"
         )
 
-    from lmcompare.compare import FORMATS, document, summary, write_tables
+    from lmcompare.compare import FORMATS, document, write_tables
     from lmcompare.compare import compare as compare_runs
     from lmcompare.finding import find_runs
 
-    runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=say)
+    runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=say)
     comparison = compare_runs(
         runs, unfinished=unfinished, reference=reference, only=only, latest=latest
     )
@@ -119,7 +111,7 @@ def compare(
     else:
         write(FORMATS[layout.value](comparison))
     if layout is Format.csv:  # the one format that cannot hold them
-        for about in summary(comparison):
+        for about in comparison.summary:
             print_paragraph(about, talk)
         for note in comparison.notes:
             paragraph(note, console=talk)

@@ -17,6 +17,15 @@ EXPERIMENTS = Path("experiments")
 # Paths have readable=False, since typer would answer what is closed with how commands are used; who
 # reads says in a line what is the matter.
 
+Places = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        readable=False,
+        metavar="RUN|STUDY",
+        help="Runs, studies, or folders of studies.",
+        show_default=str(EXPERIMENTS),
+    ),
+]
 Study = Annotated[
     Path | None,
     typer.Argument(

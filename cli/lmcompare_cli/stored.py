@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,15 +19,7 @@ if TYPE_CHECKING:
 
 
 def results(
-    places: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            readable=False,
-            metavar="RUN|STUDY",
-            help="Runs, studies, or folders of studies.",
-            show_default="experiments",
-        ),
-    ] = None,
+    places: options.Places = None,
     only: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""What is said on a page, as blocks: each format renders them, and none knows a table by name."""
+"""Blocks that a page is made of: each format renders them, and none knows a table by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Column:
 
     @property
     def in_one_line(self) -> str:
-        """The heading where it has one line."""
+        """Return the heading as it stands where it has one line."""
         return self.heading.replace("/\n", "/").replace("\n", " ").strip()
 
 

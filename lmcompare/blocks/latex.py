@@ -161,13 +161,13 @@ def _heads(columns: Sequence[Column]) -> list[str]:
 
 
 def _width(columns: Sequence[Column], rows: Sequence[Sequence[str]], i: int) -> int:
-    """The characters of a column's longest cell, if it is not folded."""
+    """Return the characters of a column's longest cell, or fewer if it is folded."""
     width = max(len(cell.strip()) for cell in [columns[i].in_one_line, *(row[i] for row in rows)])
     return width if columns[i].kind == "number" else min(width, _WIDE)
 
 
 def _spec(columns: Sequence[Column], rows: Sequence[Sequence[str]], piece: Sequence[int]) -> str:
-    """The columns of a table; those that are folded share out what the others leave of a line."""
+    """Return how columns stand; those that are folded share what the others leave of a line."""
     widths = {i: _width(columns, rows, i) for i in piece}
     folded = [i for i in piece if columns[i].kind != "number" and widths[i] == _WIDE]
     left = LINE - sum(width + _BETWEEN for width in widths.values())
@@ -182,7 +182,7 @@ def _spec(columns: Sequence[Column], rows: Sequence[Sequence[str]], piece: Seque
 
 
 def _pieces(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Which columns stand side by side; names in every piece."""
+    """Share the columns out among tables that fit; those of names stand in every one."""
     shown = [i for i, column in enumerate(columns) if column.heading or any(r[i] for r in rows)]
     own = [i for i in shown if columns[i].kind == "name"]
     pieces: list[list[int]] = []

@@ -2,7 +2,7 @@
 
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison, collect, compare
-from lmcompare.compare.document import document, summary
+from lmcompare.compare.document import document
 from lmcompare.compare.frontier import frontier
 from lmcompare.compare.generated import GenerationTable
 from lmcompare.compare.held import Fact
@@ -25,6 +25,5 @@ __all__ = [
     "compare",
     "document",
     "frontier",
-    "summary",
     "write_tables",
 ]

@@ -60,11 +60,11 @@ class Result:
         return self.finished and measured.step != self.spent.steps
 
     def is_unselected(self, kind: Kind) -> bool:
-        """Whether something of that kind was measured, and is not wanted."""
+        """Return whether something of that kind was measured, and is not wanted."""
         return any(kind_of(each) == kind for each in self.unselected)
 
     def is_new(self, measured: LikelihoodRecord | InfillingRecord) -> bool:
-        """Whether training never hid as much of a text as was asked for there."""
+        """Return whether training never hid as much of a text as was asked for there."""
         how = self.record.config.objective.scorings.get(measured.scoring or "")
         share = SHARES[measured.hidden] if isinstance(measured, InfillingRecord) else 1.0
         return how is not None and how.is_new(share)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lmcompare.blocks import Paragraph
 from lmcompare.compare import answers, gates
 from lmcompare.compare.arms import Arm, Result, group_arms, read_results
 from lmcompare.compare.benchmarks import BenchmarkTable
@@ -47,30 +48,25 @@ class Comparison:
     notes: Sequence[str]
 
     @property
-    def summary(self) -> list[tuple[str, str]]:
-        """What must be read before the table: headings, each with its text."""
+    def summary(self) -> list[Paragraph]:
+        """Return what must be read before the tables."""
         if not self.facts:
-            return [("Held equal", "there is one run, and nothing to compare it with")]
+            return [Paragraph("Held equal", "there is one run, and nothing to compare it with")]
         equal = [fact.name for fact in self.facts if fact.equal]
         unequal = [str(fact) for fact in self.facts if not fact.equal]
-        which = "all" if not unequal else f"{len(equal)} of the"
+        found = []
+        if unequal:
+            found.append(Paragraph("Not held equal", "; ".join(unequal), warns=True))
+        which = f"{len(equal) or 'none'} of the" if unequal else "all"
         some = ", ".join([*equal[:_NAMED], *(["..."] if len(equal) > _NAMED else [])])
-        lines = [("Not held equal", "; ".join(unequal))] if unequal else []
-        lines.append(
-            (
-                "Held equal",
-                f"{which} {len(self.facts)} facts checked ({some}); see the control sheet",
-            )
-            if equal
-            else ("Held equal", f"none of the {len(self.facts)} facts checked")
-        )
+        some = f" ({some}); see the control sheet" if equal else ""
+        found.append(Paragraph("Held equal", f"{which} {len(self.facts)} facts checked{some}"))
         if self.consequences:
-            faults = {fact.name for fact in self.facts if not fact.equal}
             heading = "Follows from the objective"
-            if faults.intersection(_CAUSES):
+            if {fact.name for fact in self.facts if not fact.equal}.intersection(_CAUSES):
                 heading += ", and from what was not held equal"
-            lines.append((heading, "; ".join(map(str, self.consequences))))
-        return lines
+            found.append(Paragraph(heading, "; ".join(map(str, self.consequences))))
+        return found
 
 
 def collect(runs: Iterable[Run], *, unfinished: bool = False) -> pd.DataFrame:
@@ -226,7 +222,7 @@ def _lacking(
 
 
 def _what(record: ResultRecord) -> tuple[str, str, str, int]:
-    """What was asked of which model, however it was asked."""
+    """Return what was asked of which model, however it was asked."""
     return record.task, record.source, record.text, record.step
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmcompare.blocks import Block, Column, Notes, Paragraph, Part, Table, names, words
+from lmcompare.blocks import Block, Column, Notes, Part, Table, names, words
 from lmcompare.compare import benchmarks, generated, hidden
 from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison
@@ -14,9 +14,9 @@ from lmcompare.compare.table import COLUMNS, cells, footnotes
 
 
 def document(comparison: Comparison) -> list[Block]:
-    """All that a comparison says."""
+    """Return all that a comparison says."""
     return [
-        *summary(comparison),
+        *comparison.summary,
         _likelihoods(comparison.sections),
         *map(_hidden, comparison.hidden),
         *([Notes(hidden.MARKS)] if comparison.hidden else []),
@@ -29,23 +29,9 @@ def document(comparison: Comparison) -> list[Block]:
     ]
 
 
-def summary(comparison: Comparison) -> list[Paragraph]:
-    """What must be read before the tables."""
-    return [
-        Paragraph(about, text, warns=about.startswith("Not")) for about, text in comparison.summary
-    ]
-
-
 def _likelihoods(sections: Sequence[Section]) -> Table:
-    arm, *others = COLUMNS
     return Table(
-        columns=[
-            Column(arm.heading[1], "name"),
-            *(
-                Column("\n".join(each.heading).strip(), "number", right=each.align == "right")
-                for each in others
-            ),
-        ],
+        columns=COLUMNS,
         parts=[
             Part(
                 title=section.title,
@@ -59,7 +45,7 @@ def _likelihoods(sections: Sequence[Section]) -> Table:
 
 
 def _grid(first: str, *others: str) -> list[Column]:
-    """A column that names its rows, and others of figures that begin alike."""
+    """Return a column that names its rows, and others of figures, which stand to the left."""
     return [*names(first), *(Column(each, "number") for each in others)]
 
 
@@ -75,7 +61,7 @@ def _hidden(table: HiddenTable) -> Block:
 
 
 def _generated(table: GenerationTable) -> Iterator[Table]:
-    """What was written, and below it what it took: no page has room for them side by side."""
+    """Yield what was written, and below it what it took: no page has room for both in one."""
     own, cost = generated.NUM_WORDS, generated.NUM_COSTS
     rows = [[" ".join(filter(None, row[:own])), *row[own:]] for row in table.cells]
     yield Table(

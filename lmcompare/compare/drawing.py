@@ -1,4 +1,4 @@
-"""What all pictures share: whether they can be drawn, their style, and the names in them."""
+"""Pictures: whether they can be drawn here, in which style, and how names stand in them."""
 
 import warnings
 from collections.abc import Iterator

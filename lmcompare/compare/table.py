@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
 
+from lmcompare.blocks import Column, names, numbers
 from lmcompare.compare.sections import Row, Section
 from lmcompare.statistics import Estimate
 
@@ -54,27 +54,14 @@ METRICS: Mapping[str, str] = {  # each with its unit
 MISSING = "—"
 
 
-class Column(NamedTuple):
-    """A column of the table: a heading of two lines, and how its cells stand."""
-
-    heading: tuple[str, str]
-    align: Literal["left", "right"] = "right"
-
-
 COLUMNS = (
-    Column(("", "arm"), "left"),
-    Column(("", "bits/byte"), "left"),
-    Column(("", ""), "left"),
-    Column(("bits/", "token")),
-    Column(("unigram", "anchor")),
-    Column(("trigram", "anchor")),
-    Column(("valid.", "loss")),
-    Column(("", "tokens")),
-    Column(("", "targets")),
-    Column(("", "FLOPs")),
-    Column(("", "secs")),
-    Column(("", "params")),
-    Column(("", "seeds")),
+    *names("arm"),
+    Column("bits/byte", "number"),
+    Column("", "number"),  # its mark
+    *numbers(
+        *("bits/\ntoken", "unigram\nanchor", "trigram\nanchor", "valid.\nloss"),
+        *("tokens", "targets", "FLOPs", "secs", "params", "seeds"),
+    ),
 )
 
 

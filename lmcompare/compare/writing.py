@@ -96,8 +96,8 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_tex(comparison: Comparison) -> str:
-    r"""The same for LaTeX, to be read with \input."""
-    return latex.render(document(comparison), label="lmcompare")
+    r"""Return the same for LaTeX, to be read with \input; its labels hold the study's name."""
+    return latex.render(document(comparison), label=str(comparison.frame["study"].iloc[0]))
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {
