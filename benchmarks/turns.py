@@ -45,12 +45,14 @@ class Contestant:
     script: str
     name: str
     setting: str = ""
+    environment: dict[str, str] | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         command = [sys.executable, self.script, "--work", self.name, self.setting]
         self.process = subprocess.Popen(
             command,
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
