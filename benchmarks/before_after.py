@@ -4,7 +4,8 @@
 
 The commit is checked out into a temporary folder. The same work is done by both in turn, a step
 each, and a ratio is the median over the rounds of that commit's seconds to ours: above 1 this tree
-is faster. Beside it stand the quartiles of the rounds.
+is faster. Beside it stand the quartiles of the rounds. Training is in bfloat16 where the processor
+multiplies it, else in float32.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from turns import Contestant, take_turns
 
+from lmcompare import hardware
 from lmcompare.objectives import OBJECTIVES
 
 HERE = Path(__file__).resolve().parent.parent
@@ -72,9 +74,10 @@ def main() -> None:
     rounds = arguments.rounds
     with checked_out(arguments.commit) as old, tempfile.TemporaryDirectory() as folder:
         trees = (old, HERE)
+        precision = hardware.precision_of("auto", hardware.choose_device("cpu"))
         print("                          ratio   quartiles         memory")
         for name in OBJECTIVES if "training" in arguments.parts else ():
-            pair = [contestant(tree, "train_speed.py", name, "bfloat16") for tree in trees]
+            pair = [contestant(tree, "train_speed.py", name, precision) for tree in trees]
             race(f"training {name}", pair, rounds)
         for name in ("clm", "t5", "bart") if "writing" in arguments.parts else ():
             for rows in (1, 32):
