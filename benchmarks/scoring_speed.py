@@ -88,11 +88,11 @@ def shared(found: list[str]) -> float:
 
 
 def ours(folder: Path, objective: str) -> tuple[Step, int]:
-    from lmcompare import heldout
     from lmcompare.asking import Part, ask, way_to_ask
+    from lmcompare.loaded_model import load_model
     from lmcompare.runs import Run
 
-    subject = heldout.load(Run(folder / objective), device="cpu", warn=print)
+    subject = load_model(Run(folder / objective), device="cpu", warn=print)
     parts = [Part(text=each) for each in sentences(folder, objective)]
     scoring = way_to_ask(subject, parts)
 

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Bool
 from numpy import ndarray
 
-from lmcompare import heldout
+from lmcompare import heldout_text
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives import Objective, Question
 from lmcompare.windows import Window, stack, windows
 
@@ -122,7 +122,7 @@ def ask(
     documents = tokenizer.encode(texts)
     wanted = [
         _inside(part, document, to_the_end=how.given == "left")
-        & heldout.is_text(document, tokenizer)
+        & heldout_text.is_text(document, tokenizer)
         for part, document in zip(parts, documents, strict=True)
     ]
     length = subject.record.config.batch.length - 1

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from lmcompare import heldout
+from lmcompare import heldout_text
 from lmcompare.data import Encoded, Split, Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.heldout import Asked, Subject
+from lmcompare.loaded_model import Subject, load_model
 from lmcompare.objectives import Scoring
+from lmcompare.options import Asked
 from lmcompare.records import LikelihoodItem, LikelihoodRecord
 from lmcompare.runs import Run
 from lmcompare.trigrams import Trigrams
@@ -64,12 +65,16 @@ def measure_likelihood(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
+    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     tokenizer = subject.tokenizer
     documents = list(
-        up_to(heldout.documents(subject, asked, cache=cache, warn=warn), asked.max_bytes, tokenizer)
+        up_to(
+            heldout_text.documents(subject, asked, cache=cache, warn=warn),
+            asked.max_bytes,
+            tokenizer,
+        )
     )
-    scored = [heldout.is_text(document, tokenizer) for document in documents]
+    scored = [heldout_text.is_text(document, tokenizer) for document in documents]
     if not any(which.any() for which in scored):
         raise UserError(
             "there is nothing to score: the text is empty, or the limit too low for one token; "
@@ -77,7 +82,7 @@ def measure_likelihood(
         )
     facts = {
         "source": asked.source,
-        "text": heldout.digest(document.ids for document in documents),
+        "text": heldout_text.digest(document.ids for document in documents),
         "step": subject.step,
         "window": window,
         "stride": stride,
@@ -88,7 +93,7 @@ def measure_likelihood(
         if known.model_dump(include=set(facts)) == facts
     }
     bytes_hash = hash_of_bytes(documents, tokenizer)
-    unigram = heldout.unigram_nats(run, tokenizer)
+    unigram = heldout_text.unigram_nats(run, tokenizer)
     anchor = sum(
         unigram[document.ids[which]].sum()
         for document, which in zip(documents, scored, strict=True)
@@ -128,7 +133,7 @@ def measure_likelihood(
 def _trigram_nats(
     subject: Subject, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
 ) -> float | None:
-    split = heldout.training_text(subject, cache=cache, warn=warn, what="the trigram anchor")
+    split = heldout_text.training_text(subject, cache=cache, warn=warn, what="the trigram anchor")
     if split is None:
         return None
     counted = _trigrams(split)
@@ -205,7 +210,7 @@ def up_to(
         num_bytes = int(document.bytes.sum())
         if left is not None and num_bytes > left:
             if num_tokens := _tokens_within(document, left, tokenizer):
-                yield heldout.cut(document, 0, num_tokens)
+                yield heldout_text.cut(document, 0, num_tokens)
             return
         yield document
         left = None if left is None else left - num_bytes
@@ -255,7 +260,7 @@ def _items(
     documents: list[Encoded], nats: list[Float[ndarray, " N"]], tokenizer: Tokenizer
 ) -> Iterator[LikelihoodItem]:
     for number, (document, costs) in enumerate(zip(documents, nats, strict=True)):
-        scored = heldout.is_text(document, tokenizer)
+        scored = heldout_text.is_text(document, tokenizer)
         yield LikelihoodItem(
             document=number,
             num_bytes=int(document.bytes[scored].sum()),

@@ -14,15 +14,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmcompare import hardware, heldout, infilling
+from lmcompare import hardware, heldout_text, infilling
 from lmcompare.config import RunConfig
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation import batches, up_to, windows_of
 from lmcompare.hardware import Precision
-from lmcompare.heldout import Asked, Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.model.beginnings import Beginnings
 from lmcompare.model.flops import forward_flops
+from lmcompare.options import Asked
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
 from lmcompare.training import read_text
@@ -127,7 +128,7 @@ def _silent(text: str) -> None:
 
 def _likelihood(subject: Subject, counter: Counter, *, cache: Path) -> float:
     asked = Asked()
-    found = heldout.documents(subject, asked, cache=cache, warn=_silent)
+    found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
     documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
     length, total = subject.record.config.batch.length, 0.0
     for name, how in subject.objective.scorings.items():

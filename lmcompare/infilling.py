@@ -22,10 +22,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare import heldout, rng
+from lmcompare import heldout_text, rng
 from lmcompare.errors import Unsupported, UserError, did_you_mean
-from lmcompare.heldout import Asked, Subject
+from lmcompare.loaded_model import Subject, load_model
 from lmcompare.objectives import Form, Objective, Protocol, Question
+from lmcompare.options import Asked
 from lmcompare.records import Hidden, InfillingItem, InfillingRecord
 from lmcompare.runs import Run
 from lmcompare.view import Text
@@ -46,7 +47,7 @@ SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
 ROWS_AT_ONCE = 16
 ROWS_OF_ONE = 1
 
-_pieces = partial(heldout.pieces, shortest=SHORTEST)
+_pieces = partial(heldout_text.pieces, shortest=SHORTEST)
 
 
 def measure_infilling(
@@ -77,7 +78,7 @@ def measure_infilling(
         UserError: no checkpoint, an unreadable text, or none that is long enough.
     """
     _require(asked)
-    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
+    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     texts = HiddenTexts.drawn(subject, asked, cache=cache, warn=warn)
     trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
     if width > trained:
@@ -142,7 +143,7 @@ def _measured(
     """The answer to one question, text by text, or why there is none."""
     mask = texts.hidden[hidden]
     num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
-    unigram = torch.from_numpy(heldout.unigram_nats(subject.run, subject.tokenizer))
+    unigram = torch.from_numpy(heldout_text.unigram_nats(subject.run, subject.tokenizer))
     ends = _nats_of_ends(mask) if form == "untold" else 0.0
     blank = InfillingRecord(
         arm=subject.record.arm,
@@ -274,7 +275,7 @@ class HiddenTexts:
             UserError: an unreadable text, or none that is long enough.
         """
         tokenizer = subject.tokenizer
-        documents = heldout.documents(subject, asked, cache=cache, warn=warn)
+        documents = heldout_text.documents(subject, asked, cache=cache, warn=warn)
         pieces = list(islice(_pieces(documents, tokenizer, asked.length), asked.num_texts))
         if not pieces:
             raise UserError(
@@ -294,7 +295,7 @@ class HiddenTexts:
             rows=rows,
             bytes=covered,
             hidden=hidden,
-            digest=heldout.digest(
+            digest=heldout_text.digest(
                 [rows.tokens.numpy(), *(mask.numpy() for mask in hidden.values())]
             ),
         )

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmcompare import checkpoints, files, hardware, provenance, rng, runs
+from lmcompare import checkpoints, files, hardware, provenance, rng
 from lmcompare.batches import Batches, Reader, pieces
 from lmcompare.budget import Spent
 from lmcompare.config import RunConfig
@@ -30,7 +30,7 @@ from lmcompare.pace import Pace
 from lmcompare.records import ControlSheet, DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.replay import Replayed
 from lmcompare.run_text import is_run_of
-from lmcompare.runs import Run
+from lmcompare.runs import Run, counts_file
 from lmcompare.sheets import ReadSoFar, control_sheet
 from lmcompare.view import View
 
@@ -108,7 +108,7 @@ def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
             f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
             "changed: bring the old one back, or start again with --force"
         )
-    run.keep_text(prepared.tokenizer, runs.counts_file(text.token_counts()))
+    run.keep_text(prepared.tokenizer, counts_file(text.token_counts()))
     report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
 
 
@@ -174,7 +174,7 @@ class _Session:
     def _identify(self, prepared: Prepared, net: Backbone, arm: str) -> RunRecord:
         """Write `run.json`, or check that the one there is of the same run."""
         sheet = control_sheet(self.config, prepared, net)
-        counts = runs.counts_file(self.text.token_counts())
+        counts = counts_file(self.text.token_counts())
         if self.run.record_file.exists():
             record = self.run.record()
             if not is_run_of(record, self.config, prepared):

@@ -18,8 +18,9 @@ from lmcompare.config import parse_data
 from lmcompare.data import Encoded, prepare
 from lmcompare.errors import UserError
 from lmcompare.evaluation import measure_likelihood
-from lmcompare.heldout import Asked, Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives import OBJECTIVES, Clm
+from lmcompare.options import Asked
 from lmcompare.records import LikelihoodItem, LikelihoodRecord
 from lmcompare.runs import Run
 from lmcompare.trigrams import Trigrams

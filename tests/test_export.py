@@ -24,10 +24,10 @@ from lmcompare.evaluation import measure_likelihood
 from lmcompare.export import NATIVE, export_hf, folder, native_config, native_weights
 from lmcompare.export.native import native_tokenizer, tokenizer_config
 from lmcompare.finding import load_checkpoint
-from lmcompare.heldout import Asked
 from lmcompare.infilling import measure_infilling
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.objectives import OBJECTIVES, Clm, Native
+from lmcompare.options import Asked
 from lmcompare.runs import Run
 from lmcompare.view import View
 from lmcompare.vocab import Vocab

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lmcompare.evaluation import measure_likelihood
 from lmcompare.forecasting import SHARE, Counter, Forecaster
-from lmcompare.heldout import Asked
 from lmcompare.infilling import measure_infilling
 from lmcompare.model import Backbone
+from lmcompare.options import Asked
 from lmcompare.view import View
 from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare import heldout, infilling
+from lmcompare import infilling
 from lmcompare.config import parse_data
 from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.files import name_of
-from lmcompare.heldout import Asked, Subject
 from lmcompare.infilling import HIDDEN, PROTOCOLS, measure_infilling, read_protocols
+from lmcompare.loaded_model import REPLICATES, Subject, load_model
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
+from lmcompare.options import Asked
 from lmcompare.records import InfillingItem, InfillingRecord
 from lmcompare.runs import Run
 from tests.tiny import (
@@ -71,7 +72,7 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
 
 def drawn(run: Run, cache: Path, **asked: object) -> tuple[Subject, infilling.HiddenTexts]:
     settings = Asked(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
-    subject = heldout.load(run, device="cpu", warn=pytest.fail)
+    subject = load_model(run, device="cpu", warn=pytest.fail)
     return subject, infilling.HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
 
@@ -255,7 +256,7 @@ def test_the_number_is_that_of_score(trained: dict[str, Run], cache: Path, objec
                 scoring=record.scoring,
                 replicate=replicate,
             ).double()
-            for replicate in range(heldout.REPLICATES if sampled else 1)
+            for replicate in range(REPLICATES if sampled else 1)
         ]
         rows = -torch.stack(estimates).sum(2)
         found = [item.nats for item in items(trained[objective], record)]
@@ -295,7 +296,7 @@ def test_renormalised_is_a_choice_among_all_texts(
 def test_a_uniform_network_knows_nothing(
     trained: dict[str, Run], cache: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = heldout.load
+    load = load_model
 
     def uniform(run: Run, **more: object) -> Subject:
         subject = load(run, **more)  # type: ignore[arg-type]
@@ -303,7 +304,7 @@ def test_a_uniform_network_knows_nothing(
             subject.net.embedding.zero_()
         return subject
 
-    monkeypatch.setattr(heldout, "load", uniform)
+    monkeypatch.setattr("lmcompare.infilling.load_model", uniform)
     vocab = Tokenizer.load(trained[objective].tokenizer_file).vocab
     for record in ask(trained[objective], cache, length=23):
         if record.scoring is not None:

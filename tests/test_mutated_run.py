@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from lmcompare import finding, heldout, training
+from lmcompare import finding, training
 from lmcompare.compare import compare
 from lmcompare.compare.arms import group_arms, read_results
 from lmcompare.compare.frame import tidy
@@ -27,6 +27,8 @@ from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation import measure_likelihood
 from lmcompare.infilling import measure_infilling
+from lmcompare.loaded_model import load_model
+from lmcompare.options import Asked
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
 from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
@@ -34,7 +36,7 @@ from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
 NUM_MUTATIONS, NUM_SLOW = 60, 1000
 STEPS = 4
 SMALL = ("runtime.save_every=2", f"budget={STEPS} steps", "model.layers=1", "model.width=8")
-ASKED = heldout.Asked(num_texts=3, max_bytes=200, device="cpu")
+ASKED = Asked(num_texts=3, max_bytes=200, device="cpu")
 FINISHED, STOPPED, OTHER = "clm", "mlm", "seed"
 VARYING = {"training_seconds", "tokens_per_second", "peak_memory"}  # from run to run
 
@@ -217,7 +219,7 @@ def observe(study: Study, *, trains: bool = True, tables: bool = False) -> Obser
 
 
 def model(run: Run, warn: Callable[[str], None]) -> object:
-    subject = heldout.load(run, device="cpu", warn=warn)
+    subject = load_model(run, device="cpu", warn=warn)
     weights = [parameter.double().sum().item() for parameter in subject.net.parameters()]
     return subject.step, weights
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmcompare import heldout
+from lmcompare import heldout_text
 from lmcompare.compare import compare
 from lmcompare.compare.arms import Result, read_results
 from lmcompare.compare.plateau import MARGIN, WINDOW
@@ -27,7 +27,7 @@ def result_of(run: Run) -> Result:
 
 def entropy(run: Run) -> float:
     """Of the words of the training text, nats."""
-    cost = heldout.unigram_nats(run, Tokenizer.load(run.tokenizer_file))
+    cost = heldout_text.unigram_nats(run, Tokenizer.load(run.tokenizer_file))
     share = np.exp(-cost)
     return float((share[share > 0] * cost[share > 0]).sum())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmcompare import batches, checkpoints, events, files, heldout, infilling, training
+from lmcompare import batches, checkpoints, events, files, infilling, training
 from lmcompare.compare.plateau import unigram_of_targets
 from lmcompare.config import RunConfig
 from lmcompare.errors import UserError
@@ -22,6 +22,7 @@ from lmcompare.metrics import MetricsFile
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.optim import Optimizer
+from lmcompare.options import Asked
 from lmcompare.records import MetricsLine
 from tests.conftest import values
 from tests.tiny import (
@@ -218,7 +219,7 @@ def test_training_beats_the_unigram_anchor_and_chance_does_not(
     text.write_text("\n\n".join(f"{'ab cd ef gh ' * 3}{number}" for number in range(500)))
     steps = 500 if objective == "mdlm" else 300
     settings = ("batch.rows=32", "optimizer.learning_rate=0.01", "validation.times=0")
-    asked = heldout.Asked(num_texts=11, device="cpu")
+    asked = Asked(num_texts=11, device="cpu")
 
     def shares(config: RunConfig) -> list[float]:
         """Of the anchor's bits."""

@@ -8,7 +8,7 @@ import torch
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
 from lmcompare.generation.prompts import Request
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone
 from lmcompare.model.cache import Cache
 from lmcompare.objectives import Objective

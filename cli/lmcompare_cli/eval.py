@@ -189,8 +189,8 @@ def evaluate(
     from lmcompare.finding import find_models
     from lmcompare.generation.assignment import Assignment, require
     from lmcompare.generation.freewriting import measure_generation
-    from lmcompare.heldout import Asked
     from lmcompare.infilling import measure_infilling, read_protocols
+    from lmcompare.options import Asked
     from lmcompare.tasks.measuring import Asked as BenchmarkAsked
     from lmcompare_cli import results
     from lmcompare_cli.progress import EvaluationDisplay

@@ -297,11 +297,11 @@ def _write(
     drawn: bool,
     several: bool,
 ) -> Texts:
-    from lmcompare import heldout
     from lmcompare.generation.drafts import Recorder
     from lmcompare.generation.generate import generate as write_all
     from lmcompare.generation.prompts import rows_of
     from lmcompare.generation.traces import Heading, Trace
+    from lmcompare.loaded_model import load_model
 
     def warn(text: str) -> None:
         warn_of(f"{run.path.name}: {text}" if several else text)
@@ -310,7 +310,7 @@ def _write(
         if not drawn:
             status = talk.status(Line(visible(f"{run.path.name} is read")), spinner="line")
             around.enter_context(status)
-        subject = heldout.load(run, device=device, precision=precision, warn=warn)
+        subject = load_model(run, device=device, precision=precision, warn=warn)
         objective = subject.objective
         methods = tuple(
             objective.which_filling(

@@ -10,7 +10,7 @@ from lmcompare_cli.replay import write_sample
 if TYPE_CHECKING:
     from lmcompare.generation.generate import Generated, Sample
     from lmcompare.generation.prompts import Request
-    from lmcompare.heldout import Subject
+    from lmcompare.loaded_model import Subject
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from lmcompare import heldout
+from lmcompare import heldout_text
 from lmcompare.asking import Part
 from lmcompare.data import Encoded, Split
 from lmcompare.errors import Unsupported, UserError
@@ -29,7 +29,8 @@ from lmcompare.generation.prompts import Request, to_go_on
 from lmcompare.generation.textfigures import figures
 from lmcompare.generation.textstats import has_bleu, occurring
 from lmcompare.generation_records import VERBATIM, GenerationItem, GenerationRecord, TextFigures
-from lmcompare.heldout import Asked, Subject
+from lmcompare.loaded_model import Subject, load_model
+from lmcompare.options import Asked
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler
 
@@ -66,7 +67,7 @@ def measure_generation(
     require_of(run, assignment, judge=judge)
     if asked.num_texts < 1:
         raise UserError(f"{asked.num_texts} texts leave nothing to do: choose --texts 1 or more")
-    subject = heldout.load(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
+    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
     pieces = _pieces(subject, asked, assignment, cache=cache, warn=warn)
     facts: dict[str, Any] = {
         "source": asked.source,
@@ -119,9 +120,9 @@ def _pieces(
     warn: Callable[[str], None],
 ) -> list[Encoded]:
     length = assignment.prompt_tokens + assignment.new_tokens
-    documents = heldout.documents(subject, asked, cache=cache, warn=warn)
+    documents = heldout_text.documents(subject, asked, cache=cache, warn=warn)
     # what holds unknown tokens cannot be decoded, and so is no prompt and no reference
-    found = heldout.pieces(documents, subject.tokenizer, length, shortest=length)
+    found = heldout_text.pieces(documents, subject.tokenizer, length, shortest=length)
     pieces = list(islice(found, asked.num_texts))
     if not pieces:
         raise UserError(
@@ -134,7 +135,7 @@ def _pieces(
 
 def _digest(pieces: Sequence[Encoded], assignment: Assignment) -> str:
     border = np.array([assignment.prompt_tokens, assignment.new_tokens])
-    return heldout.digest([border, *(piece.ids for piece in pieces)])
+    return heldout_text.digest([border, *(piece.ids for piece in pieces)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +211,7 @@ class _Desk:
 
     def _blank(self, facts: dict[str, Any], **how: Any) -> GenerationRecord:
         rest = np.concatenate([piece.ids[self._border :] for piece in self.pieces])
-        unigram = heldout.unigram_nats(self.subject.run, self.subject.tokenizer)
+        unigram = heldout_text.unigram_nats(self.subject.run, self.subject.tokenizer)
         return GenerationRecord(
             **facts,
             **how,
@@ -254,7 +255,7 @@ class _Desk:
 
     @cached_property
     def _training_text(self) -> Split | None:
-        return heldout.training_text(
+        return heldout_text.training_text(
             self.subject, cache=self.cache, warn=self.warn, what="what is verbatim in it"
         )
 

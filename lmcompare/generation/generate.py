@@ -12,7 +12,7 @@ from time import perf_counter
 from lmcompare.data import Tokenizer
 from lmcompare.generation.meter import Cost, Meter
 from lmcompare.generation.prompts import Request, Row, batches, blanks_of, rows_of
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives.blanks import Blanks, Moment, Written
 from lmcompare.sampling import NOTHING
 from lmcompare.vocab import Vocab

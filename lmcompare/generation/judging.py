@@ -8,11 +8,10 @@ probable too. How many the judge needs for the text that really stood there says
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lmcompare import heldout
 from lmcompare.asking import Part, Verdict, ask
 from lmcompare.errors import UserError
 from lmcompare.generation_records import JudgeRecord
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject, load_model
 from lmcompare.records import RunRecord
 from lmcompare.runs import Run
 
@@ -48,7 +47,7 @@ class Judge:
                 f"the judge {run.path} is a run of {objective.name}, which gives no exact "
                 "probability of a text from left to right: name a run of clm, for example"
             )
-        subject = heldout.load(run, device=device, warn=warn)
+        subject = load_model(run, device=device, warn=warn)
         return Judge(subject=subject, scoring=exact[0])
 
     @property

@@ -21,7 +21,7 @@ from lmcompare import hardware
 from lmcompare.generation.meter import Meter
 from lmcompare.generation.prompts import Request, Row, blanks_of
 from lmcompare.generation_records import WritingCost
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone
 from lmcompare.objectives.blanks import Moment, Written
 from lmcompare.objectives.network import Writer

@@ -13,7 +13,7 @@ import torch
 from lmcompare import rng
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives.blanks import Blanks, Holes
 from lmcompare.sampling import Sampler
 from lmcompare.view import Text

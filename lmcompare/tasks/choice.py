@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from lmcompare.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.errors import UserError
 from lmcompare.generation.prompts import HOLE
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.parsing import brief, listed
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts

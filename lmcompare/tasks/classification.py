@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject, cut
+from lmcompare.heldout_text import cut
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import FROZEN_PROBE, TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.agreement import calibration_error, macro_f1, matthews

@@ -20,7 +20,7 @@ from lmcompare import rng
 from lmcompare.asking import Part, ask, way_to_ask
 from lmcompare.errors import UserError
 from lmcompare.generation.prompts import Request, batches, blanks_of, to_go_on
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from lmcompare import rng
 from lmcompare.data import Encoded
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import Pooling
 
 BATCH = 16  # rows of a step

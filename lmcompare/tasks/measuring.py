@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmcompare import heldout, rng
+from lmcompare import rng
 from lmcompare.budget import Spent
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject, load_checkpoints, load_model
 from lmcompare.model import Backbone
 from lmcompare.runs import Run
 from lmcompare.task_records import Pooling, TaskItem, TaskRecord
@@ -84,10 +84,10 @@ def measure_task(
     examples = _limited(_fewer_to_learn_from(examples, task, asked.train_limit), asked.limit)
     device, batch_size = asked.device, asked.batch_size
     if asked.every_checkpoint:
-        every = heldout.load_every(run, device=device, batch_size=batch_size, warn=warn)
+        every = load_checkpoints(run, device=device, batch_size=batch_size, warn=warn)
         subjects = [*every][::-1]
     else:
-        subjects = [heldout.load(run, device=device, batch_size=batch_size, warn=warn)]
+        subjects = [load_model(run, device=device, batch_size=batch_size, warn=warn)]
     if asked.untrained:
         subjects.append(_untrained(subjects[0]))
     known = [] if asked.again else run.results.tasks(warn)

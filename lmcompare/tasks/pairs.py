@@ -15,7 +15,7 @@ from pydantic import Field
 
 from lmcompare.asking import Part, Verdict, ask, way_to_ask
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts
 from lmcompare.tasks.task import Answers, Examples, Task

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import L2, POOLING, Pooling, Trial
 from lmcompare.tasks.lessons import Lesson
 from lmcompare.tasks.searching import Search, widen

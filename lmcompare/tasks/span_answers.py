@@ -23,7 +23,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lmcompare.data import Encoded
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject, cut
+from lmcompare.heldout_text import cut
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.lessons import Lesson, Outputs, Row, joined, room

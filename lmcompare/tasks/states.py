@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 from lmcompare.errors import Unsupported
 from lmcompare.hardware import DTYPES
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone
 from lmcompare.task_records import STATES_OF, Pooling
 from lmcompare.tasks.lessons import Lesson, Outputs, Row, special

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.heldout import Subject, cut
+from lmcompare.heldout_text import cut
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import Pooling, TaskItem
 from lmcompare.tasks import layouts, splitting
 from lmcompare.tasks.conll import OUTSIDE, Span, entities, sentences

@@ -12,7 +12,7 @@ from typing import ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.task_records import Group, Pooling, TaskItem, Trial
 
 Example = TypeVar("Example")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.task_records import LEARNING_RATE, MOST, POOLING, Pooling, Trial
 from lmcompare.tasks import probing

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcompare import hardware, heldout
+from lmcompare import hardware
 from lmcompare.generation import generate as generation
 from lmcompare.generation.generate import generate
 from lmcompare.generation.prompts import Request
 from lmcompare.generation.traces import Start, Step, Trace
+from lmcompare.loaded_model import load_model
 from lmcompare.runs import Run
 from lmcompare.sampling import Sampler
 from lmcompare_cli import console, replay
@@ -64,7 +65,7 @@ def places(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def texts(place: Path, *prompts: str, **settings: object) -> list[str]:
     """What the library writes."""
-    subject = heldout.load(Run(place), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(place), device="cpu", warn=pytest.fail)
     asked = Request(prompts=prompts, **settings)
     return [sample.text for sample in generate(subject, asked).samples]
 
@@ -151,7 +152,7 @@ def test_jsonl_and_json_hold_it_all(command: Command, places: dict[str, Path]) -
     options += ["--temperature", "0.7", "--seed", "3"]
     rows = jsonl(command("generate", places["mdlm"], *options, "-f", "jsonl"))
     again = json.loads(command("generate", places["mdlm"], *options, "--format", "json").out)
-    subject = heldout.load(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
     asked = Request(
         prompts=("the ___ saw", "café"),
         num=2,
@@ -261,7 +262,7 @@ def test_weights_may_be_rounded(name: str, command: Command, places: dict[str, P
     assert {row["precision"] for row in exact + same} == {"float32"}
     assert {row["precision"] for row in rounded} == {"bfloat16"}
     assert [row["text"] for row in exact] == [row["text"] for row in same]
-    subject = heldout.load(Run(places[name]), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(places[name]), device="cpu", warn=pytest.fail)
     subject.net.bfloat16()
     made = generate(subject, Request(prompts=("the c",), num=9, max_new_tokens=7))
     assert [row["text"] for row in rounded] == [sample.text for sample in made.samples]

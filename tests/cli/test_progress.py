@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.evaluation import heldout
+from lmcompare.evaluation import load_model
 from lmcompare_cli import progress
 from lmcompare_cli.progress import EvaluationDisplay
 from lmcompare_cli.signals import Ended
@@ -61,7 +61,7 @@ def test_an_interruption_says_what_is_kept(
     for objective in ("clm", "mlm"):
         assert command("train", "-o", objective, *flags(corpus, budget="2 steps")).code == 0
     study = Path("experiments/default")
-    load, loaded = heldout.load, []
+    load, loaded = load_model, []
 
     def interrupted(*arguments: object, **options: object) -> object:
         loaded.append(arguments)
@@ -70,7 +70,7 @@ def test_an_interruption_says_what_is_kept(
         return load(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(heldout, "load", interrupted)
+        patched.setattr("lmcompare.evaluation.load_model", interrupted)
         said = command("eval", study, "--limit", "60")
     assert said.code == 130
     assert said.out == ""

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare import heldout
 from lmcompare.asking import Part
 from lmcompare.config import parse_data
 from lmcompare.data import Tokenizer, prepare
@@ -24,10 +23,11 @@ from lmcompare.generation.assignment import Assignment, require
 from lmcompare.generation.freewriting import measure_generation
 from lmcompare.generation.judging import Judge
 from lmcompare.generation_records import GenerationItem, GenerationRecord, WritingCost
-from lmcompare.heldout import Asked
+from lmcompare.loaded_model import load_model
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.objectives.blanks import Written
+from lmcompare.options import Asked
 from lmcompare.runs import Run
 from lmcompare.sampling import NOTHING, Sampler
 from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
@@ -213,7 +213,7 @@ def test_what_is_written_together_is_the_same_alone(
 def test_a_temperature_near_nothing_is_greedy(trained: dict[str, Run], cache: Path) -> None:
     run = trained["clm"]
     (cold,) = write(run, cache, temperatures=(1e-4,))
-    subject = heldout.load(run, device="cpu", warn=pytest.fail)
+    subject = load_model(run, device="cpu", warn=pytest.fail)
     for item in items(run, cold):
         ids = subject.tokenizer.encode([item.prompt])[0].ids.tolist()
         if len(ids) < PROMPT:
@@ -221,7 +221,7 @@ def test_a_temperature_near_nothing_is_greedy(trained: dict[str, Run], cache: Pa
         for token in item.tokens:
             text = torch.tensor([[subject.tokenizer.vocab.bos, *ids]])
             visible = torch.ones_like(text, dtype=torch.bool)
-            read = heldout.Text(tokens=text, visible=visible, word=torch.zeros_like(text))
+            read = Text(tokens=text, visible=visible, word=torch.zeros_like(text))
             view = subject.objective.read(read, subject.tokenizer.vocab)
             last = torch.zeros_like(visible)
             last[0, -1] = True
@@ -326,7 +326,7 @@ def test_the_verdict_is_the_probability_of_what_follows(trained: dict[str, Run])
     for text, verdict in zip(texts, found, strict=True):
         ids = subject.tokenizer.encode([text.before + text.text])[0].ids.tolist()
         tokens = torch.tensor([[vocab.bos, *ids]])
-        whole = heldout.Text(
+        whole = Text(
             tokens=tokens,
             visible=torch.ones_like(tokens, dtype=torch.bool),
             word=torch.zeros_like(tokens),
@@ -388,7 +388,7 @@ def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
     for first, start in ((3, 0), (18, 9), (27, 18), (36, 43 - 18)):
         ids = document.ids[start : start + 18].tolist()
         tokens = torch.tensor([[vocab.bos, *ids]])
-        whole = heldout.Text(
+        whole = Text(
             tokens=tokens,
             visible=torch.ones_like(tokens, dtype=torch.bool),
             word=torch.zeros_like(tokens),

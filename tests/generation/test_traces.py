@@ -17,14 +17,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lmcompare import hardware, heldout
+from lmcompare import hardware
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.drafts import Draft, Recorder, Span, Speller, join, text_ends
 from lmcompare.generation.generate import Generated, Page, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.generation.traces import Heading, Piece, Start, Step, Trace
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject, load_model
 from lmcompare.objectives.blanks import Moment
 from lmcompare.sampling import Sampler
 from tests.tiny import Trainer, cache, corpus, sentences, tiny, unmeasured
@@ -263,7 +263,7 @@ def subjects(
         train = Trainer(tmp_path_factory.mktemp("study"), cache)
         names = ("clm", "mdlm", "t5", "glm", "bart", "plm", "fim")
         runs = {name: train(tiny(corpus, name, "budget=3 steps")) for name in names}
-    return {name: heldout.load(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
+    return {name: load_model(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
 
 
 def traced(subject: Subject, asked: Request) -> tuple[Generated, Trace]:

@@ -7,7 +7,6 @@ import torch
 from torch.nn.attention.flex_attention import BlockMask
 
 from lmcompare import rng
-from lmcompare.model import blocks
 from lmcompare.model.blocks import block_mask
 from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.view import View, sees
@@ -18,7 +17,7 @@ from tests.objectives.cases import vocab_of
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "SIZE", 7)
+    monkeypatch.setattr("lmcompare.model.blocks.SIZE", 7)
 
 
 def allowed(mask: BlockMask, num_queries: int, num_keys: int) -> tuple[torch.Tensor, float]:

@@ -8,7 +8,7 @@ import torch
 
 from lmcompare.asking import Part, ask, way_to_ask
 from lmcompare.data import Tokenizer
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives import (
     OBJECTIVES,
     Bart,

@@ -12,16 +12,15 @@ from typing import Any, ClassVar, Literal
 import pytest
 from torch import Tensor
 
-from lmcompare import heldout
 from lmcompare.asking import Part, Verdict, ask
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject, load_model
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.runs import Run
 from lmcompare.task_records import TaskItem, TaskRecord
-from lmcompare.tasks import measuring, pairs
-from lmcompare.tasks.measuring import Asked, measure_task, ratio
+from lmcompare.tasks import pairs
+from lmcompare.tasks.measuring import Asked, _blank, measure_task, ratio
 from lmcompare.tasks.pairs import Pairs
 from lmcompare.tasks.registry import choose, known, read_tasks
 from lmcompare.tasks.task import Answers, Examples, Task
@@ -98,7 +97,7 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
         assert record.standard_error == pytest.approx(math.sqrt(p * (1 - p) / 4))
     margins = [[i.figures["margin"] for i in run.results.task_items(r)] for r in (trained, started)]
     assert margins[0] != margins[1]
-    subject = heldout.load(run, device="cpu", warn=pytest.fail)
+    subject = load_model(run, device="cpu", warn=pytest.fail)
     config = subject.record.config
     fresh = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
     parts = [Part(text=each) for pair in PAIRS for each in pair]
@@ -312,8 +311,8 @@ def test_learning_by_another_protocol_is_another_question(run: Run, suites: Path
     (suites / "both.toml").write_text(f"[both]\n{lines}\ntest_every = 3\n")
     (task,) = read_tasks(suites / "both.toml")
     examples = task.read(suites)
-    subject = heldout.load(run, device="cpu", warn=pytest.fail)
-    now = measuring._blank(subject, task, examples, "probe")
+    subject = load_model(run, device="cpu", warn=pytest.fail)
+    now = _blank(subject, task, examples, "probe")
     assert now.version == task.version + 1
     before = now.model_copy(update={"version": 1, "value": 0.125, "protocol": "older"})
     run.results.write(before, [])

@@ -11,7 +11,7 @@ import torch
 from lmcompare.asking import Part, ask
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives import OBJECTIVES, Clm, Objective, parse_objective
 from lmcompare.task_records import TaskItem
 from lmcompare.tasks.measuring import ratio

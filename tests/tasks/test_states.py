@@ -7,7 +7,7 @@ import torch
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.objectives import OBJECTIVES, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.tasks.lessons import Row
 from lmcompare.tasks.states import Head, States, poolings, which_stack

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lmcompare.data import Tokenizer
-from lmcompare.heldout import Subject
+from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.tasks import splitting, tuning
