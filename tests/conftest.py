@@ -38,9 +38,9 @@ SHAPED = {
     "generation/test_generate.py",
     "model/test_backbone.py",
     "objectives/test_contract.py",
-    "tasks/test_pairs.py",
-    "test_evaluation.py",
-    "test_sampling.py",
+    "evaluation/tasks/test_minimal_pairs.py",
+    "evaluation/likelihood/test_measure.py",
+    "objectives/decoding/test_sampler.py",
     "test_view.py",
 }
 

@@ -8,12 +8,12 @@ import torch
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
 from lmcompare.generation.prompts import Request
-from lmcompare.loaded_model import Subject
 from lmcompare.model import Backbone
-from lmcompare.model.cache import Cache
+from lmcompare.model.kv_cache import Cache
 from lmcompare.objectives import Objective
-from lmcompare.records import RunRecord
-from lmcompare.runs import Run
+from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.records import RunRecord
+from lmcompare.runs.run import Run
 from lmcompare.view import View
 from tests.conftest import TINY
 from tests.tiny import sentences, tiny

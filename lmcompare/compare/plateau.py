@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from lmcompare import heldout_text, rng
+from lmcompare import rng
 from lmcompare.errors import UserError
+from lmcompare.evaluation import heldout_text
 from lmcompare.objectives import Objective
-from lmcompare.runs import Run
+from lmcompare.runs.run import Run
 from lmcompare.view import IGNORE, Text
 from lmcompare.vocab import Vocab
 

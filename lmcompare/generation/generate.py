@@ -10,11 +10,11 @@ from operator import itemgetter
 from time import perf_counter
 
 from lmcompare.data import Tokenizer
-from lmcompare.generation.meter import Cost, Meter
 from lmcompare.generation.prompts import Request, Row, batches, blanks_of, rows_of
-from lmcompare.loaded_model import Subject
-from lmcompare.objectives.blanks import Blanks, Moment, Written
-from lmcompare.sampling import NOTHING
+from lmcompare.model.flop_counter import Cost, Meter
+from lmcompare.objectives.decoding.fill_request import Blanks, Moment, Written
+from lmcompare.objectives.decoding.sampler import NOTHING
+from lmcompare.runs.loaded_model import Subject
 from lmcompare.vocab import Vocab
 
 

@@ -13,9 +13,9 @@ import torch
 from lmcompare import rng
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.loaded_model import Subject
-from lmcompare.objectives.blanks import Blanks, Holes
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import Blanks, Holes
+from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import Subject
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 

@@ -15,15 +15,21 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives.base import LONGER, Query
-from lmcompare.objectives.blanks import Blanks, Written
-from lmcompare.objectives.decoding import follow
-from lmcompare.objectives.layout import Strip, pack, with_masks
+from lmcompare.objectives.corruption.noise import (
+    NOWHERE,
+    mean_over,
+    next_place,
+    next_token,
+    tokens_at_rate,
+)
+from lmcompare.objectives.corruption.packing import Strip, pack, with_masks
+from lmcompare.objectives.corruption.spans import runs, scattered
+from lmcompare.objectives.decoding.autoregressive import follow
+from lmcompare.objectives.decoding.fill_request import Blanks, Written
+from lmcompare.objectives.decoding.template import Script
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
 from lmcompare.objectives.scoring import score_spans
-from lmcompare.objectives.script import Script
-from lmcompare.objectives.sequence import SequenceToSequence
-from lmcompare.objectives.spans import runs, scattered
+from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.objectives.t5 import aligned
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab

@@ -15,9 +15,15 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError, did_you_mean
-from lmcompare.objectives.blanks import HOLES, Blanks, Filling, Holes, Written
+from lmcompare.objectives.decoding.fill_request import (
+    HOLES,
+    Blanks,
+    Filling,
+    Holes,
+    Written,
+)
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.sampling import Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 

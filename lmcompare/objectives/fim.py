@@ -17,14 +17,19 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, continue_text, follow
-from lmcompare.objectives.layout import pack
+from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.corruption.packing import pack
+from lmcompare.objectives.corruption.spans import runs
+from lmcompare.objectives.decoding.autoregressive import (
+    ANYWHERE,
+    AT_THE_END,
+    continue_text,
+    follow,
+)
+from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
+from lmcompare.objectives.decoding.template import Script
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, score_spans, spans
-from lmcompare.objectives.script import Script
-from lmcompare.objectives.spans import runs
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from torch import Tensor
 
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.corruption.noise import shares_of_rows
+from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.corruption.noise import first_by
+from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
+from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import first_by
 from lmcompare.objectives.scoring import answer_masked, chains
-from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import AT_THE_END, continue_text
+from lmcompare.objectives.corruption.noise import mean_over, next_token
+from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
+from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import predict_next, renormalise
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab

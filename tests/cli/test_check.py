@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-
-from lmcompare.studies import Planned
-from lmcompare_cli import options
 from tests.test_planning import Copying
+
+from lmcompare.config.study import Planned
+from lmcompare_cli import options
 from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, unmeasured
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lmcompare.data import DataConfig, Prepared, TokenizerConfig, prepare
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it

@@ -12,8 +12,8 @@ from lmcompare.errors import Unsupported
 from lmcompare.generation.generate import Page, Sample, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix, Ul2
-from lmcompare.objectives.blanks import Moment
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import Moment
+from lmcompare.objectives.decoding.sampler import Sampler
 from tests.untrained import subject_of, tokenizer, write
 
 FILLERS: list[Objective] = [

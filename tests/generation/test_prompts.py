@@ -10,9 +10,9 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.generate import generate
 from lmcompare.generation.prompts import Request, rows_of
-from lmcompare.loaded_model import Subject
 from lmcompare.objectives import T5, Clm, Fim, Mdlm, Mlm, Objective
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import Subject
 from tests.untrained import LENGTH, subject_of, tokenizer, write
 
 

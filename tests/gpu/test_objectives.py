@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from lmcompare import rng
-from lmcompare.batches import pieces
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.objectives import OBJECTIVES, parse_objective
-from lmcompare.objectives.blanks import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import Blanks, Written
+from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.optim import Optimizer, OptimizerConfig
-from lmcompare.replay import Replayed
-from lmcompare.sampling import NOTHING, Sampler
+from lmcompare.training.batches import pieces
+from lmcompare.training.cuda_graphs import Replayed
 from lmcompare.view import View
 from tests.conftest import TINY, make_text
 from tests.gpu.devices import gpu_only

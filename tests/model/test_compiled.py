@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from lmcompare.objectives import OBJECTIVES
+from tests import ROOT
 
 # in a process of its own: the tests' checks of shapes are nothing that a compiler can look into
 WHOLE = """
@@ -65,7 +65,7 @@ def printed(program: str, *arguments: str) -> int:
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from lmcompare.generation.meter import Meter
 from lmcompare.model import Backbone
+from lmcompare.model.flop_counter import Meter
 from lmcompare.objectives import Mdlm
-from lmcompare.objectives.blanks import Blanks, Moment
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import Blanks, Moment
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text, plain_text

@@ -8,9 +8,9 @@ import torch
 from lmcompare import rng
 from lmcompare.model import Backbone
 from lmcompare.objectives import T5, Bart, Fim, Glm, Objective, Ul2
-from lmcompare.objectives.blanks import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import Blanks, Written
+from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.objectives.network import Writer
-from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import TINY, plain_text
