@@ -58,7 +58,7 @@ def ours(
     import torch
 
     from lmcompare.objectives import parse_objective
-    from lmcompare.objectives.decoding.fill_request import Blanks
+    from lmcompare.objectives.decoding.fill_request import FillRequest
     from lmcompare.objectives.decoding.sampler import Sampler
     from lmcompare.view import Text
 
@@ -67,7 +67,7 @@ def ours(
     tokens = torch.nn.functional.pad(prompts(rows), (0, NEW))
     holes = torch.zeros_like(tokens, dtype=torch.bool)
     holes[:, PROMPT:] = True
-    blanks = Blanks(
+    blanks = FillRequest(
         text=Text(tokens=tokens, visible=torch.ones_like(holes), word=torch.zeros_like(tokens)),
         holes=holes,
         any_length=False,

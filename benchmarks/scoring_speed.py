@@ -88,13 +88,13 @@ def shared(found: list[str]) -> float:
 
 
 def ours(folder: Path, objective: str) -> tuple[Step, int]:
-    from lmcompare.evaluation.span_scoring import Part, ask, way_to_ask
+    from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
     from lmcompare.runs.loaded_model import load_model
     from lmcompare.runs.run import Run
 
     subject = load_model(Run(folder / objective), device="cpu", warn=print)
-    parts = [Part(text=each) for each in sentences(folder, objective)]
-    scoring = way_to_ask(subject, parts)
+    parts = [Span(text=each) for each in sentences(folder, objective)]
+    scoring = choose_scoring(subject, parts)
 
     def step() -> dict[str, Any]:
         return {"scores": [-each.nats for each in ask(subject, parts, scoring)]}

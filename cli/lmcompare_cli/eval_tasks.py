@@ -12,7 +12,7 @@ from lmcompare_cli.console import fail, warn
 if TYPE_CHECKING:
     from lmcompare.evaluation.tasks.base import Examples as Read
     from lmcompare.evaluation.tasks.base import Task
-    from lmcompare.evaluation.tasks.measure import Asked
+    from lmcompare.evaluation.tasks.measure import TaskOptions
     from lmcompare.evaluation.tasks.record import TaskRecord
     from lmcompare.runs.run import Run
     from lmcompare_cli.rendering.progress import EvaluationDisplay
@@ -109,7 +109,7 @@ class Suites:
         return Suites(read, failed=bool(faults))
 
     def ask(
-        self, run: "Run", asked: "Asked", *, report: "EvaluationDisplay"
+        self, run: "Run", asked: "TaskOptions", *, report: "EvaluationDisplay"
     ) -> "Iterable[tuple[Run, TaskRecord]]":
         """What a run answers, task by task."""
         from lmcompare.errors import UserError

@@ -12,9 +12,9 @@ from lmcompare.compare.control import (
     DEPTH,
     HIDDEN_TOKENS,
     PROMPTS,
-    Fact,
+    ControlCheck,
+    control_checks,
     depths,
-    held_equal,
 )
 from lmcompare.compare.figures.drawing import can_draw
 from lmcompare.compare.figures.learning_curves import Curves, learning_curves
@@ -23,7 +23,7 @@ from lmcompare.compare.plateau import note_on_plateaus
 from lmcompare.compare.selecting import select
 from lmcompare.compare.tables import task_results
 from lmcompare.compare.tables.generation import GenerationTable, generation_tables
-from lmcompare.compare.tables.infilling import HiddenTable, hidden_tables
+from lmcompare.compare.tables.infilling import InfillingTable, infilling_tables
 from lmcompare.compare.tables.likelihood import short
 from lmcompare.compare.tables.likelihood_sections import Section, sections
 from lmcompare.compare.tables.task_verdicts import benchmark_tables
@@ -49,12 +49,12 @@ class Comparison:
 
     frame: pd.DataFrame  # tidy: a row for each run and metric
     sections: Sequence[Section]  # the table: rows within a section may be ranked
-    hidden: Sequence[HiddenTable]  # the second table, if anything was asked: nothing is ranked
+    hidden: Sequence[InfillingTable]  # the second table, if anything was asked: nothing is ranked
     generated: Sequence[GenerationTable]  # the third, of what was written: as the second
     benchmarks: Sequence[BenchmarkTable]  # one for each kind: verdicts beside a reference
     curves: Sequence[Curves]  # of benchmarks that were asked at several checkpoints
-    facts: Sequence[Fact]  # what was held equal, and what not
-    consequences: Sequence[Fact]
+    facts: Sequence[ControlCheck]  # what was held equal, and what not
+    consequences: Sequence[ControlCheck]
     notes: Sequence[str]
 
     @property
@@ -122,7 +122,7 @@ def compare(
     notes += _notes_on_seeds(arms)
     notes += _notes_on_sampling(arms)
     table = sections(arms, frame)
-    facts = held_equal(arms) if sum(len(arm.results) for arm in arms) > 1 else []
+    facts = control_checks(arms) if sum(len(arm.results) for arm in arms) > 1 else []
     unequal = ", ".join(
         fact.name for fact in facts if not fact.equal and fact.name not in (HIDDEN_TOKENS, PROMPTS)
     )
@@ -147,7 +147,7 @@ def compare(
     return Comparison(
         frame=with_differences(frame, arms, benchmarks),
         sections=table,
-        hidden=hidden_tables(arms),
+        hidden=infilling_tables(arms),
         generated=generated,
         benchmarks=benchmarks,
         curves=curves,
@@ -266,7 +266,7 @@ def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
         yield f"sampled, with a standard error above {_LARGEST_ERROR:.0%}: {', '.join(wide)}"
 
 
-def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[Fact]:
+def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[ControlCheck]:
     """Which costs differ between arms, and the depths where some brought an encoder."""
     facts = []
     for metric in _CONSEQUENCES:
@@ -277,6 +277,6 @@ def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[Fact]:
                 continue  # what it has not spent yet follows from nothing
             found.setdefault(short(means[arm.label]), []).append(arm.label)
         if len(found) > 1:
-            facts.append(Fact(name=metric, equal=False, found=found))
+            facts.append(ControlCheck(name=metric, equal=False, found=found))
     depth = depths(arms)
     return facts if depth is None else [depth, *facts]

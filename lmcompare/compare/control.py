@@ -15,7 +15,7 @@ DEPTH = "depth"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
+class ControlCheck:
     """One thing that was compared."""
 
     name: str
@@ -45,7 +45,7 @@ class _Question:
     cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
 
 
-def held_equal(arms: Sequence[Arm]) -> list[Fact]:
+def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
     """Every fact of the control sheets and configurations, what matters most first."""
     text, *others = _QUESTIONS
     facts = [
@@ -61,7 +61,7 @@ def held_equal(arms: Sequence[Arm]) -> list[Fact]:
     return [fact for fact in facts if fact is not None]
 
 
-def depths(arms: Sequence[Arm]) -> Fact | None:
+def depths(arms: Sequence[Arm]) -> ControlCheck | None:
     """The layers of each arm, encoder + decoder, if some have an encoder."""
     found: dict[str, list[str]] = {}
     for arm in arms:
@@ -70,11 +70,11 @@ def depths(arms: Sequence[Arm]) -> Fact | None:
         found.setdefault(f"{encoder}{model.depth}", []).append(arm.label)
     if len(found) < 2 or not any("+" in depth for depth in found):
         return None
-    return Fact(name=DEPTH, equal=False, found=found)
+    return ControlCheck(name=DEPTH, equal=False, found=found)
 
 
-def _fact(name: str, found: control_seeds.Found | None) -> Fact | None:
-    return None if found is None else Fact(name=name, equal=found[0], found=found[1])
+def _fact(name: str, found: control_seeds.Found | None) -> ControlCheck | None:
+    return None if found is None else ControlCheck(name=name, equal=found[0], found=found[1])
 
 
 def _sheet(fact: str) -> Callable[[Result], str]:
@@ -222,7 +222,7 @@ _QUESTIONS = [
 ]
 
 
-def _ask(question: _Question, arms: Sequence[Arm]) -> Fact | None:
+def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
     answers = [
         (arm, result, answer)
         for arm in arms
@@ -236,7 +236,7 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> Fact | None:
     if all(answer == first for _, _, answer in answers):
         words = question.words(answers[0][1])
         words += "" if len(answered) == len(arms) else f"; only in {', '.join(answered)}"
-        return Fact(name=question.name, equal=True, found={words: answered})
+        return ControlCheck(name=question.name, equal=True, found={words: answered})
     differing = _differing([answer for _, _, answer in answers if isinstance(answer, Mapping)])
     found: dict[str, dict[str, list[int]]] = {}
     for arm, result, answer in answers:
@@ -246,7 +246,7 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> Fact | None:
             words = question.words(result)
         found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
     cautions = [said for key, said in question.cautions.items() if key in differing]
-    return Fact(
+    return ControlCheck(
         name=question.name, equal=False, found=_by_value(found), caution="; ".join(cautions)
     )
 
@@ -271,8 +271,8 @@ def _by_value(found: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, lis
     }
 
 
-def _seeds(arms: Sequence[Arm]) -> Fact:
+def _seeds(arms: Sequence[Arm]) -> ControlCheck:
     found: dict[str, list[str]] = {}
     for arm in arms:
         found.setdefault(" ".join(str(each.seed) for each in arm.results), []).append(arm.label)
-    return Fact(name="seeds", equal=len(found) == 1, found=found)
+    return ControlCheck(name="seeds", equal=len(found) == 1, found=found)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names, words
 from lmcompare.compare.comparison import Comparison
-from lmcompare.compare.control import Fact
+from lmcompare.compare.control import ControlCheck
 from lmcompare.compare.tables import generation, infilling, tasks
 from lmcompare.compare.tables.generation import GenerationTable
-from lmcompare.compare.tables.infilling import HiddenTable
+from lmcompare.compare.tables.infilling import InfillingTable
 from lmcompare.compare.tables.likelihood import COLUMNS, cells, footnotes
 from lmcompare.compare.tables.likelihood_sections import Section
 from lmcompare.compare.tables.tasks import BenchmarkTable
@@ -49,7 +49,7 @@ def _grid(first: str, *others: str) -> list[Column]:
     return [*names(first), *(Column(each, "number") for each in others)]
 
 
-def _hidden(table: HiddenTable) -> Block:
+def _hidden(table: InfillingTable) -> Block:
     if not any(answer for row in table.rows for answer in row.answers.values()):
         return Notes([f"{table.title.partition(':')[0]}: no arm can be asked so", *table.notes])
     questions = (Column(f" {each}", "number") for each in infilling.HEADINGS[2:])
@@ -111,7 +111,7 @@ def _benchmarks(table: BenchmarkTable) -> Iterator[Block]:
         yield Notes(table.notes)
 
 
-def _control_sheet(facts: Sequence[Fact]) -> Table:
+def _control_sheet(facts: Sequence[ControlCheck]) -> Table:
     return Table(
         columns=[*names("fact"), Column("held equal", "number"), *words("found")],
         parts=[

@@ -6,7 +6,7 @@ from lmcompare.compare.arms import Arm, Result
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.stats.intervals import SIGNIFICANT
-from lmcompare.stats.paired_bootstrap import Resampled
+from lmcompare.stats.paired_bootstrap import BootstrapSample
 from lmcompare.stats.significance import difference
 
 OFF_CHANCE, NO_GAIN = "untrained off chance", "no gain"
@@ -31,7 +31,7 @@ OTHER_DOMAIN = 1.2
 _OWN = ("train", "validation", "test")
 
 
-def gives_away(untrained: Resampled, chance: float | None) -> str | None:
+def gives_away(untrained: BootstrapSample, chance: float | None) -> str | None:
     """Where a model stands that knows nothing, if it is off chance."""
     if chance is None:
         return None
@@ -43,7 +43,7 @@ def gives_away(untrained: Resampled, chance: float | None) -> str | None:
     return f"{interval.value:.1%}"
 
 
-def learned_nothing(trained: Resampled, untrained: Resampled) -> str | None:
+def learned_nothing(trained: BootstrapSample, untrained: BootstrapSample) -> str | None:
     """How a trained model does beside itself as it started, if it does no better."""
     found = difference(trained.scores, untrained.scores)
     if found.value > 0 and found.p() < SIGNIFICANT:

@@ -16,14 +16,14 @@ from numpy import ndarray
 from lmcompare import rng
 from lmcompare.data import Encoded, Split, Tokenizer, encode_documents, open_corpus, shuffled
 from lmcompare.errors import UserError
-from lmcompare.evaluation.options import Asked
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import text_of
 
 
 def documents(
-    subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
+    subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
 ) -> Iterator[Encoded]:
     """The documents to ask about, in their order; none is empty.
 
@@ -34,7 +34,7 @@ def documents(
 
 
 def _documents(
-    subject: Subject, asked: Asked, cache: Path, warn: Callable[[str], None]
+    subject: LoadedModel, asked: EvalOptions, cache: Path, warn: Callable[[str], None]
 ) -> Iterable[Encoded]:
     if asked.data is not None:
         corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
@@ -47,7 +47,7 @@ def _documents(
 
 
 def training_text(
-    subject: Subject, *, cache: Path, warn: Callable[[str], None], what: str
+    subject: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
 ) -> Split | None:
     """What a run was trained on; None if that is gone.
 

@@ -10,7 +10,7 @@ Held = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EvalOptions:
     """What is to be scored, and how.
 
     Attributes:

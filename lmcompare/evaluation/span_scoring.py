@@ -18,14 +18,14 @@ from lmcompare.errors import Unsupported
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import Objective, Question
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 TOKENS_AT_ONCE = 8_192  # of one batch; bounds memory, changes no result
 ABOUT_AS_LONG = 4  # tokens by which rows may differ that are sorted by how they begin
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Span:
     """A part of a text, and what stands around it."""
 
     text: str
@@ -39,7 +39,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class SpanScore:
     """Minus the log-probability of a part, and how much of it was scored.
 
     Unknown tokens are not, and neither is a token that stands on both sides of its border.
@@ -50,7 +50,7 @@ class Verdict:
     num_bytes: int
 
 
-def way_to_ask(subject: Subject, parts: Sequence[Part]) -> str:
+def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
     """The scoring that answers about all of these.
 
     It is the first of the objective's that does; those that can make use of both sides before those
@@ -79,7 +79,7 @@ def way_to_ask(subject: Subject, parts: Sequence[Part]) -> str:
     raise Unsupported("; ".join(reasons) or f"{objective.name} is too slow at a {question}")
 
 
-def _question(parts: Sequence[Part]) -> Question:
+def _question(parts: Sequence[Span]) -> Question:
     asked = {part.question for part in parts}
     return next(each for each in ("holes", "continuation", "text") if each in asked)
 
@@ -97,12 +97,12 @@ def _ways(objective: Objective, question: Question) -> list[str]:
 
 
 def ask(
-    subject: Subject,
-    parts: Sequence[Part],
+    subject: LoadedModel,
+    parts: Sequence[Span],
     scoring: str,
     *,
     report: Callable[[float], None] = lambda share: None,
-) -> list[Verdict]:
+) -> list[SpanScore]:
     """How probable a model finds each part, given what stands around it.
 
     Where a score sees the left side only, what stands behind a part is asked for with it: then
@@ -149,7 +149,9 @@ def ask(
         start += size
         report(min(1.0, start / len(rows)))
     return [
-        Verdict(nats=each, num_tokens=int(which.sum()), num_bytes=int(document.bytes[which].sum()))
+        SpanScore(
+            nats=each, num_tokens=int(which.sum()), num_bytes=int(document.bytes[which].sum())
+        )
         for each, document, which in zip(nats, documents, wanted, strict=True)
     ]
 
@@ -169,7 +171,7 @@ def _neighbourhood(
 
 
 def _score(
-    subject: Subject,
+    subject: LoadedModel,
     batch: list[Window],
     documents: list[Encoded],
     wanted: list[Bool[ndarray, " _"]],
@@ -187,7 +189,7 @@ def _score(
     ]
 
 
-def _inside(part: Part, document: Encoded, *, to_the_end: bool) -> Bool[ndarray, " N"]:
+def _inside(part: Span, document: Encoded, *, to_the_end: bool) -> Bool[ndarray, " N"]:
     """Which tokens are the part's: those that begin and end in it; without bytes: as the last."""
     if not part.before and (to_the_end or not part.behind):
         return np.ones(len(document), dtype=bool)

@@ -10,8 +10,8 @@ from lmcompare.generation.trace import Piece, Start, Step
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
-    from lmcompare.generation.generate import Page, Sample
-    from lmcompare.objectives.decoding.fill_request import Moment
+    from lmcompare.generation.generate import GenerationBatch, Sample
+    from lmcompare.objectives.decoding.fill_request import DecodeStep
 
 # Of a token: it stood there; was written before; by the last step; is not written yet.
 State = Literal["given", "written", "fresh", "open"]
@@ -129,7 +129,7 @@ def _raw(piece: Piece) -> bytes:
 _decoder = codecs.getincrementaldecoder("utf-8")
 
 
-class Speller:
+class TokenText:
     """What tokens add to a text, by a tokenizer."""
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
@@ -181,12 +181,12 @@ class Recorder:
         *,
         hear: Callable[[Sequence[Start] | Sequence[Step]], None] = lambda event: None,
     ) -> None:
-        self._spell = Speller(tokenizer)
+        self._spell = TokenText(tokenizer)
         self._hear = hear
         self._starts: dict[tuple[int, int], Start] = {}
         self._steps: dict[tuple[int, int], list[Step]] = {}
 
-    def __call__(self, page: "Page") -> "Callable[[Moment], None]":
+    def __call__(self, page: "GenerationBatch") -> "Callable[[DecodeStep], None]":
         starts = [
             Start(
                 prompt=prompt,
@@ -205,7 +205,7 @@ class Recorder:
             self._steps[start.prompt, start.number] = []
         self._hear(starts)
 
-        def tell(moment: "Moment") -> None:
+        def tell(moment: "DecodeStep") -> None:
             columns = (moment.row, moment.place, moment.token, moment.probability)
             by_row: dict[int, list[tuple[int, int, float]]] = {}
             for row, *token in zip(*(column.tolist() for column in columns), strict=True):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lmcompare.objectives.base import Native, Query, Scoring
 from lmcompare.objectives.corruption.noise import mean_over
-from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
 from lmcompare.objectives.masked_base import Masking
 from lmcompare.objectives.network import Network, Writer
@@ -58,10 +58,10 @@ class Mlm(Masking):
         return answer_masked(net, query, vocab)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return UNMASKING
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         return unmask(
             net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
         )

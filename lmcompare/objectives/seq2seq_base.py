@@ -12,7 +12,7 @@ from torch import Tensor
 from lmcompare.objectives.base import Objective, Query, Scoring
 from lmcompare.objectives.corruption.packing import in_one_row
 from lmcompare.objectives.decoding.autoregressive import ANYWHERE, follow
-from lmcompare.objectives.decoding.fill_request import Blanks, Filling, Written
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.decoding.template import Script
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.scoring import score_spans, spans
@@ -33,7 +33,7 @@ class FromTheRest(Objective):
         """The greatest share of a text that it takes out at once, in the mean."""
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return ANYWHERE
 
     def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
@@ -41,7 +41,7 @@ class FromTheRest(Objective):
         ends = self.ends(vocab) if query.scoring == "with-ends" else ()
         return score_spans(net, view, place, query.text, vocab, ends=ends)
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         view, place = self.laid_out(blanks.text, blanks.holes, vocab)
         return follow(net, Script.of(view, place, blanks, ends=self.ends(vocab)), blanks, vocab)
 

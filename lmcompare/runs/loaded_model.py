@@ -26,7 +26,7 @@ REPLICATES = 2  # of what is sampled; many texts make the spread between them kn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class LoadedModel:
     """A run's last model, and what goes with it."""
 
     run: Run
@@ -77,7 +77,7 @@ def load_model(
     warn: Callable[[str], None],
     precision: Precision = "float32",
     batch_size: int | None = None,
-) -> Subject:
+) -> LoadedModel:
     """A run's last model.
 
     Args:
@@ -98,7 +98,7 @@ def load_model(
 
 def load_checkpoints(
     run: Run, *, device: str, warn: Callable[[str], None], batch_size: int | None = None
-) -> Iterator[Subject]:
+) -> Iterator[LoadedModel]:
     """The models of all checkpoints of a run that were kept, the oldest first; as `load_model`.
 
     Raises:
@@ -109,13 +109,13 @@ def load_checkpoints(
         yield _subject(run, checkpoint, device, batch_size)
 
 
-def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> Subject:
+def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> LoadedModel:
     devices.keep_freed_memory()
     record, tokenizer = run.record(), run.tokenizer()
     net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
     net.batch_size = batch_size
-    return Subject(
+    return LoadedModel(
         run=run,
         record=record,
         tokenizer=tokenizer,

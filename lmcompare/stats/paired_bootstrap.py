@@ -74,7 +74,7 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Resampled:
+class BootstrapSample:
     """The values of an arm on resampled items; two of one call of `resample` share their items."""
 
     scores: Scores
@@ -124,7 +124,7 @@ class Resampled:
 _ONE_DEVIATION = 0.6827  # of a normal distribution
 
 
-def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Resampled]:
+def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[BootstrapSample]:
     """Draw as many of the items as there are, with replacement, `num` times.
 
     Args:
@@ -153,7 +153,7 @@ def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Resample
     found, first = [], 0
     for each in models:
         rows = slice(first, first + len(each.seeds))
-        found.append(Resampled(scores=each, by_seed=values[rows], drawn=ratios[:, rows]))
+        found.append(BootstrapSample(scores=each, by_seed=values[rows], drawn=ratios[:, rows]))
         first = rows.stop
     return found
 

@@ -21,12 +21,12 @@ from lmcompare.errors import Unsupported
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.infilling import measure
 from lmcompare.evaluation.likelihood.measure import batches, up_to, windows_of
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import stack
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.model.flops import forward_flops
 from lmcompare.model.prefix_sharing import Beginnings
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
 from lmcompare.training.trainer import read_text
@@ -96,7 +96,7 @@ class Forecaster:
         counter = Counter(config.model, prepared.vocab.size)
         # all that evaluation asks of a run's record before it has one
         facts: dict[str, Any] = {"config": config, "text_hash": prepared.hash}
-        subject = Subject(
+        subject = LoadedModel(
             run=Run(Path()),
             record=RunRecord.model_construct(**facts),
             tokenizer=prepared.tokenizer,
@@ -128,8 +128,8 @@ def _silent(text: str) -> None:
     """Say nothing: whoever made the plan has been warned of the same."""
 
 
-def _likelihood(subject: Subject, counter: Counter, *, cache: Path) -> float:
-    asked = Asked()
+def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    asked = EvalOptions()
     found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
     documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
     length, total = subject.record.config.batch.length, 0.0
@@ -146,8 +146,8 @@ def _likelihood(subject: Subject, counter: Counter, *, cache: Path) -> float:
     return total
 
 
-def _infilling(subject: Subject, counter: Counter, *, cache: Path) -> float:
-    texts = measure.HiddenTexts.drawn(subject, Asked(), cache=cache, warn=_silent)
+def _infilling(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    texts = measure.HiddenTexts.drawn(subject, EvalOptions(), cache=cache, warn=_silent)
     num, total = len(texts.rows.tokens), 0.0
     some = torch.arange(0, num, -(-num // TEXTS))
     for asked in measure.questions(subject.objective):

@@ -22,7 +22,7 @@ from lmcompare.blocks import Paragraph, Table
 from lmcompare.compare import (
     FORMATS,
     Comparison,
-    Fact,
+    ControlCheck,
     GenerationTable,
     Row,
     collect,
@@ -39,7 +39,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import (
     GenerationRecord,
     JudgeRecord,
-    TextFigures,
+    TextMetrics,
     WritingCost,
 )
 from lmcompare.evaluation.infilling.record import InfillingItem, InfillingRecord
@@ -241,7 +241,7 @@ def wrote(
     record, last = run.record(), run.last_metrics()
     assert last is not None
 
-    def text(bits: float | None, distinct_2: float) -> TextFigures:
+    def text(bits: float | None, distinct_2: float) -> TextMetrics:
         known = {
             "num_bytes": 997,
             "num_words": 211,
@@ -257,7 +257,7 @@ def wrote(
             "judge_bytes": None if bits is None else 991,
             "judge_error": None if bits is None else 0.125,
         }
-        return TextFigures(**(known | dict(figures or {})))
+        return TextMetrics(**(known | dict(figures or {})))
 
     known = {
         "passes_per_token": 0.5,
@@ -314,7 +314,7 @@ def rows(comparison: Comparison) -> dict[str, Row]:
     return {row.label: row for section in comparison.sections for row in section.rows}
 
 
-def fact(comparison: Comparison, name: str) -> Fact:
+def fact(comparison: Comparison, name: str) -> ControlCheck:
     [found] = [each for each in comparison.facts if each.name == name]
     return found
 

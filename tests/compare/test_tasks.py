@@ -205,8 +205,8 @@ def test_few_seeds_speak_of_models_only(study):
     [note] = [note for note in only(comparison).notes if note.startswith("fewer than 3 seeds")]
     assert note.endswith("or beside it, is about these models, not about objectives: a")
     assert rows(comparison)["b"].test == "items"
-    enough = models(study, "c", right(20), right(21), right(20))
-    assert not any(note.startswith("fewer") for note in only(compare(enough)).notes)
+    should_stop = models(study, "c", right(20), right(21), right(20))
+    assert not any(note.startswith("fewer") for note in only(compare(should_stop)).notes)
 
 
 def test_comparisons_are_corrected_over_all_tasks_of_a_group(study):

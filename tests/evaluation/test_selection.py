@@ -3,7 +3,7 @@
 import pytest
 
 from lmcompare.errors import UserError
-from lmcompare.evaluation.generation.record import GenerationRecord, TextFigures
+from lmcompare.evaluation.generation.record import GenerationRecord, TextMetrics
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.evaluation.selection import Selection, facets_of, question_of
@@ -13,7 +13,7 @@ from lmcompare.runs.records import ResultRecord
 
 ABOUT = {"arm": "a", "seed": 0, "step": 7}
 SIZES = {"num_bytes": 499, "num_tokens": 101, "unigram_nats": 997.0}
-FIGURES = TextFigures(
+FIGURES = TextMetrics(
     num_bytes=499,
     num_words=83,
     entropy=None,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmcompare.data import Tokenizer
-from lmcompare.evaluation.span_scoring import Part, ask, way_to_ask
+from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
 from lmcompare.objectives import (
     OBJECTIVES,
     Bart,
@@ -21,7 +21,7 @@ from lmcompare.objectives import (
     Prefix,
     parse_objective,
 )
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import Text
 from tests.untrained import subject_of, tokenizer
 
@@ -29,7 +29,7 @@ SENTENCES = ["the old cat saw a dog.", "a dog ran", "the tree slept under the ol
 ALL = [parse_objective(name) for name in OBJECTIVES]
 
 
-def by_hand(subject: Subject, text: str, asked: slice, scoring: str) -> float:
+def by_hand(subject: LoadedModel, text: str, asked: slice, scoring: str) -> float:
     """The nats of some tokens, alone in a row."""
     (encoded,) = subject.tokenizer.encode([text])
     ids = torch.tensor([subject.tokenizer.vocab.bos, *encoded.ids.tolist()])[None]
@@ -50,8 +50,8 @@ def test_whole_sentences_are_the_sum_of_their_tokens(
 ) -> None:
     """Whatever is asked together, in rows of unlike lengths."""
     subject = subject_of(objective, tokenizer)
-    parts = [Part(text=each) for each in SENTENCES]
-    scoring = way_to_ask(subject, parts)
+    parts = [Span(text=each) for each in SENTENCES]
+    scoring = choose_scoring(subject, parts)
     assert not objective.scorings[scoring].weighs_all
     for text, verdict in zip(SENTENCES, ask(subject, parts, scoring), strict=True):
         expected = by_hand(subject, text, slice(None), scoring)
@@ -63,7 +63,7 @@ def test_whole_sentences_are_the_sum_of_their_tokens(
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
 def test_what_is_sampled_comes_last(objective: Objective, tokenizer: Tokenizer) -> None:
-    scoring = way_to_ask(subject_of(objective, tokenizer), [Part(text="the old cat")])
+    scoring = choose_scoring(subject_of(objective, tokenizer), [Span(text="the old cat")])
     exact = [name for name, how in objective.scorings.items() if "text" in how.answers]
     assert not objective.scorings[scoring].sampled or all(
         objective.scorings[name].sampled for name in exact
@@ -72,11 +72,13 @@ def test_what_is_sampled_comes_last(objective: Objective, tokenizer: Tokenizer) 
 
 def test_an_end_and_a_middle_are_asked_in_the_way_that_can(tokenizer: Tokenizer) -> None:
     ends, middles = (
-        [Part(before="the old", text=" cat")],
-        [Part(before="a", text=" b", behind=" c")],
+        [Span(before="the old", text=" cat")],
+        [Span(before="a", text=" b", behind=" c")],
     )
     found = {
-        each.name: tuple(way_to_ask(subject_of(each, tokenizer), one) for one in (ends, middles))
+        each.name: tuple(
+            choose_scoring(subject_of(each, tokenizer), one) for one in (ends, middles)
+        )
         for each in (Clm(), Mlm(), Prefix(), Fim(), Bart())
     }
     assert found == {
@@ -91,7 +93,7 @@ def test_an_end_and_a_middle_are_asked_in_the_way_that_can(tokenizer: Tokenizer)
 def test_what_stands_behind_counts_where_the_left_side_alone_is_seen(tokenizer: Tokenizer) -> None:
     """So that candidates for one place compare as the probabilities of the whole texts do."""
     clm, mlm = subject_of(Clm(), tokenizer), subject_of(Mlm(), tokenizer)
-    part = Part(before="the old", text=" cat", behind=" saw a dog.")
+    part = Span(before="the old", text=" cat", behind=" saw a dog.")
     whole = "the old cat saw a dog."
     before, middle = (len(tokenizer.encode([each])[0]) for each in ("the old", "the old cat"))
     (causal,), (joint,) = ask(clm, [part], "causal"), ask(mlm, [part], "joint")
@@ -110,12 +112,12 @@ def test_texts_longer_than_the_rows_are_read_in_windows(
     text = " ".join(SENTENCES * 4)
     (encoded,) = tokenizer.encode([text])
     assert len(encoded) > 2 * subject.record.config.batch.length
-    part = Part(text=text)
-    (verdict,) = ask(subject, [part], way_to_ask(subject, [part]))
+    part = Span(text=text)
+    (verdict,) = ask(subject, [part], choose_scoring(subject, [part]))
     assert (verdict.num_tokens, verdict.num_bytes) == (len(encoded), len(text.encode()))
     before = " ".join(SENTENCES * 3)
     (end,) = ask(
-        subject, [Part(before=before, text=text[len(before) :])], next(iter(objective.scorings))
+        subject, [Span(before=before, text=text[len(before) :])], next(iter(objective.scorings))
     )
     assert 0 < end.nats < verdict.nats
 
@@ -124,18 +126,18 @@ def test_a_token_on_the_border_is_no_part(tokenizer: Tokenizer) -> None:
     subject = subject_of(Clm(), tokenizer)
     (whole,) = tokenizer.encode(["under the cat"])
     assert whole.bytes.tolist() == [5, 2, 1, 1, 3, 1], "under, t, h, e, ca, t with their spaces"
-    (verdict,) = ask(subject, [Part(before="under the c", text="at")], "causal")
+    (verdict,) = ask(subject, [Span(before="under the c", text="at")], "causal")
     assert (verdict.num_tokens, verdict.num_bytes) == (1, 1)
     masked = subject_of(Mlm(), tokenizer)
-    (verdict,) = ask(masked, [Part(before="under", text=" the c", behind="at")], "joint")
+    (verdict,) = ask(masked, [Span(before="under", text=" the c", behind="at")], "joint")
     assert verdict.num_bytes == len(" the")
 
 
 def test_batches_change_no_verdict(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [Part(text=" ".join(SENTENCES[:num])) for num in (1, 3, 2, 1, 2)]
+    parts = [Span(text=" ".join(SENTENCES[:num])) for num in (1, 3, 2, 1, 2)]
     for objective in (Clm(), Plm(), Hybrid()):
         subject = subject_of(objective, tokenizer)
-        scoring = way_to_ask(subject, parts)
+        scoring = choose_scoring(subject, parts)
         together = ask(subject, parts, scoring)
         with monkeypatch.context() as patched:
             patched.setattr("lmcompare.evaluation.span_scoring.TOKENS_AT_ONCE", 1)
@@ -149,6 +151,6 @@ def test_batches_change_no_verdict(tokenizer: Tokenizer, monkeypatch: pytest.Mon
 def test_a_bound_is_asked_along_an_order(tokenizer: Tokenizer) -> None:
     """It is exact there, and the same every time."""
     subject = subject_of(Mdlm(), tokenizer)
-    parts = [Part(text=each) for each in SENTENCES]
-    scoring = way_to_ask(subject, parts)
+    parts = [Span(text=each) for each in SENTENCES]
+    scoring = choose_scoring(subject, parts)
     assert ask(subject, parts, scoring) == ask(subject, parts, scoring)

@@ -20,20 +20,20 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from lmcompare import devices
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
-from lmcompare.generation.generate import Generated, Page, generate
+from lmcompare.generation.generate import Generated, GenerationBatch, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.generation.trace import Heading, Piece, Start, Step, Trace
 from lmcompare.generation.trace_recorder import (
     Draft,
     Recorder,
     Span,
-    Speller,
+    TokenText,
     join,
     text_ends,
 )
-from lmcompare.objectives.decoding.fill_request import Moment
+from lmcompare.objectives.decoding.fill_request import DecodeStep
 from lmcompare.objectives.decoding.sampler import Sampler
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from tests import ROOT
 from tests.tiny import Trainer, cache, corpus, sentences, tiny, unmeasured
 
@@ -82,7 +82,7 @@ def sentencepiece() -> tokenizers.Tokenizer:
             decoders.Replace("▁", " "),
             decoders.ByteFallback(),
             decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
+            decoders.PackedRows(" ", 1, 0),
         ]
     )
     made.add_special_tokens(pieces[:4])
@@ -122,18 +122,18 @@ def test_pieces_make_the_text_that_their_tokens_make(
     text = tokenizer.decode(ids)
     # one wrong byte makes the library call all of those beside it wrong
     assume(kind != "sentencepiece" or "\N{REPLACEMENT CHARACTER}" not in text)
-    pieces = Speller(tokenizer).from_start(ids)
+    pieces = TokenText(tokenizer).from_start(ids)
     assert text_of(join((piece, "given") for piece in pieces)) == text
 
 
 def test_a_piece_is_text_or_bytes(known: dict[str, Tokenizer]) -> None:
-    spell = Speller(known["bytes"])
+    spell = TokenText(known["bytes"])
     ids = known["bytes"].encode(["é!"])[0].ids.tolist()
     assert spell(ids) == [(0xC3,), (0xA9,), "!"]
     ids = known["sentencepiece"].encode(["the é"])[0].ids.tolist()
-    assert Speller(known["sentencepiece"]).from_start(ids) == ["the", " ", (0xC3,), (0xA9,)]
-    assert Speller(known["sentencepiece"])(ids)[0] == " the"
-    assert Speller(known["wordpiece"])([10, 9]) == [" \\xc3", "."]  # text that looks like a byte
+    assert TokenText(known["sentencepiece"]).from_start(ids) == ["the", " ", (0xC3,), (0xA9,)]
+    assert TokenText(known["sentencepiece"])(ids)[0] == " the"
+    assert TokenText(known["wordpiece"])([10, 9]) == [" \\xc3", "."]  # text that looks like a byte
 
 
 def test_only_the_first_token_of_a_text_begins_it(known: dict[str, Tokenizer]) -> None:
@@ -145,11 +145,13 @@ def test_only_the_first_token_of_a_text_begins_it(known: dict[str, Tokenizer]) -
         recorder = Recorder(tokenizer)
         tokens = [tokenizer.vocab.bos, mask, mask]
         holes = [False, True, True]
-        page = Page(samples=[(0, 0)], tokens=[tokens], holes=[holes], any_length=any_length)
-        watch = recorder(page)
+        page = GenerationBatch(
+            samples=[(0, 0)], tokens=[tokens], holes=[holes], any_length=any_length
+        )
+        on_step = recorder(page)
         for place in places:
             row, one = torch.tensor([0]), torch.tensor([0.5])
-            watch(Moment(row, torch.tensor([place]), torch.tensor([the]), one))
+            on_step(DecodeStep(row, torch.tensor([place]), torch.tensor([the]), one))
         (steps,) = recorder._steps.values()
         return [piece for step in steps for piece in step.pieces]
 
@@ -264,7 +266,7 @@ def test_a_draft_of_any_length() -> None:
 @pytest.fixture(scope="module")
 def subjects(
     corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Subject]:
+) -> dict[str, LoadedModel]:
     """Models that hardly learned: what they write is full of halves of characters."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
@@ -274,9 +276,9 @@ def subjects(
     return {name: load_model(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
 
 
-def traced(subject: Subject, asked: Request) -> tuple[Generated, Trace]:
+def traced(subject: LoadedModel, asked: Request) -> tuple[Generated, Trace]:
     recorder = Recorder(subject.tokenizer)
-    generated = generate(subject, asked, watch=recorder, warn=pytest.fail)
+    generated = generate(subject, asked, on_step=recorder, warn=pytest.fail)
     heading = Heading(
         run=str(subject.run.path),
         objective=subject.objective.name,
@@ -310,7 +312,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "method", "asked"), CASES)
 def test_the_last_of_a_trace_is_the_text(
-    name: str, method: str | None, asked: Request, subjects: dict[str, Subject], tmp_path: Path
+    name: str, method: str | None, asked: Request, subjects: dict[str, LoadedModel], tmp_path: Path
 ) -> None:
     """Of every way to write, through the file."""
     generated, trace = traced(subjects[name], replace(asked, method=method))
@@ -333,7 +335,7 @@ def test_the_last_of_a_trace_is_the_text(
 
 @pytest.mark.parametrize("name", ["mdlm", "t5", "plm"])
 def test_a_trace_does_not_depend_on_what_is_written_beside(
-    name: str, subjects: dict[str, Subject]
+    name: str, subjects: dict[str, LoadedModel]
 ) -> None:
     asked = Request(
         prompts=("the ___ saw", "a ___ café ___ dog"), num=3, hole_tokens=5, sampler=Sampler()
@@ -349,7 +351,7 @@ def test_a_trace_does_not_depend_on_what_is_written_beside(
     assert shape(alone) == shape(together)
 
 
-def test_the_sure_ones_come_first(subjects: dict[str, Subject]) -> None:
+def test_the_sure_ones_come_first(subjects: dict[str, LoadedModel]) -> None:
     """A step holds what the model said of what was written: here, the likeliest token."""
     asked = Request(prompts=("the cat",), sampler=Sampler(greedy=True), max_new_tokens=7)
     generated, trace = traced(subjects["clm"], asked)
@@ -362,7 +364,7 @@ def test_the_sure_ones_come_first(subjects: dict[str, Subject]) -> None:
 
 
 @pytest.fixture
-def lines(subjects: dict[str, Subject], tmp_path: Path) -> list[str]:
+def lines(subjects: dict[str, LoadedModel], tmp_path: Path) -> list[str]:
     """Of a good trace of two samples."""
     asked = Request(prompts=("the ___ saw",), num=2, hole_tokens=3)
     traced(subjects["mdlm"], asked)[1].write(tmp_path / "good.jsonl")

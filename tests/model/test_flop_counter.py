@@ -10,7 +10,7 @@ from lmcompare.model import Backbone
 from lmcompare.model.flop_counter import Cost, Meter
 from lmcompare.model.flops import forward_flops
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix
-from lmcompare.objectives.decoding.fill_request import Blanks
+from lmcompare.objectives.decoding.fill_request import FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -66,7 +66,7 @@ def cost_of(
     text = text_of(vocab, rows=rows)
     holes = asked_at(text, *places)
     holes[1:, places.start] = False
-    blanks = Blanks(
+    blanks = FillRequest(
         text=text,
         holes=holes,
         any_length=False,

@@ -26,7 +26,7 @@ from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.measure import measure_infilling
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.runs import finding
 from lmcompare.runs.loaded_model import load_model
@@ -37,7 +37,7 @@ from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
 NUM_MUTATIONS, NUM_SLOW = 60, 1000
 STEPS = 4
 SMALL = ("runtime.save_every=2", f"budget={STEPS} steps", "model.layers=1", "model.width=8")
-ASKED = Asked(num_texts=3, max_bytes=200, device="cpu")
+ASKED = EvalOptions(num_texts=3, max_bytes=200, device="cpu")
 FINISHED, STOPPED, OTHER = "clm", "mlm", "seed"
 VARYING = {"training_seconds", "tokens_per_second", "peak_memory"}  # from run to run
 

@@ -79,7 +79,7 @@ def scores(*gained: Iterable[float], possible: object = 1.0, seeds: Iterable[int
     )
 
 
-def of(*arms: Scores) -> list[paired_bootstrap.Resampled]:
+def of(*arms: Scores) -> list[paired_bootstrap.BootstrapSample]:
     return resample(arms)
 
 

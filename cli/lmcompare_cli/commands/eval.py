@@ -197,8 +197,8 @@ def evaluate(
         read_protocols,
     )
     from lmcompare.evaluation.likelihood.measure import measure_likelihood
-    from lmcompare.evaluation.options import Asked
-    from lmcompare.evaluation.tasks.measure import Asked as BenchmarkAsked
+    from lmcompare.evaluation.options import EvalOptions
+    from lmcompare.evaluation.tasks.measure import TaskOptions
     from lmcompare.runs.finding import find_models
     from lmcompare_cli.rendering import results
     from lmcompare_cli.rendering.progress import EvaluationDisplay
@@ -228,7 +228,7 @@ def evaluate(
     text = options.data_config(
         data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
     )
-    asked = Asked(
+    asked = EvalOptions(
         split=split,
         data=text,
         max_bytes=limit or None,
@@ -286,7 +286,7 @@ def evaluate(
                     generations += [(run, record) for record in written]
                 answered += benchmarks_asked.ask(
                     run,
-                    BenchmarkAsked(
+                    TaskOptions(
                         limit=examples,
                         train_limit=train_examples,
                         pooling=pooling,

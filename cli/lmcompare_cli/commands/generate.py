@@ -338,7 +338,7 @@ def _write(
             recorder = Recorder(subject.tokenizer)
         if not drawn:
             status.update(Line(visible(f"{run.path.name} writes")))
-        generated = write_all(subject, asked, watch=recorder, warn=warn)
+        generated = write_all(subject, asked, on_step=recorder, warn=warn)
         if isinstance(view, Stream):
             view.end(generated.samples[0], subject.tokenizer)
     if trace is not None and recorder is not None:

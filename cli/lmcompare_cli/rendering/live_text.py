@@ -42,10 +42,10 @@ def write_sample(sample: "Sample", tokenizer: "Tokenizer") -> None:
 
 
 def _parts(sample: "Sample", tokenizer: "Tokenizer") -> "list[Span]":
-    from lmcompare.generation.trace_recorder import Span, Speller, State, join
+    from lmcompare.generation.trace_recorder import Span, State, TokenText, join
 
     states: list[State] = ["written" if each else "given" for each in sample.is_written]
-    spans = join(zip(Speller(tokenizer).from_start(sample.tokens), states, strict=True))
+    spans = join(zip(TokenText(tokenizer).from_start(sample.tokens), states, strict=True))
     exact = "".join(span.text for span in spans) == sample.text
     return spans if exact else [Span(sample.text, "written")]
 

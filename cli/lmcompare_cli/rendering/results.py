@@ -9,7 +9,7 @@ from lmcompare_cli.console import output, paragraph, printable, say
 if TYPE_CHECKING:
     from lmcompare.evaluation.generation.record import (
         GenerationRecord,
-        TextFigures,
+        TextMetrics,
         WritingCost,
     )
     from lmcompare.evaluation.infilling.record import InfillingRecord
@@ -280,7 +280,7 @@ def _notes(records: "Sequence[GenerationRecord]") -> Iterator[str]:
     )
 
 
-def _figures(figures: "TextFigures | None", num_texts: int) -> list[str]:
+def _figures(figures: "TextMetrics | None", num_texts: int) -> list[str]:
     """What stands under `WRITTEN`."""
     if figures is None:
         return [printable(MISSING, output)] * len(WRITTEN)

@@ -10,7 +10,7 @@ from lmcompare_cli.rendering.live_text import write_sample
 if TYPE_CHECKING:
     from lmcompare.generation.generate import Generated, Sample
     from lmcompare.generation.prompts import Request
-    from lmcompare.runs.loaded_model import Subject
+    from lmcompare.runs.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Texts:
         shown: it stands on the terminal already.
     """
 
-    subject: "Subject"
+    subject: "LoadedModel"
     asked: "Request"
     precision: str
     methods: tuple[str, ...]

@@ -10,7 +10,7 @@ from lmcompare.evaluation.generation.record import (
     VERBATIM,
     GenerationRecord,
     JudgeRecord,
-    TextFigures,
+    TextMetrics,
     WritingCost,
 )
 from lmcompare.stats.intervals import Estimate, error_interval, mean_interval
@@ -126,7 +126,7 @@ _SHOWN: Mapping[str, Callable[[float], str]] = {
 _WITH_INTERVAL = ("judge_bits_per_byte", "distinct_2")  # what the picture is made of
 
 
-def text_metrics(figures: TextFigures | None, num_texts: int) -> dict[str, float | None]:
+def text_metrics(figures: TextMetrics | None, num_texts: int) -> dict[str, float | None]:
     """What the texts are like, by metric."""
     if figures is None:
         return {}
@@ -144,7 +144,7 @@ def text_metrics(figures: TextFigures | None, num_texts: int) -> dict[str, float
     }
 
 
-def text_errors(figures: TextFigures | None) -> dict[str, float]:
+def text_errors(figures: TextMetrics | None) -> dict[str, float]:
     """The standard errors of what the texts are like, over texts, by metric, where known."""
     if figures is None:
         return {}

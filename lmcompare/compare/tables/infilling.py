@@ -43,7 +43,7 @@ _ENDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Cell:
     """What an arm makes of one question."""
 
     bits_per_byte: Estimate  # over texts and seeds
@@ -62,17 +62,17 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenRow:
+class InfillingRow:
     """An arm, asked by one protocol; what it does not answer is None."""
 
     label: str
     protocol: Protocol
     finished: bool
-    answers: Mapping[Hidden, Answer | None]
+    answers: Mapping[Hidden, Cell | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenTable:
+class InfillingTable:
     """Answers about the same places of the same texts, in one form of the question."""
 
     form: Form
@@ -80,7 +80,7 @@ class HiddenTable:
     text: str  # hash
     num_texts: int
     length: int
-    rows: Sequence[HiddenRow]
+    rows: Sequence[InfillingRow]
     anchor: Mapping[Hidden, tuple[float, float] | None]  # lowest and highest of all runs
     notes: Sequence[str]
 
@@ -116,7 +116,7 @@ class HiddenTable:
         return [*shown, [ANCHOR, "", *anchors]]
 
 
-def hidden_tables(arms: Sequence[Arm]) -> list[HiddenTable]:
+def infilling_tables(arms: Sequence[Arm]) -> list[InfillingTable]:
     """A table for each set of hidden places and form that an arm was asked about at its end."""
     measured = {
         arm.label: [
@@ -139,8 +139,8 @@ def _about(record: InfillingRecord) -> tuple[str, str, Form]:
     return record.source, record.text, record.form
 
 
-def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> HiddenTable:
-    rows: list[HiddenRow] = []
+def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> InfillingTable:
+    rows: list[InfillingRow] = []
     anchors: dict[Hidden, list[float]] = {hidden: [] for hidden in HIDDEN}
     silent: dict[tuple[str, Hidden], list[str]] = {}
     partly: list[str] = []
@@ -152,22 +152,22 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
         if not own:
             continue
         called = arm.label if protocol == "in-order" else f"{arm.label} {protocol}"
-        answers: dict[Hidden, Answer | None] = {}
+        answers: dict[Hidden, Cell | None] = {}
         for hidden in HIDDEN:
             found = own.get(hidden, [])
             anchors[hidden] += [each.unigram_bits_per_byte for _, each in found]
             answer = _answer(found)
-            answers[hidden] = answer if isinstance(answer, Answer) else None
-            if not isinstance(answer, Answer):
+            answers[hidden] = answer if isinstance(answer, Cell) else None
+            if not isinstance(answer, Cell):
                 silent.setdefault((answer, hidden), []).append(called)
             elif len(answer.seeds) < len(arm.results):
                 num = f"{len(answer.seeds)} of {len(arm.results)} seeds"
                 partly.append(f"{hidden} of {called}: {num}")
         rows.append(
-            HiddenRow(label=arm.label, protocol=protocol, finished=arm.finished, answers=answers)
+            InfillingRow(label=arm.label, protocol=protocol, finished=arm.finished, answers=answers)
         )
     source, text, form = _about(about)
-    return HiddenTable(
+    return InfillingTable(
         form=form,
         source=source,
         text=text,
@@ -196,7 +196,7 @@ def scores(found: Sequence[tuple[Result, InfillingRecord]]) -> Scores:
     )
 
 
-def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Answer | str:
+def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
     """The mean over seeds, or why there is none."""
     answered = [(result, each) for result, each in found if each.nats is not None]
     if not answered:
@@ -205,7 +205,7 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Answer | str:
     (scoring, likelihood, left_only), *others = ways
     if others or scoring is None or likelihood is None:
         return "its seeds answered in different ways: ask again with `lmcompare eval --force`"
-    return Answer(
+    return Cell(
         bits_per_byte=estimate(scores(answered)),
         seeds=sorted(result.seed for result, _ in answered),
         scoring=scoring,

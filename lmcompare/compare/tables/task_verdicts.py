@@ -17,7 +17,7 @@ from lmcompare.compare.tables.task_results import (
 from lmcompare.compare.tables.tasks import BenchmarkRow, BenchmarkTable, Block
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
-from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS, Resampled, resample
+from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS, BootstrapSample, resample
 from lmcompare.stats.significance import Spread, difference, pooled_spread
 
 _UNLIKE = "its seeds were asked in different ways: ask again with `lmcompare eval --force`"
@@ -82,7 +82,7 @@ def _notes(blocks: Sequence[Block], num_comparisons: int) -> Iterator[str]:
 class _Among:
     """What a comparison is one of."""
 
-    reference: Resampled
+    reference: BootstrapSample
     pooled: Spread | None  # over seeds, of all arms of the block
     num_comparisons: int  # of the table
 
@@ -148,7 +148,7 @@ def _block(
 
 
 def _row(
-    arm: Arm, found: Found, trained: Resampled | None, untrained: Resampled | None
+    arm: Arm, found: Found, trained: BootstrapSample | None, untrained: BootstrapSample | None
 ) -> BenchmarkRow:
     row = BenchmarkRow(
         label=arm.label,
@@ -195,7 +195,7 @@ def _row(
     )
 
 
-def _beside(row: BenchmarkRow, ours: Resampled, among: _Among) -> BenchmarkRow:
+def _beside(row: BenchmarkRow, ours: BootstrapSample, among: _Among) -> BenchmarkRow:
     found = difference(ours.scores, among.reference.scores, pooled=among.pooled)
     return replace(
         row,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import JudgeRecord
-from lmcompare.evaluation.span_scoring import Part, Verdict, ask
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.evaluation.span_scoring import Span, SpanScore, ask
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
 
@@ -20,7 +20,7 @@ from lmcompare.runs.run import Run
 class Judge:
     """A run's last model, which gives each token an exact probability after those before it."""
 
-    subject: Subject
+    subject: LoadedModel
     scoring: str
 
     @staticmethod
@@ -77,7 +77,7 @@ class Judge:
                 "seen what stands behind the prompts is not known"
             )
 
-    def score(self, texts: Sequence[Part]) -> list[Verdict]:
+    def score(self, texts: Sequence[Span]) -> list[SpanScore]:
         """How probable it finds what follows each prompt, given the prompt."""
         return ask(self.subject, texts, self.scoring)
 

@@ -26,17 +26,17 @@ from lmcompare.evaluation.generation.record import (
     VERBATIM,
     GenerationItem,
     GenerationRecord,
-    TextFigures,
+    TextMetrics,
 )
 from lmcompare.evaluation.generation.settings import Assignment, require_of
 from lmcompare.evaluation.generation.text_metrics import has_bleu, occurring
 from lmcompare.evaluation.generation.text_summary import figures
 from lmcompare.evaluation.generation.throughput import write_and_measure
-from lmcompare.evaluation.options import Asked
-from lmcompare.evaluation.span_scoring import Part
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.span_scoring import Span
 from lmcompare.generation.prompts import Request, to_go_on
 from lmcompare.objectives.decoding.sampler import Sampler
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 
 TOKENS_AT_ONCE = 2**20  # of the training text, so that a search in all of it takes constant memory
@@ -44,7 +44,7 @@ TOKENS_AT_ONCE = 2**20  # of the training text, so that a search in all of it ta
 
 def measure_generation(
     run: Run,
-    asked: Asked,
+    asked: EvalOptions,
     assignment: Assignment,
     *,
     cache: Path,
@@ -117,8 +117,8 @@ def _lacks(known: GenerationRecord, judge: Judge | None) -> bool:
 
 
 def _pieces(
-    subject: Subject,
-    asked: Asked,
+    subject: LoadedModel,
+    asked: EvalOptions,
     assignment: Assignment,
     *,
     cache: Path,
@@ -147,7 +147,7 @@ def _digest(pieces: Sequence[Encoded], assignment: Assignment) -> str:
 class _Desk:
     """A model, the pieces that it is shown the beginnings of, and who judges."""
 
-    subject: Subject
+    subject: LoadedModel
     pieces: Sequence[Encoded]
     assignment: Assignment
     judge: Judge | None
@@ -235,7 +235,7 @@ class _Desk:
         return self.assignment.prompt_tokens
 
     @cached_property
-    def _truth(self) -> list[Part]:
+    def _truth(self) -> list[Span]:
         """What the pieces are."""
         decode = self.subject.tokenizer.decode
         return [
@@ -244,12 +244,12 @@ class _Desk:
         ]
 
     @cached_property
-    def _reference(self) -> tuple[TextFigures, list[TextFigures]]:
+    def _reference(self) -> tuple[TextMetrics, list[TextMetrics]]:
         return self._figures(self._truth, [piece.ids[self._border :] for piece in self.pieces])
 
     def _figures(
-        self, texts: Sequence[Part], tokens: Sequence[Int[ndarray, " N"]]
-    ) -> tuple[TextFigures, list[TextFigures]]:
+        self, texts: Sequence[Span], tokens: Sequence[Int[ndarray, " N"]]
+    ) -> tuple[TextMetrics, list[TextMetrics]]:
         """Of all texts together, and of each."""
         split = self._training_text
         return figures(
@@ -265,11 +265,11 @@ class _Desk:
         )
 
 
-def _continued(prompt: str, whole: str) -> Part:
+def _continued(prompt: str, whole: str) -> Span:
     """A text cut where a prompt ends, as far as it begins with it."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False))
     border = sum(1 for _ in same)
-    return Part(before=whole[:border], text=whole[border:])
+    return Span(before=whole[:border], text=whole[border:])
 
 
 def _stream(split: Split) -> Iterator[Int[ndarray, " N"]]:

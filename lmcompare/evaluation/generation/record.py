@@ -25,7 +25,7 @@ class JudgeRecord(BaseModel):
     num_parameters: int
 
 
-class TextFigures(BaseModel):
+class TextMetrics(BaseModel):
     """What texts are like: those of a set together, or one alone; None where that has no answer.
 
     See `lmcompare.evaluation.generation.text_metrics` for what is counted.
@@ -90,8 +90,8 @@ class GenerationRecord(TextRecord):
     new_tokens: int
     num_texts: int
     judge: JudgeRecord | None = None
-    reference: TextFigures
-    written: TextFigures | None = None  # as the next: None where nothing was written
+    reference: TextMetrics
+    written: TextMetrics | None = None  # as the next: None where nothing was written
     cost: WritingCost | None = None
     reason: str | None = None  # why nothing was written
 
@@ -134,5 +134,5 @@ class GenerationItem(BaseModel):
     written: str
     reference: str
     tokens: tuple[int, ...]  # ids that were written
-    of_written: TextFigures
-    of_reference: TextFigures
+    of_written: TextMetrics
+    of_reference: TextMetrics

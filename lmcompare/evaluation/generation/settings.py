@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.generation.judge import Judge
 from lmcompare.objectives import Objective
-from lmcompare.objectives.decoding.fill_request import Filling
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.run import Run
 
@@ -54,7 +54,7 @@ class Assignment:
             for sampler in self._samplers(fillings[method])
         ]
 
-    def _samplers(self, filling: Filling) -> list[Sampler]:
+    def _samplers(self, filling: DecodingMethod) -> list[Sampler]:
         useful = filling.settings
         all_steps: Sequence[int | None] = self.steps if "steps" in useful else ()
         swept = (

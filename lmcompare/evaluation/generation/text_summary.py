@@ -9,8 +9,8 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from lmcompare.evaluation.generation import text_metrics
-from lmcompare.evaluation.generation.record import TextFigures
-from lmcompare.evaluation.span_scoring import Verdict
+from lmcompare.evaluation.generation.record import TextMetrics
+from lmcompare.evaluation.span_scoring import SpanScore
 from lmcompare.runs.records import LN2
 
 
@@ -18,8 +18,8 @@ def figures(
     texts: Sequence[str],
     *,
     copied: Sequence[Bool[ndarray, " K"]] | None,
-    verdicts: Sequence[Verdict] | None,
-) -> tuple[TextFigures, list[TextFigures]]:
+    verdicts: Sequence[SpanScore] | None,
+) -> tuple[TextMetrics, list[TextMetrics]]:
     """Of all texts together, and of each.
 
     Args:
@@ -57,17 +57,17 @@ class _Counted:
     words: Sequence[str]
     self_bleu: float | None
     copied: Bool[ndarray, " K"] | None  # of each run of so many tokens
-    verdict: Verdict | None
+    verdict: SpanScore | None
 
 
-def _together(texts: Sequence[_Counted]) -> TextFigures:
+def _together(texts: Sequence[_Counted]) -> TextMetrics:
     words = [text.words for text in texts]
     alike = [text.self_bleu for text in texts if text.self_bleu is not None]
     copied = [text.copied for text in texts if text.copied is not None]
     verdicts = [text.verdict for text in texts if text.verdict is not None]
     num_runs = sum(map(len, copied))
     distinct = [text_metrics.distinct(words, n) for n in (1, 2, 3)]
-    return TextFigures(
+    return TextMetrics(
         num_bytes=sum(text.num_bytes for text in texts),
         num_words=sum(map(len, words)),
         entropy=text_metrics.entropy(words),
@@ -84,6 +84,6 @@ def _together(texts: Sequence[_Counted]) -> TextFigures:
     )
 
 
-def _bits_per_byte(verdicts: Sequence[Verdict]) -> float | None:
+def _bits_per_byte(verdicts: Sequence[SpanScore]) -> float | None:
     num_bytes = sum(each.num_bytes for each in verdicts)
     return sum(each.nats for each in verdicts) / num_bytes / LN2 if num_bytes else None

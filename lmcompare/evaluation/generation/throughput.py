@@ -22,10 +22,10 @@ from lmcompare.evaluation.generation.record import WritingCost
 from lmcompare.generation.prompts import Request, Row, blanks_of
 from lmcompare.model import Backbone
 from lmcompare.model.flop_counter import Meter
-from lmcompare.objectives.decoding.fill_request import Moment, Written
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
 from lmcompare.objectives.decoding.sampler import NOTHING
 from lmcompare.objectives.network import Writer
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 ROWS_TOGETHER = 32
 NUM_ALONE = 8  # texts that are written alone as well
@@ -37,7 +37,7 @@ class _Begun(Exception):
 
 
 def write_and_measure(
-    subject: Subject,
+    subject: LoadedModel,
     rows: Sequence[Row],
     asked: Request,
     *,
@@ -114,31 +114,31 @@ def _filled_up(batch: list[Row]) -> list[Row]:
 
 def _write(
     net: Writer,
-    subject: Subject,
+    subject: LoadedModel,
     batch: list[Row],
     asked: Request,
     *,
-    watch: Callable[[Moment], None] | None = None,
-) -> Written:
+    on_step: Callable[[DecodeStep], None] | None = None,
+) -> FillResult:
     vocab = subject.tokenizer.vocab
-    blanks = replace(blanks_of(batch, asked, vocab), watch=watch)
+    blanks = replace(blanks_of(batch, asked, vocab), on_step=on_step)
     return subject.objective.fill(net, blanks, vocab)
 
 
-def _until_begun(subject: Subject, row: Row, asked: Request) -> float:
+def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
     """Seconds till something is written; some ways to write change it later."""
 
-    def begun(moment: Moment) -> None:
+    def begun(moment: DecodeStep) -> None:
         moment.token.tolist()  # waits for the device
         raise _Begun
 
     start = perf_counter()
     with suppress(_Begun):
-        _write(subject.net, subject, [row], asked, watch=begun)
+        _write(subject.net, subject, [row], asked, on_step=begun)
     return perf_counter() - start
 
 
-def _in_order(written: Written, number: int) -> list[int]:
+def _in_order(written: FillResult, number: int) -> list[int]:
     """The tokens of a row in the order of the text, in which they may not have been written."""
     pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)
     return [token for place, token in sorted(pairs) if place != NOTHING]

@@ -26,10 +26,10 @@ from lmcompare import rng
 from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.infilling.record import Hidden, InfillingItem, InfillingRecord
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Form, Objective, Protocol, Question
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
 
@@ -53,7 +53,7 @@ _pieces = partial(heldout_text.pieces, shortest=SHORTEST)
 
 def measure_infilling(
     run: Run,
-    asked: Asked,
+    asked: EvalOptions,
     *,
     cache: Path,
     hidden: Sequence[Hidden] = HIDDEN,
@@ -122,7 +122,7 @@ def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
     return tuple(found)
 
 
-def _require(asked: Asked) -> None:
+def _require(asked: EvalOptions) -> None:
     if asked.num_texts < 1:
         raise UserError(f"{asked.num_texts} texts leave nothing to ask: choose --texts 1 or more")
     if asked.length < SHORTEST:
@@ -133,8 +133,8 @@ def _require(asked: Asked) -> None:
 
 
 def _measured(
-    subject: Subject,
-    asked: Asked,
+    subject: LoadedModel,
+    asked: EvalOptions,
     texts: "HiddenTexts",
     form: Form,
     protocol: Protocol,
@@ -183,7 +183,7 @@ def _measured(
 
 
 def answer(
-    subject: Subject,
+    subject: LoadedModel,
     rows: Text,
     mask: Bool[Tensor, "B T"],
     form: Form,
@@ -268,7 +268,7 @@ class HiddenTexts:
 
     @staticmethod
     def drawn(
-        subject: Subject, asked: Asked, *, cache: Path, warn: Callable[[str], None]
+        subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
     ) -> "HiddenTexts":
         """Those to ask about.
 

@@ -18,10 +18,10 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRecord
 from lmcompare.evaluation.ngram import Trigrams
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import Scoring
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 
 SPACES = " \t\r\n"  # before which a limit may cut a text
@@ -31,7 +31,7 @@ TOKENS_AT_ONCE = 16_384  # of one batch of windows; bounds memory, changes no re
 
 def measure_likelihood(
     run: Run,
-    asked: Asked,
+    asked: EvalOptions,
     *,
     cache: Path,
     report: Callable[[str, float], None] = lambda what, share: None,
@@ -131,7 +131,7 @@ def measure_likelihood(
 
 
 def _trigram_nats(
-    subject: Subject, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
+    subject: LoadedModel, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
 ) -> float | None:
     split = heldout_text.training_text(subject, cache=cache, warn=warn, what="the trigram anchor")
     if split is None:
@@ -154,7 +154,7 @@ def _trigrams(split: Split) -> Trigrams:
 
 
 def _score(
-    subject: Subject,
+    subject: LoadedModel,
     documents: list[Encoded],
     parts: list[Window],
     scoring: str,

@@ -17,7 +17,7 @@ from lmcompare.textfiles import read_whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SquadQuestion:
     """A question about a text, and its answers; each with the character where it begins."""
 
     number: int
@@ -26,18 +26,20 @@ class Asked:
     answers: tuple[tuple[str, int], ...]
 
 
-def questions(path: Path) -> list[Asked]:
+def questions(path: Path) -> list[SquadQuestion]:
     """All questions of a file.
 
     Raises:
         UserError: it cannot be read, is laid out otherwise, or an answer is not where it should be.
     """
-    found: list[Asked] = []
+    found: list[SquadQuestion] = []
     for context, where, records in _paragraphs(path):
         for record in records:
             question, answers = _question(record, context, where)
             found.append(
-                Asked(number=len(found), question=question, context=context, answers=answers)
+                SquadQuestion(
+                    number=len(found), question=question, context=context, answers=answers
+                )
             )
     return found
 

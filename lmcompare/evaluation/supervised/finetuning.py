@@ -24,7 +24,7 @@ from lmcompare.evaluation.supervised.pooling import (
 from lmcompare.evaluation.supervised.search import Search, widen
 from lmcompare.evaluation.supervised.spec import (
     BATCH,
-    Lesson,
+    FineTuneSpec,
     Outputs,
     Row,
     batches,
@@ -37,7 +37,7 @@ from lmcompare.evaluation.tasks.record import (
     Trial,
 )
 from lmcompare.optim import Optimizer, OptimizerConfig
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 # learning rates, in those of pre-training by default, of which the three in the middle come first
 FACTORS = (1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0, 10 / 3, 10.0, 100 / 3, 100.0)
@@ -70,7 +70,9 @@ class Learned:
         return self.reader.outputs(rows)
 
 
-def probe(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -> Learned:
+def probe(
+    subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]
+) -> Learned:
     """Teach a head what the states of an unchanged model say; as `tune`."""
     search = linear_probe.chosen(linear_probe.probe(subject, lesson, report=report))
     return Learned(
@@ -81,7 +83,7 @@ def probe(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) 
     )
 
 
-def tune(subject: Subject, lesson: Lesson, *, report: Callable[[float], None]) -> Learned:
+def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]) -> Learned:
     """Teach a copy of a model.
 
     Args:
@@ -147,7 +149,7 @@ def steps_between(num_rows: int) -> int:
 class _Learning:
     """Learning with one pooling and one rate, which can be gone on with."""
 
-    def __init__(self, reader: Reader, lesson: Lesson, rate: float):
+    def __init__(self, reader: Reader, lesson: FineTuneSpec, rate: float):
         self.reader = reader
         self._lesson = lesson
         self._rate = rate

@@ -18,9 +18,9 @@ from lmcompare.evaluation.supervised.pooling import (
     merit,
 )
 from lmcompare.evaluation.supervised.search import Search, widen
-from lmcompare.evaluation.supervised.spec import Lesson
+from lmcompare.evaluation.supervised.spec import FineTuneSpec
 from lmcompare.evaluation.tasks.record import L2, POOLING, Pooling, Trial
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 # half of it times the squared weights is added to the mean loss
 STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -28,7 +28,7 @@ MOST_ITERATIONS = 300
 
 
 def probe(
-    subject: Subject, lesson: Lesson, *, report: Callable[[float], None]
+    subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]
 ) -> dict[Pooling, Search[Reader]]:
     """Fit a probe for each pooling.
 
@@ -59,7 +59,7 @@ def settings(best: Trial) -> dict[str, str | float]:
     return {POOLING: best.pooling or "", L2: best.l2, "learned in": "float32"}
 
 
-def _probe(subject: Subject, lesson: Lesson, pooling: Pooling) -> Search[Reader]:
+def _probe(subject: LoadedModel, lesson: FineTuneSpec, pooling: Pooling) -> Search[Reader]:
     reading = States(subject, subject.net, pooling)
     device = subject.net.device
     train = torch.cat(each_row(reading, lesson.train, subject.net)).to(device)
@@ -78,7 +78,9 @@ def _probe(subject: Subject, lesson: Lesson, pooling: Pooling) -> Search[Reader]
     return widen(STRENGTHS, attempt)
 
 
-def _fitted(states: Float[Tensor, "N D"], lesson: Lesson, strength: float) -> tuple[Head, int]:
+def _fitted(
+    states: Float[Tensor, "N D"], lesson: FineTuneSpec, strength: float
+) -> tuple[Head, int]:
     """A head that fits the training rows, and the iterations that this took."""
     head = Head.standardising(states, lesson.num_outputs)
     optimizer = torch.optim.LBFGS(

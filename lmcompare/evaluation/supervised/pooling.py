@@ -16,17 +16,17 @@ from torch.nn.functional import linear
 
 from lmcompare.devices import DTYPES
 from lmcompare.errors import Unsupported
-from lmcompare.evaluation.supervised.spec import Lesson, Outputs, Row, special
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, Outputs, Row, special
 from lmcompare.evaluation.tasks.record import STATES_OF, Pooling
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.model import Backbone
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import View
 
 SMALLEST_SPREAD = 1e-3  # of a state over training rows; normalised states are about 1 in size
 
 
-def poolings(subject: Subject, forced: Pooling | None) -> tuple[Pooling, ...]:
+def poolings(subject: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...]:
     """Return how the states of a text can become one, in the order that settles ties.
 
     `mean` is over all tokens, `last` is the last one, and `first` the start token, which sees
@@ -51,7 +51,7 @@ def poolings(subject: Subject, forced: Pooling | None) -> tuple[Pooling, ...]:
     return (forced,)
 
 
-def which_stack(subject: Subject) -> Mapping[str, str]:
+def which_stack(subject: LoadedModel) -> Mapping[str, str]:
     """Which part of the model the states are from, where it has two; for a record's settings."""
     if not subject.objective.encodes:
         return {}
@@ -59,7 +59,7 @@ def which_stack(subject: Subject) -> Mapping[str, str]:
     return {STATES_OF: "the encoder" if encoder else "the decoder"}
 
 
-def _example(subject: Subject) -> View:
+def _example(subject: LoadedModel) -> View:
     """How five tokens are read."""
     vocab = subject.tokenizer.vocab
     window = Window(document=0, start=0, stop=5, first=0, last=5)
@@ -76,7 +76,7 @@ class States(nn.Module):
         pooling: how; None where each span is one token.
     """
 
-    def __init__(self, subject: Subject, net: Backbone, pooling: Pooling | None):
+    def __init__(self, subject: LoadedModel, net: Backbone, pooling: Pooling | None):
         super().__init__()
         self.net = net
         self.dtype = DTYPES[subject.record.precision]  # to learn in
@@ -154,12 +154,12 @@ class Reader(nn.Module):
         """The outputs for each row, on the CPU; they do not depend on the other rows."""
         return each_row(self, rows, self.states.net)
 
-    def merit(self, lesson: Lesson) -> tuple[float, float]:
+    def merit(self, lesson: FineTuneSpec) -> tuple[float, float]:
         """How good it is by the validation rows, and minus its loss there; more is better."""
         return merit(lesson, self.outputs(lesson.validation))
 
 
-def merit(lesson: Lesson, outputs: Outputs) -> tuple[float, float]:
+def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
     """How good outputs for the validation rows are, and minus their loss; more is better.
 
     What is not finite is the worst.

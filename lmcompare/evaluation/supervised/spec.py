@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from lmcompare import rng
 from lmcompare.data import Encoded
 from lmcompare.evaluation.tasks.record import Pooling
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 BATCH = 16  # rows of a step
 POOL = 20  # batches that are sorted by length together, so that little is padded
@@ -38,7 +38,7 @@ Outputs = list[Float[Tensor, "K O"]]  # of each row: of its spans
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class FineTuneSpec:
     """What is to be learned.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lesson:
     judge: Callable[[Outputs], float]
 
 
-def joined(parts: Sequence[Encoded], subject: Subject) -> Encoded:
+def joined(parts: Sequence[Encoded], subject: LoadedModel) -> Encoded:
     """Texts that are read one after another, an end token between them, or alone if there is none.
 
     The end token covers no bytes.
@@ -83,7 +83,7 @@ def special(ids: list[int]) -> Encoded:
     )
 
 
-def room(subject: Subject) -> int:
+def room(subject: LoadedModel) -> int:
     """Tokens of the rows that a model was trained on, beside the start token."""
     return subject.record.config.batch.length - 1
 

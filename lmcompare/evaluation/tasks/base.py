@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lmcompare.evaluation.tasks.record import Group, Pooling, TaskItem, Trial
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 Example = TypeVar("Example")
 
@@ -105,7 +105,7 @@ class Task(BaseModel, ABC, Generic[Example]):
     @abstractmethod
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Example],
         *,
         way: str,

@@ -20,7 +20,7 @@ from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.supervised.finetuning import probe, tune
 from lmcompare.evaluation.supervised.pooling import poolings
 from lmcompare.evaluation.supervised.spec import (
-    Lesson,
+    FineTuneSpec,
     Outputs,
     Row,
     joined,
@@ -35,7 +35,7 @@ from lmcompare.evaluation.tasks.classification_metrics import (
     matthews,
 )
 from lmcompare.evaluation.tasks.record import FROZEN_PROBE, TaskItem
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 Split = Literal["train", "validation", "test"]
 WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
@@ -135,7 +135,7 @@ class Classification(Task[Labelled]):
 
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Labelled],
         *,
         way: str,
@@ -154,7 +154,7 @@ class Classification(Task[Labelled]):
                 (examples.learned["validation"], "validation texts"),
             )
         )
-        lesson = Lesson(
+        lesson = FineTuneSpec(
             name=self.name,
             train=taught,
             validation=judged,
@@ -257,7 +257,7 @@ class Classification(Task[Labelled]):
 
     def _rows(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Sequence[Labelled],
         labels: Sequence[str],
         what: str,

@@ -19,12 +19,12 @@ from pydantic import Field
 from lmcompare import rng
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Part, ask, way_to_ask
+from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import Request, batches, blanks_of, to_go_on
 from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 AT_ONCE = 256  # texts that are kept together
 ROWS_AT_ONCE = 32
@@ -77,7 +77,7 @@ class Cloze(Task[Passage]):
 
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Passage],
         *,
         way: str,
@@ -86,10 +86,10 @@ class Cloze(Task[Passage]):
     ) -> Answers:
         counts: Counter[str] = Counter()
         asked = [
-            Part(text=passage.word, before=self._fitting(subject, passage, counts))
+            Span(text=passage.word, before=self._fitting(subject, passage, counts))
             for passage in examples.asked
         ]
-        scoring = way_to_ask(subject, asked)
+        scoring = choose_scoring(subject, asked)
         method = subject.objective.which_filling(
             None, Sampler(greedy=True), holes="end", any_length=False
         )
@@ -104,7 +104,7 @@ class Cloze(Task[Passage]):
         nats = sum(item.figures["nats"] for item in items)
         return {"nats a word": nats / len(items)}
 
-    def _fitting(self, subject: Subject, passage: Passage, counts: Counter[str]) -> str:
+    def _fitting(self, subject: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
         """What stands before the word, as much as fits into the rows that were trained on."""
         (before,) = subject.tokenizer.encode([passage.before])
         (word,) = subject.tokenizer.encode([passage.word])
@@ -116,9 +116,9 @@ class Cloze(Task[Passage]):
 
 
 def _said(
-    subject: Subject,
+    subject: LoadedModel,
     passages: Sequence[Passage],
-    asked: Sequence[Part],
+    asked: Sequence[Span],
     done: frozenset[int],
     scoring: str,
     report: Callable[[float], None],
@@ -141,7 +141,7 @@ def _said(
         report((start + len(some)) / len(left))
 
 
-def _written(subject: Subject, parts: Sequence[Part]) -> list[str]:
+def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
     """What the model writes in place of each part, greedily, as many tokens as that has."""
     tokenizer, vocab = subject.tokenizer, subject.tokenizer.vocab
     wholes = tokenizer.encode([part.before + part.text for part in parts])

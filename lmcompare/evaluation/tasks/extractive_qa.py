@@ -25,10 +25,10 @@ from lmcompare.data import Encoded
 from lmcompare.errors import UserError
 from lmcompare.evaluation.heldout_text import cut
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.readers.squad import Asked, exact, f1, questions
+from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1, questions
 from lmcompare.evaluation.supervised.finetuning import tune
 from lmcompare.evaluation.supervised.spec import (
-    Lesson,
+    FineTuneSpec,
     Outputs,
     Row,
     joined,
@@ -38,7 +38,7 @@ from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Answers, Examples, LearnedTask
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.windows import windows
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
 LONGEST = 30  # tokens of an answer behind its first
@@ -54,7 +54,7 @@ class _Read(Row):
     bounds: Sequence[tuple[int, int]]  # of each token of the text: its bytes
 
 
-class SpanAnswers(LearnedTask[Asked]):
+class SpanAnswers(LearnedTask[SquadQuestion]):
     """Questions whose answers stand in a text."""
 
     kind: Literal["span-answers"] = "span-answers"
@@ -66,7 +66,7 @@ class SpanAnswers(LearnedTask[Asked]):
     def ways(self) -> tuple[str, ...]:
         return tuple(WAYS)
 
-    def read(self, folder: Path) -> Examples[Asked]:
+    def read(self, folder: Path) -> Examples[SquadQuestion]:
         train, validation, test = (
             self._questions(patterns, folder)
             for patterns in (self.train, self.validation, self.test)
@@ -84,13 +84,13 @@ class SpanAnswers(LearnedTask[Asked]):
             learned=learned,
         )
 
-    def chance(self, examples: Examples[Asked]) -> float:
+    def chance(self, examples: Examples[SquadQuestion]) -> float:
         return 0.0
 
     def answers(
         self,
-        subject: Subject,
-        examples: Examples[Asked],
+        subject: LoadedModel,
+        examples: Examples[SquadQuestion],
         *,
         way: str,
         done: frozenset[int],
@@ -107,7 +107,7 @@ class SpanAnswers(LearnedTask[Asked]):
                 (validation, "validation "),
             )
         )
-        lesson = Lesson(
+        lesson = FineTuneSpec(
             name=self.name,
             train=[row for some in taught for row in some],
             validation=[row for some in judged for row in some],
@@ -136,17 +136,17 @@ class SpanAnswers(LearnedTask[Asked]):
     def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
         return {"exact match": sum(item.figures["exact match"] for item in items) / len(items)}
 
-    def _questions(self, patterns: Sequence[str], folder: Path) -> list[Asked]:
+    def _questions(self, patterns: Sequence[str], folder: Path) -> list[SquadQuestion]:
         paths = table_files.find(folder, patterns, task=self.name)
         return [each for path in paths for each in questions(path)]
 
 
-def _context(asked: Asked) -> str:
+def _context(asked: SquadQuestion) -> str:
     return asked.context
 
 
 def _rows(
-    subject: Subject, asked: Sequence[Asked], what: str, counts: Counter[str]
+    subject: LoadedModel, asked: Sequence[SquadQuestion], what: str, counts: Counter[str]
 ) -> list[list[_Read]]:
     """The windows of each question."""
     contexts = list(dict.fromkeys(each.context for each in asked))
@@ -164,7 +164,9 @@ def _rows(
     return found
 
 
-def _windows(subject: Subject, question: Encoded, text: Encoded, asked: Asked) -> list[_Read]:
+def _windows(
+    subject: LoadedModel, question: Encoded, text: Encoded, asked: SquadQuestion
+) -> list[_Read]:
     length = room(subject) - len(question) - 1
     stops = text.bytes.cumsum()
     bounds = list(zip((stops - text.bytes).tolist(), stops.tolist(), strict=True))
@@ -220,12 +222,12 @@ def _said(context: str, rows: Sequence[_Read], outputs: Outputs) -> str:
     return context.encode()[start:stop].decode().strip()
 
 
-def _f1(asked: Sequence[Asked], rows: Sequence[Sequence[_Read]], outputs: Outputs) -> float:
+def _f1(asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs) -> float:
     return sum(item.gained for item in _items(asked, rows, outputs)) / len(asked)
 
 
 def _items(
-    asked: Sequence[Asked], rows: Sequence[Sequence[_Read]], outputs: Outputs
+    asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
 ) -> Iterator[TaskItem]:
     start = 0
     for each, own in zip(asked, rows, strict=True):

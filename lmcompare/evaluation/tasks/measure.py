@@ -21,7 +21,7 @@ from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task, with_pooling
 from lmcompare.evaluation.tasks.record import Pooling, TaskItem, TaskRecord
 from lmcompare.model import Backbone
-from lmcompare.runs.loaded_model import Subject, load_checkpoints, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_checkpoints, load_model
 from lmcompare.runs.run import Run
 
 KEPT_AT_ONCE = 256  # items that are written together
@@ -30,7 +30,7 @@ CLOSE = 1e-3  # how far apart two figures may be, and by which share
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class TaskOptions:
     """How a task is asked.
 
     Attributes:
@@ -61,7 +61,7 @@ def measure_task(
     run: Run,
     task: Task[Any],
     examples: Examples[Any],
-    asked: Asked,
+    asked: TaskOptions,
     *,
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -112,7 +112,7 @@ def measure_task(
     return records
 
 
-def _meant(task: Task[Any], asked: Asked) -> Sequence[str]:
+def _meant(task: Task[Any], asked: TaskOptions) -> Sequence[str]:
     ways, only = task.ways, asked.ways
     meant = ways if len(ways) == 1 or not only else [way for way in ways if way in only]
     if asked.pooling is None or not task.pools:
@@ -140,14 +140,14 @@ def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
     return replace(examples, asked=[examples.asked[number] for number in chosen])
 
 
-def _untrained(subject: Subject) -> Subject:
+def _untrained(subject: LoadedModel) -> LoadedModel:
     config = subject.record.config
     net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
     net.batch_size = subject.net.batch_size
     return replace(subject, net=net.to(subject.net.device).eval(), spent=Spent())
 
 
-def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
+def _blank(subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
     content = repr((examples.asked, sorted(examples.learned.items())))
     return TaskRecord(
         task=task.name,
@@ -169,11 +169,11 @@ def _blank(subject: Subject, task: Task[Any], examples: Examples[Any], way: str)
 
 
 def _record(
-    subject: Subject,
+    subject: LoadedModel,
     task: Task[Any],
     examples: Examples[Any],
     blank: TaskRecord,
-    asked: Asked,
+    asked: TaskOptions,
     report: Callable[[float], None],
 ) -> TaskRecord:
     run = subject.run
@@ -236,7 +236,7 @@ def _kept(run: Run, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
 
 
 def _alone(
-    subject: Subject, task: Task[Any], examples: Examples[Any], way: str, among: Answers
+    subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Answers
 ) -> list[TaskItem]:
     """The answers to some examples that are asked by themselves, in the way of those `among`."""
     items: list[TaskItem] = []

@@ -15,10 +15,10 @@ from pydantic import Field
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Part, Verdict, ask, way_to_ask
+from lmcompare.evaluation.span_scoring import Span, SpanScore, ask, choose_scoring
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 
 AT_ONCE = 1_000  # pairs that are sorted by length together, and kept together
 
@@ -84,15 +84,15 @@ class Pairs(Task[Pair]):
 
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Pair],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Answers:
-        sentences = [Part(text=each) for pair in examples.asked for each in (pair.good, pair.bad)]
-        scoring = way_to_ask(subject, sentences)
+        sentences = [Span(text=each) for pair in examples.asked for each in (pair.good, pair.bad)]
+        scoring = choose_scoring(subject, sentences)
         left = [pair for pair in examples.asked if pair.number not in done]
         return Answers(
             protocol=f"{scoring} of whole sentences, summed",
@@ -172,21 +172,21 @@ class Pairs(Task[Pair]):
 
 
 def _compared(
-    subject: Subject, pairs: Sequence[Pair], scoring: str, report: Callable[[float], None]
+    subject: LoadedModel, pairs: Sequence[Pair], scoring: str, report: Callable[[float], None]
 ) -> Iterator[TaskItem]:
     for start in range(0, len(pairs), AT_ONCE):
         some = pairs[start : start + AT_ONCE]
         # a sentence that stands in several pairs is scored once
         texts = list(dict.fromkeys(each for pair in some for each in (pair.good, pair.bad)))
         verdicts = dict(
-            zip(texts, ask(subject, [Part(text=each) for each in texts], scoring), strict=True)
+            zip(texts, ask(subject, [Span(text=each) for each in texts], scoring), strict=True)
         )
         for pair in some:
             yield _item(pair, verdicts[pair.good], verdicts[pair.bad])
         report((start + len(some)) / len(pairs))
 
 
-def _item(pair: Pair, good: Verdict, bad: Verdict) -> TaskItem:
+def _item(pair: Pair, good: SpanScore, bad: SpanScore) -> TaskItem:
     margin = bad.nats - good.nats
     by_mean = bad.nats / max(1, bad.num_tokens) - good.nats / max(1, good.num_tokens)
     return TaskItem(

@@ -15,12 +15,12 @@ from pydantic import Field, field_validator, model_validator
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Part, Verdict, ask, way_to_ask
+from lmcompare.evaluation.span_scoring import Span, SpanScore, ask, choose_scoring
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import HOLE
 from lmcompare.parsing import brief, listed
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.textfiles import LONGEST_LINE
 
 AT_ONCE = 256  # questions that are kept together
@@ -93,14 +93,16 @@ class Choice(Task[Question]):
 
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Question],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Answers:
-        scoring = way_to_ask(subject, [part for each in examples.asked for part in _parts(each)])
+        scoring = choose_scoring(
+            subject, [part for each in examples.asked for part in _parts(each)]
+        )
         left = [each for each in examples.asked if each.number not in done]
         return Answers(
             protocol=f"{scoring} of each choice, by {self.by}",
@@ -165,7 +167,7 @@ class Choice(Task[Question]):
 
     def _chosen(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         questions: Sequence[Question],
         scoring: str,
         report: Callable[[float], None],
@@ -198,21 +200,21 @@ def _pieces(template: str) -> list[tuple[str, str | None]]:
     return found
 
 
-def _parts(question: Question) -> list[Part]:
+def _parts(question: Question) -> list[Span]:
     return [
-        Part(text=choice, before=question.before, behind=question.behind)
+        Span(text=choice, before=question.before, behind=question.behind)
         for choice in question.choices
     ]
 
 
-def _won(found: Sequence[Verdict], right: int, size: Callable[[Verdict], int]) -> float:
+def _won(found: Sequence[SpanScore], right: int, size: Callable[[SpanScore], int]) -> float:
     """Whether the right one has the highest score; a share of it where several have."""
     scores = [-each.nats / max(1, size(each)) for each in found]
     best = [number for number, score in enumerate(scores) if score == max(scores)]
     return 1 / len(best) if right in best else 0.0
 
 
-_SIZES: Mapping[str, Callable[[Verdict], int]] = {
+_SIZES: Mapping[str, Callable[[SpanScore], int]] = {
     "sum": lambda _: 1,
     "token": lambda verdict: verdict.num_tokens,
     "byte": lambda verdict: verdict.num_bytes,

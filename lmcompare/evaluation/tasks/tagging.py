@@ -25,7 +25,7 @@ from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.readers.conll import OUTSIDE, Span, entities, sentences
 from lmcompare.evaluation.supervised.finetuning import tune
 from lmcompare.evaluation.supervised.spec import (
-    Lesson,
+    FineTuneSpec,
     Outputs,
     Row,
     joined,
@@ -40,7 +40,7 @@ from lmcompare.evaluation.tasks.base import (
     parts_of_way,
 )
 from lmcompare.evaluation.tasks.record import Pooling, TaskItem
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import IGNORE
 
 WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
@@ -122,7 +122,7 @@ class Tagging(LearnedTask[Sentence]):
 
     def answers(
         self,
-        subject: Subject,
+        subject: LoadedModel,
         examples: Examples[Sentence],
         *,
         way: str,
@@ -146,7 +146,7 @@ class Tagging(LearnedTask[Sentence]):
             )
         )
         taught = [row for row in taught if row.spans]
-        lesson = Lesson(
+        lesson = FineTuneSpec(
             name=self.name,
             train=taught,
             validation=judged,
@@ -198,7 +198,7 @@ def _number(sentence: Sentence) -> int:
 
 
 def _rows(
-    subject: Subject,
+    subject: LoadedModel,
     sentences: Sequence[Sentence],
     tags: Sequence[str],
     what: str,
@@ -226,7 +226,7 @@ def _rows(
     return rows
 
 
-def _one(parts: Sequence[Encoded], subject: Subject) -> Encoded:
+def _one(parts: Sequence[Encoded], subject: LoadedModel) -> Encoded:
     return joined([Encoded.join(parts)], subject)
 
 
@@ -234,7 +234,7 @@ def _spaced(words: Sequence[str]) -> list[str]:
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 
 
-def _pieces(subject: Subject, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
+def _pieces(subject: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
     """The tokens of each word, with and without the space before it, as they occur."""
     words = list(dict.fromkeys(each for one in sentences for each in _spaced(one.words)))
     return dict(zip(words, subject.tokenizer.encode(words), strict=True))

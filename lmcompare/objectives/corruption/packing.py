@@ -13,7 +13,7 @@ from lmcompare.vocab import Vocab
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
+class PackedRows:
     """Tokens of each row, packed to the left."""
 
     tokens: Int[Tensor, "B S"]
@@ -33,7 +33,7 @@ def pack(
     place: Int[Tensor, "B N"],
     document: Int[Tensor, "B N"] | None,
     pad: int,
-) -> Strip:
+) -> PackedRows:
     """The kept tokens of each row in their order, padded to the longest row."""
     goes = keep.cumsum(1) - 1
     length = max(1, int(goes[:, -1].max()) + 1)
@@ -45,7 +45,7 @@ def pack(
             (row, goes), channel[row, column]
         )
 
-    return Strip(
+    return PackedRows(
         tokens=packed(tokens, pad),
         visible=torch.arange(length) < keep.sum(1, keepdim=True),
         place=packed(place, NOWHERE),
@@ -60,7 +60,7 @@ def beside(marks: Tensor, tokens: Tensor) -> Tensor:
 
 def with_sentinels(
     text: Text, spans: Spans, vocab: Vocab, *, first: Int[Tensor, " B"] | None = None
-) -> tuple[Strip, Strip]:
+) -> tuple[PackedRows, PackedRows]:
     """T5's source and output (Raffel et al. 2020, section 3.1.4).
 
     Each span is one sentinel in the source; the output is each sentinel followed by its span, and
@@ -113,7 +113,7 @@ def _before_each(added: Tensor, pairs: Tensor) -> Tensor:
     return torch.cat([added.expand(pairs.shape[:2])[..., None], pairs], dim=2).flatten(1)
 
 
-def with_masks(text: Text, spans: Spans, vocab: Vocab) -> Strip:
+def with_masks(text: Text, spans: Spans, vocab: Vocab) -> PackedRows:
     """The text with one mask for each span, empty ones included; its spans are taken out."""
     kept = text.visible & ~spans.covered
     length = kept.sum(1) + spans.total
@@ -130,7 +130,7 @@ def with_masks(text: Text, spans: Spans, vocab: Vocab) -> Strip:
         # a mask is of the document before it
         nearest = place.cummax(1).values.clamp(min=0)
         document = text.document.gather(1, nearest)
-    return Strip(
+    return PackedRows(
         tokens=tokens.masked_fill(~visible, vocab.pad),
         visible=visible,
         place=place,
@@ -138,7 +138,7 @@ def with_masks(text: Text, spans: Spans, vocab: Vocab) -> Strip:
     )
 
 
-def write(output: Strip, vocab: Vocab) -> View:
+def write(output: PackedRows, vocab: Vocab) -> View:
     """A causal view that writes `output`, from a start token; each of its tokens is a target."""
     start = torch.full_like(output.tokens[:, :1], vocab.bos)
     begun = torch.ones_like(output.visible[:, :1])

@@ -7,27 +7,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmcompare.objectives.decoding.fill_request import (
-    Blanks,
-    Filling,
-    Moment,
-    Written,
+    DecodeStep,
+    DecodingMethod,
+    FillRequest,
+    FillResult,
 )
 from lmcompare.objectives.decoding.sampler import CHOSEN, NOTHING
 from lmcompare.objectives.network import Writer
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 
-ALONG: Mapping[str, Filling] = {
-    "left-to-right": Filling("any", CHOSEN),
-    "right-to-left": Filling("any", CHOSEN),
-    "random": Filling("any", CHOSEN),
+ALONG: Mapping[str, DecodingMethod] = {
+    "left-to-right": DecodingMethod("any", CHOSEN),
+    "right-to-left": DecodingMethod("any", CHOSEN),
+    "random": DecodingMethod("any", CHOSEN),
 }
 
 
 @torch.inference_mode()
 def write_along(
-    net: Writer, start: View, blanks: Blanks, turn: Float[Tensor, "B T"], vocab: Vocab
-) -> Written:
+    net: Writer, start: View, blanks: FillRequest, turn: Float[Tensor, "B T"], vocab: Vocab
+) -> FillResult:
     """Fill holes one by one in any order, by a model that predicts at query slots (XLNet).
 
     Args:
@@ -66,12 +66,12 @@ def write_along(
         shaped = sampler.shape(logits, banned=banned)
         token = sampler.choose(shaped, uniform[:, step]).cpu()
         written[:, step] = token.where(used[:, step], vocab.pad)
-        if blanks.watch is not None:
+        if blanks.on_step is not None:
             who = used[:, step].nonzero()[:, 0]
             sure = logits.softmax(1).cpu().gather(1, token[:, None])[:, 0]
-            blanks.watch(
-                Moment(row=who, place=place[who, step], token=token[who], probability=sure[who])
+            blanks.on_step(
+                DecodeStep(row=who, place=place[who, step], token=token[who], probability=sure[who])
             )
-    return Written(
+    return FillResult(
         token=written.where(used, NOTHING), place=place.where(used, NOTHING), holes=holes
     )

@@ -14,10 +14,10 @@ from torch import Tensor
 from lmcompare.objectives.corruption.noise import NOWHERE, next_place
 from lmcompare.objectives.decoding.contrastive_search import Contrast
 from lmcompare.objectives.decoding.fill_request import (
-    Blanks,
-    Filling,
-    Moment,
-    Written,
+    DecodeStep,
+    DecodingMethod,
+    FillRequest,
+    FillResult,
 )
 from lmcompare.objectives.decoding.sampler import CHOSEN, NOTHING
 from lmcompare.objectives.decoding.template import Cursor, Script, Turn
@@ -29,13 +29,13 @@ from lmcompare.vocab import Vocab
 _CONTRAST = frozenset({"degeneration_penalty", "candidates"})
 _BEAMS = {"beams", "length_penalty"}
 _WRITTEN = CHOSEN | {"repetition_penalty", "no_repeat_ngram"} | _BEAMS | _CONTRAST
-AT_THE_END: Mapping[str, Filling] = {"left-to-right": Filling("end", _WRITTEN)}
-ANYWHERE: Mapping[str, Filling] = {
-    "left-to-right": Filling("any", _WRITTEN, any_length=True, want_length=_CONTRAST)
+AT_THE_END: Mapping[str, DecodingMethod] = {"left-to-right": DecodingMethod("end", _WRITTEN)}
+ANYWHERE: Mapping[str, DecodingMethod] = {
+    "left-to-right": DecodingMethod("any", _WRITTEN, any_length=True, want_length=_CONTRAST)
 }
 
 
-def continue_text(net: Writer, view: View, blanks: Blanks, vocab: Vocab) -> Written:
+def continue_text(net: Writer, view: View, blanks: FillRequest, vocab: Vocab) -> FillResult:
     """Write the end of a text by a model that predicts the next token of `view`."""
     return follow(net, Script.of(view, next_place(view.tokens), blanks), blanks, vocab)
 
@@ -104,7 +104,7 @@ class _Lines:
 
 
 @torch.inference_mode()
-def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written:
+def follow(net: Writer, script: Script, blanks: FillRequest, vocab: Vocab) -> FillResult:
     """Write what the script leaves to be written.
 
     Args:
@@ -175,12 +175,12 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
             for each in (lines, cursor, cache):
                 each.select(chosen)
             turn, states = turn.rows(chosen), states[chosen]
-        if sampler.beams == 1 and (blanks.watch is not None or blanks.enough is not None):
+        if sampler.beams == 1 and (blanks.on_step is not None or blanks.should_stop is not None):
             first = slice(None, None, num_lines)
             moment = _moment(turn.rows(first), logits[first])
-            if blanks.watch is not None:
-                blanks.watch(moment)
-            if blanks.enough is not None and blanks.enough(moment):
+            if blanks.on_step is not None:
+                blanks.on_step(moment)
+            if blanks.should_stop is not None and blanks.should_stop(moment):
                 break
         if step + 1 == num_steps or cursor.over():
             break
@@ -190,7 +190,7 @@ def follow(net: Writer, script: Script, blanks: Blanks, vocab: Vocab) -> Written
         merit = (lines.score / length**sampler.length_penalty).view(-1, num_lines)
         lines.select(merit.argmax(1) + torch.arange(len(merit), device=device) * num_lines)
     token = lines.history[:, num_start:].where(lines.place != NOWHERE, NOTHING)
-    return Written(token=token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
+    return FillResult(token=token.cpu(), place=lines.place.cpu(), holes=blanks.holes)
 
 
 def _with_one_end(logits: Float[Tensor, "B V"], ends: tuple[int, ...]) -> Float[Tensor, "B V"]:
@@ -207,12 +207,12 @@ def _with_one_end(logits: Float[Tensor, "B V"], ends: tuple[int, ...]) -> Float[
     return logits
 
 
-def _moment(turn: Turn, logits: Float[Tensor, "B V"]) -> Moment:
+def _moment(turn: Turn, logits: Float[Tensor, "B V"]) -> DecodeStep:
     row = turn.writes.nonzero()[:, 0]
     sure = logits.float().softmax(1).gather(1, turn.token[:, None])[:, 0]
     told = (row, turn.place[row], turn.token[row], sure[row])
     row, place, token, sure = (each.cpu() for each in told)
-    return Moment(row=row, place=place, token=token, probability=sure)
+    return DecodeStep(row=row, place=place, token=token, probability=sure)
 
 
 def _best_ways(

@@ -20,7 +20,7 @@ HOLES: tuple[Holes, ...] = ("end", "one", "any")  # each is a case of the next
 
 
 @dataclass(frozen=True)
-class Filling:
+class DecodingMethod:
     """A way to fill the holes of a text.
 
     Attributes:
@@ -42,7 +42,7 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class Moment:
+class DecodeStep:
     """What one step of decoding wrote: N tokens.
 
     A token may be written over later; the mask takes one back. In a hole of any length, the tokens
@@ -56,7 +56,7 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blanks:
+class FillRequest:
     """A text with holes, and how they are to be filled.
 
     Attributes:
@@ -67,8 +67,9 @@ class Blanks:
         method: one of the objective's `fillings`; by default the first that can.
         sampler: how tokens are chosen.
         generators: the only source of randomness: one a row, so that rows do not depend on others.
-        watch: told of each step; not of a search with beams, which writes several texts.
-        enough: asked after each step from left to right, beams excepted, whether to write no more.
+        on_step: told of each step; not of a search with beams, which writes several texts.
+        should_stop: asked after each step from left to right, beams excepted, whether to write no
+            more.
     """
 
     text: Text
@@ -78,8 +79,8 @@ class Blanks:
     sampler: Sampler
     generators: tuple[torch.Generator, ...]
     method: str | None = None
-    watch: Callable[[Moment], None] | None = None
-    enough: Callable[[Moment], bool] | None = None
+    on_step: Callable[[DecodeStep], None] | None = None
+    should_stop: Callable[[DecodeStep], bool] | None = None
 
     @property
     def kind(self) -> Holes:
@@ -105,7 +106,7 @@ class Blanks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class FillResult:
     """Tokens that were written, in their order, row by row; NOTHING where there is none."""
 
     token: Int[Tensor, "B N"]

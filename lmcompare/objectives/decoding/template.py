@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from lmcompare.objectives.corruption.noise import NOWHERE
-from lmcompare.objectives.decoding.fill_request import Blanks
+from lmcompare.objectives.decoding.fill_request import FillRequest
 from lmcompare.view import View
 
 # in `Script.then`: one token is written here; any number of them are; nothing follows
@@ -40,7 +40,7 @@ class Script:
     def of(
         view: View,
         place: Int[Tensor, "B S"],
-        blanks: Blanks,
+        blanks: FillRequest,
         *,
         ends: tuple[int, ...] = (),
         more: Int[Tensor, " B"] | int = 0,

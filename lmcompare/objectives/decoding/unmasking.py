@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lmcompare.objectives.corruption.noise import first_by
 from lmcompare.objectives.decoding.fill_request import (
-    Blanks,
-    Filling,
-    Moment,
-    Written,
+    DecodeStep,
+    DecodingMethod,
+    FillRequest,
+    FillResult,
 )
 from lmcompare.objectives.decoding.sampler import CHOSEN, DRAWN, NOTHING
 from lmcompare.objectives.network import Network, Writer
@@ -29,21 +29,21 @@ ROUNDS = 10  # of mask-predict (Ghazvininejad et al. 2019, table 1), and of the 
 THRESHOLD = 0.9
 ENTROPY = 0.1  # nats
 
-UNMASKING: Mapping[str, Filling] = {
+UNMASKING: Mapping[str, DecodingMethod] = {
     # the surest at first, all again but for them, and so on (Ghazvininejad et al. 2019)
-    "mask-predict": Filling("any", CHOSEN | {"steps"}),
+    "mask-predict": DecodingMethod("any", CHOSEN | {"steps"}),
     # so many in a pass (LLaDA, Nie et al. 2025); all that are sure enough (Wu et al. 2025);
     # as many as are unsure by so much together (Ben-Hamu et al. 2025)
-    "surest-first": Filling("any", CHOSEN | {"steps", "block"}),
-    "threshold": Filling("any", CHOSEN | {"threshold", "block"}),
-    "entropy": Filling("any", CHOSEN | {"entropy", "block"}),
+    "surest-first": DecodingMethod("any", CHOSEN | {"steps", "block"}),
+    "threshold": DecodingMethod("any", CHOSEN | {"threshold", "block"}),
+    "entropy": DecodingMethod("any", CHOSEN | {"entropy", "block"}),
     # masked diffusion backwards in time (Sahoo et al. 2024); without a number of steps one token a
     # pass, which is the same in continuous time (Zheng et al. 2024)
-    "ancestral": Filling("any", CHOSEN | {"steps", "block"}),
-    "left-to-right": Filling("any", CHOSEN),
+    "ancestral": DecodingMethod("any", CHOSEN | {"steps", "block"}),
+    "left-to-right": DecodingMethod("any", CHOSEN),
     # chains over whole texts (Wang & Cho 2019; Goyal et al. 2022)
-    "gibbs": Filling("any", DRAWN | {"steps"}),
-    "metropolis": Filling("any", frozenset({"temperature", "steps"})),
+    "gibbs": DecodingMethod("any", DRAWN | {"steps"}),
+    "metropolis": DecodingMethod("any", frozenset({"temperature", "steps"})),
 }
 
 
@@ -63,7 +63,7 @@ class _Page:
     """A text that is being written, and who writes it."""
 
     net: Writer
-    blanks: Blanks
+    blanks: FillRequest
     vocab: Vocab
     see: Callable[[Int[Tensor, "B T"]], View]  # what the model sees of tokens
     shift: int  # a token is predicted so many places before its own
@@ -103,23 +103,23 @@ class _Page:
         self._tell(chosen, torch.zeros(chosen.shape))
 
     def _tell(self, chosen: Bool[Tensor, "B T"], sure: Float[Tensor, "B T"]) -> None:
-        if self.blanks.watch is not None and chosen.any():
+        if self.blanks.on_step is not None and chosen.any():
             row, place = chosen.nonzero(as_tuple=True)
             token = self.tokens[row, place]
-            self.blanks.watch(
-                Moment(row=row, place=place, token=token, probability=sure[row, place])
+            self.blanks.on_step(
+                DecodeStep(row=row, place=place, token=token, probability=sure[row, place])
             )
 
 
 @torch.no_grad()
 def unmask(
     net: Writer,
-    blanks: Blanks,
+    blanks: FillRequest,
     vocab: Vocab,
     see: Callable[[Int[Tensor, "B T"]], View],
     *,
     shift: int = 0,
-) -> Written:
+) -> FillResult:
     """Write what stands in the holes of a text, by one of `UNMASKING`.
 
     Args:
@@ -146,7 +146,7 @@ def unmask(
         for part in _blocks(holes, size):
             _once(page, part, steps=each)
     places = torch.arange(holes.shape[1]).where(holes, NOTHING)
-    return Written(token=page.tokens.where(holes, NOTHING), place=places, holes=holes)
+    return FillResult(token=page.tokens.where(holes, NOTHING), place=places, holes=holes)
 
 
 def _parts(count: Int[Tensor, " B"], size: int | Tensor) -> Int[Tensor, " B"]:

@@ -26,11 +26,11 @@ from lmcompare.evaluation.generation.record import (
     WritingCost,
 )
 from lmcompare.evaluation.generation.settings import Assignment, require
-from lmcompare.evaluation.options import Asked
-from lmcompare.evaluation.span_scoring import Part
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.span_scoring import Span
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
-from lmcompare.objectives.decoding.fill_request import Written
+from lmcompare.objectives.decoding.fill_request import FillResult
 from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
@@ -78,11 +78,11 @@ def _little(monkeypatch: pytest.MonkeyPatch) -> None:
 def write(
     run: Run, cache: Path, *, judge: Judge | None = None, warn: Any = pytest.fail, **given: Any
 ) -> list[GenerationRecord]:
-    """With the fields of `Asked` and of `Assignment`."""
+    """With the fields of `EvalOptions` and of `Assignment`."""
     about = {name: given.pop(name) for name in ("split", "data", "again") if name in given}
     return measure_generation(
         run,
-        Asked(device="cpu", num_texts=given.pop("num_texts", NUM), **about),
+        EvalOptions(device="cpu", num_texts=given.pop("num_texts", NUM), **about),
         Assignment(**({"prompt_tokens": PROMPT, "new_tokens": NEW} | given)),
         cache=cache,
         judge=judge,
@@ -326,7 +326,7 @@ def test_a_uniform_judge_needs_as_much_for_all(
 def test_the_verdict_is_the_probability_of_what_follows(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"])
     subject, vocab = judge.subject, judge.subject.tokenizer.vocab
-    texts = [Part(before="the c", text="at sat"), Part(before="a", text="b")]
+    texts = [Span(before="the c", text="at sat"), Span(before="a", text="b")]
     found = judge.score(texts)
     for text, verdict in zip(texts, found, strict=True):
         ids = subject.tokenizer.encode([text.before + text.text])[0].ids.tolist()
@@ -357,7 +357,7 @@ def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, R
         (8, 0, 0),
         (11, 0, 0),
     ):
-        (verdict,) = judge.score([Part(before=whole[:border], text=whole[border:])])
+        (verdict,) = judge.score([Span(before=whole[:border], text=whole[border:])])
         assert verdict.num_bytes == num_bytes
         assert verdict.nats == pytest.approx(tokens * size, rel=1e-5)
 
@@ -365,7 +365,7 @@ def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, R
 def test_all_of_a_character_stands_on_one_side(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"], uniform=True)
     size = math.log(judge.subject.tokenizer.vocab.size)
-    before, behind = judge.score([Part(before="cafe é", text="x"), Part(before="x", text="é")])
+    before, behind = judge.score([Span(before="cafe é", text="x"), Span(before="x", text="é")])
     assert (before.num_bytes, behind.num_bytes) == (1, 2)
     assert before.nats == pytest.approx(size, rel=1e-5)
     assert behind.nats == pytest.approx(2 * size, rel=1e-5)
@@ -377,7 +377,7 @@ def test_texts_longer_than_the_judge_reads_are_asked_for_once(trained: dict[str,
     prompt, text = "the cat", " saw a dog" * 17
     num = len(tokenizer.encode([prompt + text])[0]) - len(tokenizer.encode([prompt])[0])
     assert num > 2 * judge.subject.record.config.batch.length
-    (verdict,) = judge.score([Part(before=prompt, text=text)])
+    (verdict,) = judge.score([Span(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(num * math.log(tokenizer.vocab.size), rel=1e-5)
     assert verdict.num_bytes == len(text)
 
@@ -400,14 +400,14 @@ def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
         )
         asked = torch.arange(len(ids) + 1)[None] > first - start
         nats -= float(subject.objective.score(subject.net, whole, vocab, asked).sum())
-    (verdict,) = judge.score([Part(before=prompt, text=text)])
+    (verdict,) = judge.score([Span(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(nats, rel=1e-5)
 
 
 def test_a_judge_reads_what_stood_before(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"])
     one, two = judge.score(
-        [Part(before="the old", text=" tree"), Part(before="zzz qqq", text=" tree")]
+        [Span(before="the old", text=" tree"), Span(before="zzz qqq", text=" tree")]
     )
     assert one.nats != two.nats
 
@@ -416,7 +416,7 @@ def test_how_texts_are_batched_changes_no_verdict(
     trained: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = judged_by(trained["words"])
-    texts = [Part(before="the cat", text=" saw a dog" * num) for num in (1, 13, 2, 7, 1)]
+    texts = [Span(before="the cat", text=" saw a dog" * num) for num in (1, 13, 2, 7, 1)]
     together = judge.score(texts)
     monkeypatch.setattr("lmcompare.evaluation.span_scoring.TOKENS_AT_ONCE", 40)
     for one, two in zip(together, judge.score(texts), strict=True):
@@ -428,11 +428,11 @@ def test_unknown_tokens_are_not_judged(train: Trainer, tmp_path: Path) -> None:
     known = tmp_path / "words.txt"
     known.write_text(sentences(900).replace("café", "cafe"))
     judge = judged_by(train(tiny(known, "clm", "tokenizer.kind=characters", "budget=1 steps")))
-    (verdict,) = judge.score([Part(before="the ", text="жcatж")])
-    (plain,) = judge.score([Part(before="the ", text="жcat")])
+    (verdict,) = judge.score([Span(before="the ", text="жcatж")])
+    (plain,) = judge.score([Span(before="the ", text="жcat")])
     assert verdict.num_bytes == 3
     assert verdict.nats == pytest.approx(plain.nats, rel=1e-5)
-    assert judge.score([Part(before="the", text="")])[0].num_bytes == 0
+    assert judge.score([Span(before="the", text="")])[0].num_bytes == 0
 
 
 def test_who_may_judge(trained: dict[str, Run], train: Trainer, corpus: Path) -> None:
@@ -526,7 +526,7 @@ def test_time_is_taken_of_one_and_of_many(
 def test_tokens_are_kept_in_the_order_of_the_text() -> None:
     token = torch.tensor([[5, 3, NOTHING, 7], [2, NOTHING, NOTHING, NOTHING]])
     place = torch.tensor([[9, 2, NOTHING, 4], [3, NOTHING, NOTHING, NOTHING]])
-    written = Written(token=token, place=place, holes=torch.zeros(2, 11, dtype=torch.bool))
+    written = FillResult(token=token, place=place, holes=torch.zeros(2, 11, dtype=torch.bool))
     assert [throughput._in_order(written, number) for number in range(2)] == [[3, 7, 5], [2]]
 
 
@@ -739,7 +739,7 @@ def test_another_judge_judges_the_same_texts(
     (other_judge,) = write(run, cache, judge=words, **how)
     assert other_judge.judge == words.about
     verdicts = words.score(
-        [Part(before=item.prompt, text=item.written) for item in items(run, other_judge)]
+        [Span(before=item.prompt, text=item.written) for item in items(run, other_judge)]
     )
     assert other_judge.written is not None
     assert other_judge.written.judge_bytes == sum(verdict.num_bytes for verdict in verdicts)
@@ -808,7 +808,7 @@ def test_progress_is_told(trained: dict[str, Run], cache: Path) -> None:
     told: list[tuple[str, float]] = []
     measure_generation(
         trained["clm"],
-        Asked(num_texts=3, again=True, device="cpu"),
+        EvalOptions(num_texts=3, again=True, device="cpu"),
         Assignment(prompt_tokens=PROMPT, new_tokens=NEW),
         cache=cache,
         report=lambda what, share: told.append((what, share)),

@@ -21,10 +21,10 @@ from lmcompare.evaluation.infilling.measure import (
     read_protocols,
 )
 from lmcompare.evaluation.infilling.record import InfillingItem, InfillingRecord
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.files import name_of
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
-from lmcompare.runs.loaded_model import REPLICATES, Subject, load_model
+from lmcompare.runs.loaded_model import REPLICATES, LoadedModel, load_model
 from lmcompare.runs.run import Run
 from tests.tiny import (
     Trainer,
@@ -57,7 +57,7 @@ def ask_all(run: Run, cache: Path, *hidden: str, **asked: object) -> list[Infill
     """In both forms, and by every protocol that the objective has."""
     settings = {"num_texts": 5, "device": "cpu"} | asked
     questions = hidden or HIDDEN
-    return measure_infilling(run, Asked(**settings), cache=cache, hidden=questions)  # type: ignore[arg-type]
+    return measure_infilling(run, EvalOptions(**settings), cache=cache, hidden=questions)  # type: ignore[arg-type]
 
 
 def ask(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:
@@ -75,8 +75,8 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
     return [InfillingItem.model_validate_json(line) for line in file.read_text().splitlines()]
 
 
-def drawn(run: Run, cache: Path, **asked: object) -> tuple[Subject, measure.HiddenTexts]:
-    settings = Asked(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
+def drawn(run: Run, cache: Path, **asked: object) -> tuple[LoadedModel, measure.HiddenTexts]:
+    settings = EvalOptions(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
     subject = load_model(run, device="cpu", warn=pytest.fail)
     return subject, measure.HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
@@ -303,7 +303,7 @@ def test_a_uniform_network_knows_nothing(
 ) -> None:
     load = load_model
 
-    def uniform(run: Run, **more: object) -> Subject:
+    def uniform(run: Run, **more: object) -> LoadedModel:
         subject = load(run, **more)  # type: ignore[arg-type]
         with torch.no_grad():
             subject.net.embedding.zero_()
@@ -465,7 +465,7 @@ def test_progress_is_told_text_by_text(trained: dict[str, Run], cache: Path) -> 
     told: list[tuple[str, float]] = []
     measure_infilling(
         trained["clm"],
-        Asked(num_texts=4, again=True, protocols=("in-order",)),
+        EvalOptions(num_texts=4, again=True, protocols=("in-order",)),
         cache=cache,
         report=lambda what, share: told.append((what, share)),
     )
@@ -478,7 +478,7 @@ def test_texts_longer_than_in_training_are_told(trained: dict[str, Run], cache: 
         told: list[str] = []
         measure_infilling(
             trained["clm"],
-            Asked(num_texts=2, length=length),
+            EvalOptions(num_texts=2, length=length),
             cache=cache,
             hidden=("50%",),
             warn=told.append,

@@ -20,10 +20,10 @@ from lmcompare.evaluation.likelihood import measure
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
 from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRecord
 from lmcompare.evaluation.ngram import Trigrams
-from lmcompare.evaluation.options import Asked
+from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import OBJECTIVES, Clm
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
@@ -38,7 +38,7 @@ from tests.tiny import (
     unmeasured,
 )
 
-ALL = Asked(max_bytes=None, device="cpu")
+ALL = EvalOptions(max_bytes=None, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def text_scorings(objective: str) -> list[str]:
 
 def score(run: Run, cache: Path, **asked: object) -> list[LikelihoodRecord]:
     settings = {"max_bytes": None, "device": "cpu"} | asked
-    return measure_likelihood(run, Asked(**settings), cache=cache)  # type: ignore[arg-type]
+    return measure_likelihood(run, EvalOptions(**settings), cache=cache)  # type: ignore[arg-type]
 
 
 def items(run: Run) -> list[list[LikelihoodItem]]:
@@ -201,14 +201,14 @@ def test_a_probability_of_a_text_is_never_given_what_it_still_predicts(
 ) -> None:
     """What stands behind the asked tokens of a window is seen for a pseudo-likelihood alone."""
     seen: dict[str, list[bool]] = {}
-    log_prob = Subject.log_prob
+    log_prob = LoadedModel.log_prob
 
-    def watched(subject: Subject, rows: Text, asked: torch.Tensor, scoring: str) -> object:
+    def watched(subject: LoadedModel, rows: Text, asked: torch.Tensor, scoring: str) -> object:
         behind = rows.visible & (asked.int().cumsum(1) == asked.sum(1, keepdim=True)) & ~asked
         seen.setdefault(scoring, []).append(bool(behind.any()))
         return log_prob(subject, rows, asked, scoring)
 
-    monkeypatch.setattr(Subject, "log_prob", watched)
+    monkeypatch.setattr(LoadedModel, "log_prob", watched)
     for record in score(
         trained[objective], cache, data=parse_data({"source": str(text)}), again=True, stride=7
     ):
@@ -500,7 +500,7 @@ def test_a_damaged_checkpoint_is_told(corpus: Path, train: Trainer, cache: Path)
         score(run, cache)
     run.done_file.unlink()
     told: list[str] = []
-    (record,) = measure_likelihood(run, Asked(max_bytes=50), cache=cache, warn=told.append)
+    (record,) = measure_likelihood(run, EvalOptions(max_bytes=50), cache=cache, warn=told.append)
     assert record.step == 14
     assert len(told) == 1
     assert "damaged" in told[0]
@@ -510,7 +510,7 @@ def test_progress_is_told_to_its_end(trained: dict[str, Run], cache: Path) -> No
     told: list[tuple[str, float]] = []
     measure_likelihood(
         trained["mlm"],
-        Asked(max_bytes=100, again=True),
+        EvalOptions(max_bytes=100, again=True),
         cache=cache,
         report=lambda scoring, share: told.append((scoring, share)),
     )

@@ -14,7 +14,7 @@ from lmcompare.evaluation.supervised import finetuning
 from lmcompare.evaluation.supervised.finetuning import probe, steps_between, tune
 from lmcompare.evaluation.supervised.pooling import poolings
 from lmcompare.evaluation.supervised.spec import (
-    Lesson,
+    FineTuneSpec,
     Row,
     batches,
     joined,
@@ -23,7 +23,7 @@ from lmcompare.evaluation.supervised.spec import (
 from lmcompare.evaluation.tasks import splits
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import View
 from tests.conftest import TINY
 from tests.tiny import WORDS
@@ -53,7 +53,7 @@ def texts(num: int) -> list[str]:
     return found
 
 
-def rows_of(subject: Subject, num: int = 23, *, alone: bool = False) -> list[Row]:
+def rows_of(subject: LoadedModel, num: int = 23, *, alone: bool = False) -> list[Row]:
     """Texts of two classes, or of as many as their tokens, each token being asked about alone."""
     rows = []
     for number, document in enumerate(subject.tokenizer.encode(texts(num))):
@@ -67,7 +67,7 @@ def rows_of(subject: Subject, num: int = 23, *, alone: bool = False) -> list[Row
     return rows
 
 
-def lesson_of(subject: Subject, *, alone: bool = False, **changes: object) -> Lesson:
+def lesson_of(subject: LoadedModel, *, alone: bool = False, **changes: object) -> FineTuneSpec:
     """Every time that it is judged it is better than before."""
     rows = rows_of(subject, alone=alone)
     times = count(1)
@@ -81,7 +81,7 @@ def lesson_of(subject: Subject, *, alone: bool = False, **changes: object) -> Le
         "loss": mean_cross_entropy,
         "judge": lambda outputs: float(next(times)),
     }
-    return Lesson(**{**settings, **changes})
+    return FineTuneSpec(**{**settings, **changes})
 
 
 def accuracy(rows: list[Row]):
@@ -247,7 +247,7 @@ def test_the_best_trial_goes_on(tokenizer: Tokenizer, monkeypatch: pytest.Monkey
     subject = subject_of(Mlm(), tokenizer)
     rows = rows_of(subject)
 
-    def lesson() -> Lesson:
+    def lesson() -> FineTuneSpec:
         return lesson_of(subject, judge=accuracy(rows[17:]))
 
     monkeypatch.setattr(finetuning, "MOST_STEPS", 15)

@@ -16,19 +16,19 @@ from lmcompare.evaluation.supervised.pooling import (
 from lmcompare.evaluation.supervised.spec import Row
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import OBJECTIVES, Bart, Clm, Mlm, Objective, parse_objective
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from tests.untrained import subject_of, tokenizer
 
 ALL = [parse_objective(name) for name in OBJECTIVES]
 
 
-def row_of(subject: Subject, text: str = "a cat saw a dog") -> Row:
+def row_of(subject: LoadedModel, text: str = "a cat saw a dog") -> Row:
     """All of it, then nothing."""
     (document,) = subject.tokenizer.encode([text])
     return Row(document=document, spans=[range(1 + len(document))])
 
 
-def states_of(subject: Subject, row: Row) -> torch.Tensor:
+def states_of(subject: LoadedModel, row: Row) -> torch.Tensor:
     """Of every position, as the network gives them."""
     whole = Window(document=0, start=0, stop=len(row.document), first=0, last=0)
     text, _ = stack([whole], [row.document], subject.tokenizer.vocab)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.evaluation.supervised import finetuning
-from lmcompare.evaluation.supervised.spec import Lesson
+from lmcompare.evaluation.supervised.spec import FineTuneSpec
 from lmcompare.evaluation.tasks.classification import Classification
 from lmcompare.evaluation.tasks.classification_metrics import (
     calibration_error,
@@ -169,7 +169,7 @@ def test_pairs_are_read_in_one_row(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both texts reach the answer, the first one through an end token."""
-    lessons: list[Lesson] = []
+    lessons: list[FineTuneSpec] = []
     monkeypatch.setattr(
         "lmcompare.evaluation.tasks.classification.tune",
         lambda subject, lesson, report: (

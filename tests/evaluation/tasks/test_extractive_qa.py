@@ -11,7 +11,7 @@ import torch
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
-from lmcompare.evaluation.readers.squad import Asked, exact, f1, normal, questions
+from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1, normal, questions
 from lmcompare.evaluation.supervised import finetuning
 from lmcompare.evaluation.supervised.spec import Row
 from lmcompare.evaluation.tasks import extractive_qa
@@ -31,9 +31,11 @@ def task_of(**changes: object) -> SpanAnswers:
     return SpanAnswers.model_validate({**settings, **changes})
 
 
-def asked_of(context: str, answer: str, *, question: str = "who", number: int = 0) -> Asked:
+def asked_of(context: str, answer: str, *, question: str = "who", number: int = 0) -> SquadQuestion:
     start = context.index(answer)
-    return Asked(number=number, question=question, context=context, answers=((answer, start),))
+    return SquadQuestion(
+        number=number, question=question, context=context, answers=((answer, start),)
+    )
 
 
 def write(path: Path, paragraphs: list[tuple[str, list[tuple[str, str]]]]) -> None:
@@ -194,7 +196,9 @@ def test_the_loss_is_among_the_spans_of_a_row() -> None:
 
 
 def test_the_best_of_several_answers_counts() -> None:
-    asked = Asked(number=3, question="q", context="a cat saw", answers=(("saw", 6), ("cat saw", 2)))
+    asked = SquadQuestion(
+        number=3, question="q", context="a cat saw", answers=(("saw", 6), ("cat saw", 2))
+    )
     row = extractive_qa._Read(
         document=None, spans=[range(1)] * 4, bounds=[(0, 1), (1, 5), (5, 9)], target=[0, 0]
     )

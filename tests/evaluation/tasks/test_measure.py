@@ -13,16 +13,16 @@ import pytest
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.span_scoring import Part, Verdict, ask
+from lmcompare.evaluation.span_scoring import Span, SpanScore, ask
 from lmcompare.evaluation.tasks import minimal_pairs
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
-from lmcompare.evaluation.tasks.measure import Asked, _blank, measure_task, ratio
+from lmcompare.evaluation.tasks.measure import TaskOptions, _blank, measure_task, ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pairs
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.evaluation.tasks.registry import choose, known, read_tasks
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.runs.loaded_model import Subject, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import View
 from tests.tiny import Command, Trainer, cache, command, corpus, tiny, train, unmeasured
@@ -76,7 +76,7 @@ def run(train: Trainer, corpus: Path) -> Run:
 
 def measure(run: Run, suites: Path, **asked: object) -> list[TaskRecord]:
     task = read_tasks(suites / "tasks.toml")[0]
-    return measure_task(run, task, task.read(suites), Asked(device="cpu", **asked))  # type: ignore[arg-type]
+    return measure_task(run, task, task.read(suites), TaskOptions(device="cpu", **asked))  # type: ignore[arg-type]
 
 
 def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) -> None:
@@ -102,7 +102,7 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
     subject = load_model(run, device="cpu", warn=pytest.fail)
     config = subject.record.config
     fresh = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
-    parts = [Part(text=each) for pair in PAIRS for each in pair]
+    parts = [Span(text=each) for pair in PAIRS for each in pair]
     costs = [each.nats for each in ask(replace(subject, net=fresh.eval()), parts, "causal")]
     expected = [bad - good for good, bad in zip(costs[::2], costs[1::2], strict=True)]
     assert margins[1] == pytest.approx(expected, abs=1e-4)
@@ -147,7 +147,7 @@ def test_what_was_asked_is_not_asked_again(
     asked: list[str] = []
     true = Pairs.answers
 
-    def counted(self: Pairs, subject: Subject, *rest: object, **more: object) -> Answers:
+    def counted(self: Pairs, subject: LoadedModel, *rest: object, **more: object) -> Answers:
         asked.append(self.name)
         return true(self, subject, *rest, **more)  # type: ignore[arg-type]
 
@@ -184,7 +184,7 @@ def test_what_was_cut_off_is_gone_on_with(
     asked: list[int] = []
     true = minimal_pairs.ask
 
-    def broken(subject: Subject, *rest: object, **more: object) -> object:
+    def broken(subject: LoadedModel, *rest: object, **more: object) -> object:
         asked.append(1)
         if len(asked) == 3:
             raise KeyboardInterrupt
@@ -230,7 +230,7 @@ def test_answers_that_change_with_the_batch_are_told(
         assert (record.alone, record.alone_differs) == (5, 0)
     true = minimal_pairs.ask
 
-    def by_size(subject: Subject, parts: list[Part], scoring: str) -> list[Verdict]:
+    def by_size(subject: LoadedModel, parts: list[Span], scoring: str) -> list[SpanScore]:
         """As if padding took part."""
         return [
             replace(verdict, nats=verdict.nats + len(parts) * number)
@@ -251,7 +251,7 @@ class Impossible(Pairs):
 
 def test_what_cannot_be_asked_is_a_dash_with_a_reason(run: Run, suites: Path) -> None:
     task = Impossible(name="order", group="grammar", files=("order.jsonl",))
-    for record in measure_task(run, task, task.read(suites), Asked(device="cpu")):
+    for record in measure_task(run, task, task.read(suites), TaskOptions(device="cpu")):
         assert (record.value, record.reason) == (None, "clm has no opinion")
         assert run.results.items(record, TaskItem) == []
 
@@ -262,7 +262,7 @@ def test_every_objective_is_asked_every_kind(train: Trainer, corpus: Path, suite
         run = train(tiny(corpus, name, "budget=2 steps"))
         for task in read_tasks(suites / "tasks.toml"):
             (record,) = measure_task(
-                run, task, task.read(suites), Asked(device="cpu", untrained=False)
+                run, task, task.read(suites), TaskOptions(device="cpu", untrained=False)
             )
             assert record.value is not None, (name, task.name, record.reason)
 
@@ -324,7 +324,7 @@ def test_learning_by_another_protocol_is_another_question(run: Run, suites: Path
     run.results.write(before, [])
     run.results.keep_items(before, [TaskItem(item=0, gained=0.25)])
     (record,) = measure_task(
-        run, task, examples, Asked(device="cpu", untrained=False, ways=("probe",))
+        run, task, examples, TaskOptions(device="cpu", untrained=False, ways=("probe",))
     )
     assert record.value != before.value
     assert {each.gained for each in run.results.items(record, TaskItem)} <= {0.0, 1.0}

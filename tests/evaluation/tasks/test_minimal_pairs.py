@@ -10,14 +10,14 @@ import torch
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.span_scoring import Part, ask
+from lmcompare.evaluation.span_scoring import Span, ask
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.measure import ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pair, Pairs
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.tasks.registry import known
 from lmcompare.objectives import OBJECTIVES, Clm, Objective, parse_objective
-from lmcompare.runs.loaded_model import Subject
+from lmcompare.runs.loaded_model import LoadedModel
 from tests import DATA
 from tests.untrained import subject_of, tokenizer
 
@@ -35,7 +35,7 @@ def pairs(good: list[str], bad: list[str]) -> list[Pair]:
 
 
 def answers(
-    subject: Subject, examples: list[Pair], done: frozenset[int] = frozenset()
+    subject: LoadedModel, examples: list[Pair], done: frozenset[int] = frozenset()
 ) -> list[TaskItem]:
     given = Examples(asked=examples)
     return [*TASK.answers(subject, given, way="asked", done=done, report=lambda share: None).items]
@@ -71,7 +71,7 @@ def test_a_pair_counts_where_the_good_one_is_more_probable(tokenizer: Tokenizer)
     subject = subject_of(Clm(), tokenizer)
     items = answers(subject, pairs(GOOD, BAD))
     nats = [
-        [verdict.nats for verdict in ask(subject, [Part(text=each) for each in texts], "causal")]
+        [verdict.nats for verdict in ask(subject, [Span(text=each) for each in texts], "causal")]
         for texts in (GOOD, BAD)
     ]
     assert [item.gained for item in items] == [

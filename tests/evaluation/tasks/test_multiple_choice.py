@@ -9,7 +9,7 @@ import pytest
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.span_scoring import Part, ask, way_to_ask
+from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.multiple_choice import Choice, Question
 from lmcompare.evaluation.tasks.registry import read_tasks
@@ -39,7 +39,7 @@ def test_the_most_probable_choice_is_taken(name: str, tokenizer: Tokenizer) -> N
     found, items = chosen(subject)
     for question, item in zip(QUESTIONS, items, strict=True):
         parts = [
-            Part(before=question.before, text=each, behind=question.behind)
+            Span(before=question.before, text=each, behind=question.behind)
             for each in question.choices
         ]
         verdicts = ask(subject, parts, found.scoring)

@@ -22,7 +22,7 @@ from lmcompare.objectives import (
     Prefix,
     Ul2,
 )
-from lmcompare.objectives.decoding.fill_request import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
 from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
@@ -49,11 +49,11 @@ WRITERS: list[tuple[Objective, str, str]] = [
 ]
 
 
-def blanks(text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings) -> Blanks:
+def blanks(text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings) -> FillRequest:
     text = replace(text, tokens=text.tokens.masked_fill(holes, 0))  # padding
     generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
     given = {"any_length": False, "limit": 5, **settings}
-    return Blanks(text=text, holes=holes, sampler=sampler, generators=generators, **given)
+    return FillRequest(text=text, holes=holes, sampler=sampler, generators=generators, **given)
 
 
 def holes_of(text: Text, kind: str) -> torch.Tensor:
@@ -174,7 +174,7 @@ def called(given: object) -> str:
     return given.model_dump_json(exclude_unset=True) if isinstance(given, Sampler) else str(given)
 
 
-def rows_of(written: Written) -> list[list[tuple[int, int]]]:
+def rows_of(written: FillResult) -> list[list[tuple[int, int]]]:
     """What was written where, row by row, in its order."""
     pairs = torch.stack([written.place, written.token], dim=2).tolist()
     return [[(place, token) for place, token in row if place != NOTHING] for row in pairs]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Objective, Prefix, Ul2
-from lmcompare.objectives.decoding.fill_request import Blanks, Moment
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler
 from tests.conftest import plain_text
 from tests.objectives.cases import asked_at, small_world
@@ -96,16 +96,16 @@ def test_of_holes_of_any_length_the_best_by_length_is_found(
 
 def test_who_watches_a_search_is_told_nothing() -> None:
     """It writes several texts for each row; of one alone it tells."""
-    moments: list[Moment] = []
+    moments: list[DecodeStep] = []
     text = plain_text(torch.tensor([TOKENS] * 2), word=torch.arange(6).repeat(2, 1))
-    blanks = Blanks(
+    blanks = FillRequest(
         text=text,
         holes=asked_at(text, *END),
         any_length=False,
         limit=1,
         sampler=Sampler(beams=3),
         generators=(torch.Generator(),) * 2,
-        watch=moments.append,
+        on_step=moments.append,
     )
     Clm().fill(restless_net(WORLD), blanks, WORLD)
     assert not moments

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from lmcompare.errors import UserError
 from lmcompare.model import Backbone
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Objective, Prefix, Ul2
-from lmcompare.objectives.decoding.fill_request import Moment
+from lmcompare.objectives.decoding.fill_request import DecodeStep
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
@@ -111,10 +111,10 @@ def test_more_candidates_than_tokens_are_all_tokens(vocab: Vocab) -> None:
 
 
 def test_who_watches_is_told_of_the_text_that_is_kept(vocab: Vocab) -> None:
-    moments: list[Moment] = []
+    moments: list[DecodeStep] = []
     text, net = clean(vocab), make_net(vocab)
     sampler = Sampler(degeneration_penalty=0.8, candidates=3)
-    asked = blanks(text, holes_of(text, "end"), sampler, watch=moments.append)
+    asked = blanks(text, holes_of(text, "end"), sampler, on_step=moments.append)
     written = Clm().fill(net, asked, vocab)
     told = {}
     for moment in moments:

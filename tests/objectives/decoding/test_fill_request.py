@@ -8,7 +8,7 @@ import torch
 from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Fim, Glm, Objective, Prefix
-from lmcompare.objectives.decoding.fill_request import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
 from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -22,10 +22,10 @@ def clean(vocab: Vocab, rows: int) -> Text:
     return plain_text(tokens, word=torch.arange(LENGTH).expand(rows, -1))
 
 
-def blanks_of(text: Text, holes: torch.Tensor, **settings) -> Blanks:
+def blanks_of(text: Text, holes: torch.Tensor, **settings) -> FillRequest:
     given = {"any_length": False, "limit": 5, "sampler": Sampler(), **settings}
     generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
-    return Blanks(text=text, holes=holes, generators=generators, **given)
+    return FillRequest(text=text, holes=holes, generators=generators, **given)
 
 
 def marked(*rows: str) -> torch.Tensor:
@@ -130,7 +130,7 @@ def test_what_was_read_is_not_said_again(objective: Objective, vocab: Vocab) -> 
     assert not any(_again(*each, 2) for each in written[2])
 
 
-def _said(prompt: list[int], written: Written, row: int) -> tuple[list[int], int]:
+def _said(prompt: list[int], written: FillResult, row: int) -> tuple[list[int], int]:
     new = [token for token in written.token[row].tolist() if token != NOTHING]
     return prompt + new, len(prompt)
 

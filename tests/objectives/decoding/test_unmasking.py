@@ -10,7 +10,7 @@ import torch
 
 from lmcompare.model import Backbone
 from lmcompare.objectives import Mdlm, Mlm, Mntp, Objective
-from lmcompare.objectives.decoding.fill_request import Moment, Written
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from tests.conftest import plain_text
@@ -157,12 +157,19 @@ def test_from_left_to_right_it_is_the_law_along_that_order(objective: Objective)
 
 def trace(
     objective: Objective, net: Backbone, method: str, **settings
-) -> tuple[Written, list[Moment]]:
+) -> tuple[FillResult, list[DecodeStep]]:
     """Of draws in the small world, what was written and each step of it."""
-    moments: list[Moment] = []
+    moments: list[DecodeStep] = []
     sampler = Sampler(**settings)
     written = draw(
-        objective, net, WORLD, TOKENS, PLACES, method=method, sampler=sampler, watch=moments.append
+        objective,
+        net,
+        WORLD,
+        TOKENS,
+        PLACES,
+        method=method,
+        sampler=sampler,
+        on_step=moments.append,
     )
     return written, moments
 
