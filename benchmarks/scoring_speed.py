@@ -5,7 +5,7 @@
 A causal and a masked model are made, exported, and asked for the log-probability of the same
 minimal pairs: minicons in the fastest of several sizes of its batches, its sentences sorted by
 length too. They take turns; a ratio is the median over the rounds. The scores must agree. Part of
-our lead is an allocator setting that any program could make (`hardware.keep_freed_memory`), so a
+our lead is an allocator setting that any program could make (`devices.keep_freed_memory`), so a
 second ratio is to the same peer with that setting as well.
 
 Pairs are made of sentences in which one word gives way to another, or are those of `--suite`,

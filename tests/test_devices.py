@@ -8,7 +8,7 @@ import pytest
 
 from tests import ROOT
 
-MAY = Path("lmcompare/hardware.py")
+MAY = Path("lmcompare/devices.py")
 
 
 def gpu_calls(source: str) -> Iterator[int]:

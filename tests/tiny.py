@@ -21,7 +21,7 @@ from lmcompare_cli import app, signals
 WORDS = ["the", "a", "cat", "dog", "old", "tree", "saw", "ran", "to", "under", "slept", "café"]
 # What a subprocess runs: the command line, without the measurement that takes seconds.
 COMMAND = (
-    "from lmcompare import hardware; hardware.matmul_rate = lambda *_, **__: 1e9; "
+    "from lmcompare import devices; devices.matmul_rate = lambda *_, **__: 1e9; "
     "from lmcompare_cli.app import main; main()"
 )
 

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.test_planning import Copying
 
 from lmcompare.config.study import Planned
 from lmcompare_cli import options
 from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, unmeasured
+from tests.training.test_cost import Copying
 
 
 def test_the_table(command: Command, corpus: Path) -> None:

@@ -30,8 +30,7 @@ from lmcompare.compare import (
     document,
     write_tables,
 )
-from lmcompare.compare.figures import quality_diversity
-from lmcompare.compare.figures.quality_diversity import frame_of, lines
+from lmcompare.compare.figures.quality_diversity import frame_of, frontier, lines
 from lmcompare.compare.tables.likelihood import cells, footnotes
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import parse_run
@@ -562,7 +561,7 @@ def test_only_what_was_selected_is_compared(study):
     [nothing] = compare(runs, only=["infilling"]).sections
     assert nothing.title == "evaluated, and not selected"
     one = runs[0].results
-    [first, _] = one.likelihoods()
+    [first, _] = one.read(LikelihoodRecord)
     [section, unselected] = compare(runs, only=[one.id_of(first)]).sections
     assert [(row.label, row.seeds) for row in section.rows] == [("a", [0])]
     assert [row.label for row in unselected.rows] == ["b"]
@@ -1310,7 +1309,7 @@ def test_the_picture_holds_every_way_and_the_text_itself(study):
     again = write_tables(compare(runs), study / "tables", name="compare")
     assert again[-1].read_text() == drawn
     assert comparison.notes == compare(runs).notes
-    png = quality_diversity(third(comparison), format="png")
+    png = frontier(third(comparison), format="png")
     assert png is not None
     assert png.startswith(b"\x89PNG")
 
@@ -1330,7 +1329,7 @@ def test_a_line_is_a_change_of_temperature_alone(study):
         ("temperature 0.5", "temperature 1"),
         *(("greedy, steps 8",), ("beams 4",), ("beams 2",)),
     }
-    drawn = quality_diversity(table)
+    drawn = frontier(table)
     assert drawn is not None
     assert all(f">{words}<" in drawn.decode() for words in ("T 1, steps 8", "greedy, steps 8"))
 
@@ -1343,7 +1342,7 @@ def test_a_picture_spans_its_points_whatever_the_bars_do():
 def test_a_single_point_is_a_picture(study):
     run = write_run(study, "clm", 0)
     wrote(run, 1.5)
-    assert quality_diversity(third(compare([run]))) is not None
+    assert frontier(third(compare([run]))) is not None
 
 
 def test_each_judge_has_a_picture(study):
@@ -1359,7 +1358,7 @@ def test_without_a_judge_or_matplotlib_there_is_no_picture(study, monkeypatch):
     run = write_run(study, "clm", 0)
     wrote(run, None)
     comparison = compare([run])
-    assert quality_diversity(third(comparison)) is None
+    assert frontier(third(comparison)) is None
     assert any(note.startswith("what was written has no judge") for note in comparison.notes)
     wrote(run, 1.5)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

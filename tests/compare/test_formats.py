@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from tests.test_compare import CLOSE, arm, ask, study, wrote  # noqa: F401
 
 from lmcompare.compare import FORMATS, Comparison, compare, document, write_tables
 from tests.blocks.test_latex import compiled
+from tests.compare.test_compare import CLOSE, arm, ask, study, wrote  # noqa: F401
 
 EVIL = '=1+1|<script>alert(1) & 100%_$x$ \\input{a} \x1b[31m\r\nb, "c" [d](e) `f` 中'
 

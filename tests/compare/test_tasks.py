@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from tests.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
 from typer.testing import CliRunner
 
 from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare, write_tables
@@ -27,6 +26,7 @@ from lmcompare.config.budget import Spent
 from lmcompare.errors import UserError
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord, Trial
 from lmcompare.runs.run import Run
+from tests.compare.test_compare import LN2, NUM_BYTES, arm, evaluate, write_run
 from tests.terminals import be_terminal
 
 NUM = 41  # examples

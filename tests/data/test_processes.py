@@ -16,7 +16,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from lmcompare.data import DataConfig, TokenizerConfig, prepare
-from lmcompare.data.writing import SplitWriter
+from lmcompare.data.split_writer import SplitWriter
 
 source, cache, pause = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 finish = SplitWriter.finish

@@ -60,7 +60,7 @@ def loaded() -> dict[str, Tokenizer]:
     bert.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     scores = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("[MASK]", 0.0), ("\u2581", -2.0)]
     t5 = tokenizers.Tokenizer(models.Unigram([*scores, ("a", -3.0), ("pad", -4.0)], unk_id=2))
-    t5.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.PackedRows()])
+    t5.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Strip()])
     t5.pre_tokenizer = pre_tokenizers.Metaspace()
     plain = tokenizers.Tokenizer(models.WordLevel({"a": 0, "[MASK]": 1}, unk_token="a"))
     plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

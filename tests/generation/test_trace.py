@@ -82,7 +82,7 @@ def sentencepiece() -> tokenizers.Tokenizer:
             decoders.Replace("▁", " "),
             decoders.ByteFallback(),
             decoders.Fuse(),
-            decoders.PackedRows(" ", 1, 0),
+            decoders.Strip(" ", 1, 0),
         ]
     )
     made.add_special_tokens(pieces[:4])

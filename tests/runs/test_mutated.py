@@ -232,7 +232,7 @@ def listed(run: Run) -> object:
 
 def half_done(run: Run, warn: Callable[[str], None]) -> object:
     records = run.results.read(TaskRecord, warn)
-    return run.results.kept_items(unfinished_record(run)) if records else []
+    return run.results.kept_items(unfinished_record(run), TaskItem) if records else []
 
 
 def compared(study: Study, note: Callable[[str], None], *, tables: bool) -> Observed:

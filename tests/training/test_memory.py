@@ -34,15 +34,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 TRAIN = """
 import resource, sys
 from pathlib import Path
-from lmcompare import hardware, training
-from lmcompare.config import RunConfig
-from lmcompare.run_text import place_of
-hardware.matmul_rate = lambda *_, **__: 1e9
+from lmcompare import devices
+from lmcompare.config.run import RunConfig
+from lmcompare.runs.training_text import place_of
+from lmcompare.training import trainer
+devices.matmul_rate = lambda *_, **__: 1e9
 config, cache, folder = RunConfig.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:])
-text = training.read_text(config, cache=cache)
+text = trainer.read_text(config, cache=cache)
 run = place_of(config, text, arm="x", study=folder)
-training.train(config, run, text, arm="x", report=lambda _: None)
-print(hardware.peak_memory(hardware.choose_device("cpu")))
+trainer.train(config, run, text, arm="x", report=lambda _: None)
+print(devices.peak_memory(devices.choose_device("cpu")))
 """
 
 

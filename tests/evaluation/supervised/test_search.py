@@ -78,7 +78,7 @@ def test_a_probe_is_a_penalised_logistic_regression() -> None:
 
 @pytest.mark.parametrize(("best", "edge"), [(1.0, "lowest"), (2.0, None), (3.0, "highest")])
 def test_a_record_says_at_which_edge_the_best_was(best: float, edge: str | None) -> None:
-    from tests.tasks.records import record_of
+    from tests.evaluation.tasks.records import record_of
 
     trials = [
         Trial(

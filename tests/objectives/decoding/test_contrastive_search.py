@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.objectives.test_decoding import blanks, clean, holes_of
 from torch.nn.functional import normalize
 
 from lmcompare.errors import UserError
@@ -13,6 +12,7 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net
+from tests.objectives.decoding.test_autoregressive import blanks, clean, holes_of
 from tests.objectives.worlds import (
     PIECES,
     WORDS,
