@@ -20,7 +20,7 @@ from pathlib import Path
 
 from turns import Contestant, take_turns
 
-from lmcompare import hardware
+from lmcompare import devices
 from lmcompare.objectives import OBJECTIVES
 
 HERE = Path(__file__).resolve().parent.parent
@@ -74,7 +74,7 @@ def main() -> None:
     rounds = arguments.rounds
     with checked_out(arguments.commit) as old, tempfile.TemporaryDirectory() as folder:
         trees = (old, HERE)
-        precision = hardware.precision_of("auto", hardware.choose_device("cpu"))
+        precision = devices.precision_of("auto", devices.choose_device("cpu"))
         print("                          ratio   quartiles         memory")
         for name in OBJECTIVES if "training" in arguments.parts else ():
             pair = [contestant(tree, "train_speed.py", name, precision) for tree in trees]

@@ -46,13 +46,13 @@ def ours(objective: str, setting: str) -> tuple[Step, int]:
     """A training step of lmcompare, corruption included, and its number of parameters."""
     import torch
 
-    from lmcompare import hardware, rng
+    from lmcompare import devices, rng
     from lmcompare.model import Backbone, ModelConfig, training_flops
     from lmcompare.objectives import parse_objective
     from lmcompare.optim import Optimizer, OptimizerConfig
 
-    hardware.keep_freed_memory()
-    hardware.keep_compiled_products()
+    devices.keep_freed_memory()
+    devices.keep_compiled_products()
     what, text, vocab = parse_objective(objective), random_text(), vocabulary()
     config = ModelConfig(layers=LAYERS, width=WIDTH, heads=HEADS, ffn=FFN, preset="micro")
     if what.encodes:  # as deep as the peers'
@@ -61,7 +61,7 @@ def ours(objective: str, setting: str) -> tuple[Step, int]:
     net = Backbone(config, vocab_size=VOCAB)
     dtype = torch.float32 if setting == "float32" else torch.bfloat16
     optimizer = Optimizer(net, OptimizerConfig(learning_rate=1e-3), dtype=dtype)
-    rows = hardware.rows_at_once(torch.device("cpu"), rows=ROWS, length=LENGTH)
+    rows = devices.rows_at_once(torch.device("cpu"), rows=ROWS, length=LENGTH)
     steps = 0
 
     def step() -> dict[str, float]:
@@ -90,9 +90,9 @@ def peer(name: str, setting: str) -> tuple[Step, int]:
 
     settings = setting.split("+")
     if "allocator" in settings:
-        from lmcompare import hardware
+        from lmcompare import devices
 
-        hardware.keep_freed_memory()
+        devices.keep_freed_memory()
     config_class = getattr(
         transformers, name.split("For")[0].split("LMHead")[0].removesuffix("Model") + "Config"
     )

@@ -58,8 +58,8 @@ def ours(
     import torch
 
     from lmcompare.objectives import parse_objective
-    from lmcompare.objectives.blanks import Blanks
-    from lmcompare.sampling import Sampler
+    from lmcompare.objectives.decoding.fill_request import FillRequest
+    from lmcompare.objectives.decoding.sampler import Sampler
     from lmcompare.view import Text
 
     what, vocab = parse_objective(objective), vocabulary()
@@ -67,7 +67,7 @@ def ours(
     tokens = torch.nn.functional.pad(prompts(rows), (0, NEW))
     holes = torch.zeros_like(tokens, dtype=torch.bool)
     holes[:, PROMPT:] = True
-    blanks = Blanks(
+    blanks = FillRequest(
         text=Text(tokens=tokens, visible=torch.ones_like(holes), word=torch.zeros_like(tokens)),
         holes=holes,
         any_length=False,
@@ -86,7 +86,7 @@ def theirs(name: str, size: str, rows: int, setting: str, device: Any = "cpu") -
     import torch
     import transformers
 
-    from lmcompare.export.native import native_weights
+    from lmcompare.huggingface.mapping import native_weights
 
     vocab = vocabulary()
     layers, width, heads, ffn = SIZES[size]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lmcompare import hardware
+from lmcompare import devices
 
 VOCAB = 50304
 
@@ -34,18 +34,18 @@ Measured = dict[str, Any]
 def timed(step: Callable[[], object], *, groups: int, tokens: int, steps: int = 1) -> Measured:
     """Seconds of a step: the median of groups of `steps`, as a processor runs ahead of its GPU."""
     seconds = []
-    hardware.forget_peak_memory(DEVICE)
+    devices.forget_peak_memory(DEVICE)
     for _ in range(groups):
-        hardware.wait(DEVICE)
+        devices.wait(DEVICE)
         start = time.perf_counter()
         for _ in range(steps):
             step()
-        hardware.wait(DEVICE)
+        devices.wait(DEVICE)
         seconds.append((time.perf_counter() - start) / steps)
     typical = statistics.median(seconds)
     return {
         "ms": round(1e3 * typical, 2),
         "ms_best": round(1e3 * min(seconds), 2),
         "tokens_per_second": round(tokens / typical),
-        "memory_gb": round(hardware.peak_memory(DEVICE) / 2**30, 2),
+        "memory_gb": round(devices.peak_memory(DEVICE) / 2**30, 2),
     }

@@ -8,12 +8,12 @@ import torch
 from gpu_timing import DEVICE, SIZES, Measured, timed
 
 from lmcompare import rng
-from lmcompare.batches import Batch, Batches, pieces
-from lmcompare.budget import Spent
+from lmcompare.config.budget import Spent
 from lmcompare.model import Backbone, ModelConfig, training_flops
 from lmcompare.objectives import parse_objective
 from lmcompare.optim import Optimizer, OptimizerConfig
-from lmcompare.replay import Replayed
+from lmcompare.training.batches import Batch, Batches, pieces
+from lmcompare.training.cuda_graphs import Replayed
 from lmcompare.view import Text, View
 
 

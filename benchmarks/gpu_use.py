@@ -15,8 +15,8 @@ import torch
 from gpu_timing import DEVICE, Measured, timed
 from torch import Tensor
 
-from lmcompare import hardware
-from lmcompare.export.native import native_weights
+from lmcompare import devices
+from lmcompare.huggingface.mapping import native_weights
 from lmcompare.model import Backbone
 from lmcompare.objectives import parse_objective
 from lmcompare.view import Text
@@ -132,7 +132,7 @@ def peer_score(other: Any, objective: str, text: Text, *, rows: int) -> list[flo
             scores += [
                 masked_score(other, row[seen]) for row, seen in zip(tokens, each, strict=True)
             ]
-    hardware.wait(DEVICE)
+    devices.wait(DEVICE)
     return scores
 
 

@@ -5,7 +5,7 @@
 A causal and a masked model are made, exported, and asked for the log-probability of the same
 minimal pairs: minicons in the fastest of several sizes of its batches, its sentences sorted by
 length too. They take turns; a ratio is the median over the rounds. The scores must agree. Part of
-our lead is an allocator setting that any program could make (`hardware.keep_freed_memory`), so a
+our lead is an allocator setting that any program could make (`devices.keep_freed_memory`), so a
 second ratio is to the same peer with that setting as well.
 
 Pairs are made of sentences in which one word gives way to another, or are those of `--suite`,
@@ -51,8 +51,8 @@ def prepare(folder: Path, model: str, arguments: argparse.Namespace) -> None:
 
 
 def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
-    from lmcompare.tasks.pairs import Pairs
-    from lmcompare.tasks.registry import known
+    from lmcompare.evaluation.tasks.minimal_pairs import Pairs
+    from lmcompare.evaluation.tasks.registry import known
 
     task = known()[suite]
     assert isinstance(task, Pairs), f"{suite} has no pairs"
@@ -60,9 +60,9 @@ def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
 
 
 def made_pairs(cache: Path, num: int) -> list[tuple[str, str]]:
-    from lmcompare.config import parse_data
+    from lmcompare.config.run import parse_data
     from lmcompare.data import open_corpus
-    from lmcompare.tasks.cloze import passages_of
+    from lmcompare.evaluation.tasks.cloze import passages_of
 
     data, draws = parse_data({}), random.Random(1)
     corpus = open_corpus(*data.names, data=data, cache=cache)
@@ -88,13 +88,13 @@ def shared(found: list[str]) -> float:
 
 
 def ours(folder: Path, objective: str) -> tuple[Step, int]:
-    from lmcompare import heldout
-    from lmcompare.asking import Part, ask, way_to_ask
-    from lmcompare.runs import Run
+    from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+    from lmcompare.runs.loaded_model import load_model
+    from lmcompare.runs.run import Run
 
-    subject = heldout.load(Run(folder / objective), device="cpu", warn=print)
-    parts = [Part(text=each) for each in sentences(folder, objective)]
-    scoring = way_to_ask(subject, parts)
+    subject = load_model(Run(folder / objective), device="cpu", warn=print)
+    parts = [Span(text=each) for each in sentences(folder, objective)]
+    scoring = choose_scoring(subject, parts)
 
     def step() -> dict[str, Any]:
         return {"scores": [-each.nats for each in ask(subject, parts, scoring)]}
@@ -108,9 +108,9 @@ def theirs(folder: Path, objective: str, setting: str) -> tuple[Step, int]:
     batch, _, allocator = setting.partition("+")
     size = int(batch)
     if allocator:
-        from lmcompare import hardware
+        from lmcompare import devices
 
-        hardware.keep_freed_memory()
+        devices.keep_freed_memory()
     kind = {"clm": scorer.IncrementalLMScorer, "mlm": scorer.MaskedLMScorer}[objective]
     model = kind(str(folder / f"{objective}-hf"), "cpu")
     texts = sentences(folder, objective)

@@ -7,7 +7,7 @@ step each, and a ratio is the median over the rounds, so that a machine whose sp
 both. Each peer runs in the fastest of its settings: float32, bfloat16 by autocast, bfloat16 weights
 beside float32 masters, all with scaled_dot_product_attention and the fused AdamW; `--compile` tries
 torch.compile too. Part of our lead is an allocator setting that any program could make
-(`hardware.keep_freed_memory`), so a second ratio is to the same peer with that setting as well.
+(`devices.keep_freed_memory`), so a second ratio is to the same peer with that setting as well.
 
 A second table sets every objective beside clm: the share of the machine's rate of matrix products
 that it uses, its operations and seconds for the same text, and what corruption takes of a step.

@@ -7,11 +7,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from lmcompare.budget import Budget
-from lmcompare.catalogue import brief
-from lmcompare.config import RunConfig
+from lmcompare.config.budget import Budget
+from lmcompare.config.run import RunConfig
 from lmcompare.model import PRESETS, ModelConfig
 from lmcompare.objectives import OBJECTIVES
+from lmcompare.training.objective_table import brief
 
 HEAD = """# Settings
 

@@ -10,8 +10,9 @@ from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
 WITH_SHAPES = (
-    *("model", "view", "vocab", "windows", "optim", "data"),
-    *("sampling", "generation", "asking", "tasks.agreement"),
+    *("model", "view", "vocab", "optim", "data", "generation", "objectives.decoding.sampler"),
+    *("evaluation.windows", "evaluation.span_scoring", "evaluation.generation"),
+    "evaluation.tasks.classification_metrics",
 )
 if not torch.cuda.is_available():  # where things are compiled: no compiler looks into such checks
     install_import_hook([f"lmcompare.{part}" for part in WITH_SHAPES], "beartype.beartype")
@@ -19,6 +20,7 @@ if not torch.cuda.is_available():  # where things are compiled: no compiler look
 from lmcompare.model import Backbone, ModelConfig  # noqa: E402
 from lmcompare.view import Text  # noqa: E402
 from lmcompare.vocab import ALIASES, Vocab  # noqa: E402
+from tests import DATA, ROOT  # noqa: E402
 
 ROWS, LENGTH, SIZE = 5, 23, 61
 
@@ -38,9 +40,9 @@ SHAPED = {
     "generation/test_generate.py",
     "model/test_backbone.py",
     "objectives/test_contract.py",
-    "tasks/test_pairs.py",
-    "test_evaluation.py",
-    "test_sampling.py",
+    "evaluation/tasks/test_minimal_pairs.py",
+    "evaluation/likelihood/test_measure.py",
+    "objectives/decoding/test_sampler.py",
     "test_view.py",
 }
 
@@ -48,7 +50,7 @@ SHAPED = {
 @pytest.fixture(autouse=True)
 def _shapes(request: pytest.FixtureRequest) -> None:
     """Enforce shapes in tests that go through all of the code, and in `make test-all` in all."""
-    place = request.path.relative_to(Path(__file__).parent).as_posix()
+    place = request.path.relative_to(ROOT / "tests").as_posix()
     everywhere = not request.config.option.markexpr
     config.update("jaxtyping_disable", not (everywhere or place in SHAPED))
 
@@ -121,7 +123,6 @@ def net(vocab: Vocab) -> Backbone:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real corpora, where they lie beside the checkout."""
-    place = Path(__file__).parents[2] / "shared" / "data"
-    if not place.is_dir():
+    if not DATA.is_dir():
         pytest.skip("no corpora beside the checkout")
-    return place
+    return DATA

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-MAY = Path("lmcompare/hardware.py")
+from tests import ROOT
+
+MAY = Path("lmcompare/devices.py")
 
 
 def gpu_calls(source: str) -> Iterator[int]:

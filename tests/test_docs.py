@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lmcompare.catalogue import about, describe
+from lmcompare.config.study import read_study
 from lmcompare.objectives import OBJECTIVES, Objective
-from lmcompare.studies import read_study
+from lmcompare.training.objective_table import about, describe
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 from lmcompare_cli.app import app
+from tests import ROOT
 from tests.conftest import make_net
 from tests.objectives import test_contract as contract
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

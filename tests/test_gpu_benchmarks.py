@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from lmcompare.objectives import OBJECTIVES
+from tests import ROOT
 
-SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = ROOT / "benchmarks"
 
 
 @pytest.fixture

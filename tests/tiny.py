@@ -9,17 +9,19 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from lmcompare import checkpoints, events, hardware, training
-from lmcompare.config import RunConfig, assign, parse_run
-from lmcompare.records import DoneRecord
-from lmcompare.run_text import place_of
-from lmcompare.runs import Run
+from lmcompare import devices
+from lmcompare.config.run import RunConfig, assign, parse_run
+from lmcompare.runs import checkpoints
+from lmcompare.runs.records import DoneRecord
+from lmcompare.runs.run import Run
+from lmcompare.runs.training_text import place_of
+from lmcompare.training import events, trainer
 from lmcompare_cli import app, signals
 
 WORDS = ["the", "a", "cat", "dog", "old", "tree", "saw", "ran", "to", "under", "slept", "café"]
 # What a subprocess runs: the command line, without the measurement that takes seconds.
 COMMAND = (
-    "from lmcompare import hardware; hardware.matmul_rate = lambda *_, **__: 1e9; "
+    "from lmcompare import devices; devices.matmul_rate = lambda *_, **__: 1e9; "
     "from lmcompare_cli.app import main; main()"
 )
 
@@ -39,7 +41,7 @@ def sentences(num_paragraphs: int, *, seed: int = 1) -> str:
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not measure how fast this machine multiplies."""
-    monkeypatch.setattr(hardware, "matmul_rate", lambda *_, **__: 1e9)
+    monkeypatch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +91,7 @@ class Trainer:
         self.messages: list[str] = []
 
     def place(self, config: RunConfig) -> Run:
-        text = training.read_text(config, cache=self.cache)
+        text = trainer.read_text(config, cache=self.cache)
         return place_of(config, text, arm=config.objective.name, study=self.folder)
 
     def __call__(
@@ -101,7 +103,7 @@ class Trainer:
         hear: Callable[[Any], None] = lambda event: None,
     ) -> Run:
         """Train to the end, or till a step, where it is stopped as by Ctrl-C."""
-        text = training.read_text(config, cache=self.cache, warn=self.messages.append)
+        text = trainer.read_text(config, cache=self.cache, warn=self.messages.append)
         run = run or self.place(config)
         steps = [0]
 
@@ -116,7 +118,7 @@ class Trainer:
             return steps[-1] == stop_at
 
         def go() -> DoneRecord:
-            return training.train(
+            return trainer.train(
                 config,
                 run,
                 text,

@@ -8,12 +8,12 @@ import torch
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
 from lmcompare.generation.prompts import Request
-from lmcompare.heldout import Subject
 from lmcompare.model import Backbone
-from lmcompare.model.cache import Cache
+from lmcompare.model.kv_cache import Cache
 from lmcompare.objectives import Objective
-from lmcompare.records import RunRecord
-from lmcompare.runs import Run
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.records import RunRecord
+from lmcompare.runs.run import Run
 from lmcompare.view import View
 from tests.conftest import TINY
 from tests.tiny import sentences, tiny
@@ -42,7 +42,7 @@ class Scripted(Backbone):
 
 def subject_of(
     objective: Objective, tokenizer: Tokenizer, *, script: list[int] | None = None
-) -> Subject:
+) -> LoadedModel:
     """A model that was never trained, as if it had been trained on rows of 33 tokens."""
     config = tiny(Path("nowhere"), "clm").model_copy(update={"objective": objective})
     shape = TINY.model_copy(update={"encoder_layers": 1}) if objective.encodes else TINY
@@ -52,9 +52,9 @@ def subject_of(
         for parameter in net.parameters():
             parameter.mul_(8 if parameter.ndim > 1 else 1)
     record = RunRecord.model_construct(config=config, precision="float32")
-    return Subject(run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval())
+    return LoadedModel(run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval())
 
 
-def write(subject: Subject, *prompts: str, **settings) -> list[Sample]:
+def write(subject: LoadedModel, *prompts: str, **settings) -> list[Sample]:
     settings = {"max_new_tokens": 5, **settings}
     return generate(subject, Request(prompts=prompts, **settings), warn=pytest.fail).samples

@@ -9,19 +9,19 @@ import typer
 
 from lmcompare.errors import UserError
 from lmcompare_cli import signals
-from lmcompare_cli.check import check
-from lmcompare_cli.cloze import cloze
-from lmcompare_cli.compare import compare
+from lmcompare_cli.commands.check import check
+from lmcompare_cli.commands.cloze import cloze
+from lmcompare_cli.commands.compare import compare
+from lmcompare_cli.commands.eval import evaluate
+from lmcompare_cli.commands.export import export
+from lmcompare_cli.commands.generate import generate
+from lmcompare_cli.commands.objectives import objectives
+from lmcompare_cli.commands.results import results
+from lmcompare_cli.commands.runs import runs
+from lmcompare_cli.commands.show import show
+from lmcompare_cli.commands.tasks import tasks
+from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import Commands, fail, output, say
-from lmcompare_cli.eval import evaluate
-from lmcompare_cli.export import export
-from lmcompare_cli.generate import generate
-from lmcompare_cli.objectives import objectives
-from lmcompare_cli.runs import runs
-from lmcompare_cli.show import show
-from lmcompare_cli.stored import results
-from lmcompare_cli.tasks import tasks
-from lmcompare_cli.train import train
 
 app = typer.Typer(
     cls=Commands,

@@ -9,8 +9,8 @@ import typer
 from lmcompare_cli.console import talk
 
 if TYPE_CHECKING:
+    from lmcompare.config.study import Planned
     from lmcompare.data import DataConfig
-    from lmcompare.studies import Planned
 
 EXPERIMENTS = Path("experiments")
 
@@ -121,7 +121,7 @@ def data_config(
         settings: further `data.key=value`.
         given: key to value; None where the option was not used.
     """
-    from lmcompare.config import assign, parse_data
+    from lmcompare.config.run import assign, parse_data
     from lmcompare.data.corpus import not_read
     from lmcompare.errors import UserError
 
@@ -160,9 +160,9 @@ def planned_runs(
         seeds: one run for each.
         settings: further `key=value`.
     """
-    from lmcompare.config import assign, parse_run
+    from lmcompare.config.run import assign, parse_run
+    from lmcompare.config.study import Planned, read_study, require_name
     from lmcompare.errors import UserError
-    from lmcompare.studies import Planned, read_study, require_name
 
     used = {key: value for key, value in given.items() if value is not None}
     if study is not None:

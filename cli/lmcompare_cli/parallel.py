@@ -62,10 +62,11 @@ def _begin(ending: Event) -> None:
 
 def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
     """Train one run, in a process of the pool."""
-    from lmcompare import run_text, training
-    from lmcompare.config import RunConfig
+    from lmcompare.config.run import RunConfig
     from lmcompare.errors import UserError
-    from lmcompare.events import Interrupted
+    from lmcompare.runs import training_text
+    from lmcompare.training import trainer
+    from lmcompare.training.events import Interrupted
     from lmcompare_cli.app import explained
 
     config = RunConfig.model_validate_json(given)
@@ -74,10 +75,10 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
         return Ended(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
     try:
         with Stop() as stop:
-            text = training.read_text(config, cache=cache)
-            run = run_text.place_of(config, text, arm=arm, study=study, again=again)
+            text = trainer.read_text(config, cache=cache)
+            run = training_text.place_of(config, text, arm=arm, study=study, again=again)
             name, before = str(run.path), run.done()
-            done = training.train(
+            done = trainer.train(
                 config,
                 run,
                 text,

@@ -12,7 +12,7 @@ from unicodedata import normalize
 from lmcompare.errors import UserError
 from lmcompare_cli.options import EXPERIMENTS
 
-STUDY_FILE = "study.toml"  # as in `lmcompare.runs`, without its imports
+STUDY_FILE = "study.toml"  # as in `lmcompare.runs.run`, without its imports
 
 
 def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path]:

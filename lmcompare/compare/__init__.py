@@ -1,24 +1,24 @@
 """From finished runs to one tidy frame, and from it to a table that ranks what can be ranked."""
 
-from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison, collect, compare
+from lmcompare.compare.control import ControlCheck
 from lmcompare.compare.document import document
-from lmcompare.compare.frontier import frontier
-from lmcompare.compare.generated import GenerationTable
-from lmcompare.compare.held import Fact
-from lmcompare.compare.hidden import HiddenTable
-from lmcompare.compare.sections import Row, Section
-from lmcompare.compare.table import COLUMNS
-from lmcompare.compare.writing import FORMATS, write_tables
+from lmcompare.compare.figures.quality_diversity import frontier
+from lmcompare.compare.formats import FORMATS, write_tables
+from lmcompare.compare.tables.generation import GenerationTable
+from lmcompare.compare.tables.infilling import InfillingTable
+from lmcompare.compare.tables.likelihood import COLUMNS
+from lmcompare.compare.tables.likelihood_sections import Row, Section
+from lmcompare.compare.tables.tasks import BenchmarkTable
 
 __all__ = [
     "COLUMNS",
     "FORMATS",
     "BenchmarkTable",
     "Comparison",
-    "Fact",
+    "ControlCheck",
     "GenerationTable",
-    "HiddenTable",
+    "InfillingTable",
     "Row",
     "Section",
     "collect",

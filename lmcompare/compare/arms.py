@@ -6,16 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lmcompare.budget import Spent
 from lmcompare.compare.plateau import steps_to_leave, unigram_of_targets
+from lmcompare.config.budget import Spent
 from lmcompare.errors import UserError
-from lmcompare.generation_records import GenerationRecord
-from lmcompare.infilling import SHARES
+from lmcompare.evaluation.generation.record import GenerationRecord
+from lmcompare.evaluation.infilling.measure import SHARES
+from lmcompare.evaluation.infilling.record import InfillingRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.selection import Kind, kind_of
+from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord, RunRecord
-from lmcompare.runs import Run
-from lmcompare.selection import Kind, kind_of
-from lmcompare.task_records import TaskRecord
+from lmcompare.runs.records import ResultRecord, RunRecord
+from lmcompare.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,11 +179,11 @@ _KNOWN = {name for kind in OBJECTIVES.values() for name in kind.model_validate({
 def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
     """All results by kind, those apart that were asked in a way that there is no longer."""
     results = run.results
-    found: dict[str, Any] = {"generations": results.generations(note), "outdated": []}
+    found: dict[str, Any] = {"generations": results.read(GenerationRecord, note), "outdated": []}
     kinds: Mapping[str, Sequence[LikelihoodRecord | InfillingRecord | TaskRecord]] = {
-        "likelihoods": results.likelihoods(note),
-        "infillings": results.infillings(note),
-        "tasks": results.tasks(note),
+        "likelihoods": results.read(LikelihoodRecord, note),
+        "infillings": results.read(InfillingRecord, note),
+        "tasks": results.read(TaskRecord, note),
     }
     for kind, records in kinds.items():
         found[kind] = []

@@ -6,23 +6,33 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lmcompare.blocks import Paragraph
-from lmcompare.compare import answers, gates
+from lmcompare.compare import sanity_checks
 from lmcompare.compare.arms import Arm, Result, group_arms, read_results
-from lmcompare.compare.benchmarks import BenchmarkTable
-from lmcompare.compare.curves import Curves, learning_curves
-from lmcompare.compare.drawing import can_draw
+from lmcompare.compare.control import (
+    DEPTH,
+    HIDDEN_TOKENS,
+    PROMPTS,
+    ControlCheck,
+    control_checks,
+    depths,
+)
+from lmcompare.compare.figures.drawing import can_draw
+from lmcompare.compare.figures.learning_curves import Curves, learning_curves
 from lmcompare.compare.frame import tidy, with_differences
-from lmcompare.compare.generated import GenerationTable, generation_tables
-from lmcompare.compare.held import DEPTH, HIDDEN_TOKENS, PROMPTS, Fact, depths, held_equal
-from lmcompare.compare.hidden import HiddenTable, hidden_tables
 from lmcompare.compare.plateau import note_on_plateaus
-from lmcompare.compare.sections import Section, sections
 from lmcompare.compare.selecting import select
-from lmcompare.compare.table import short
-from lmcompare.compare.verdicts import benchmark_tables
-from lmcompare.records import InfillingRecord, LikelihoodRecord, ResultRecord
-from lmcompare.runs import Run
-from lmcompare.selection import Kind
+from lmcompare.compare.tables import task_results
+from lmcompare.compare.tables.generation import GenerationTable, generation_tables
+from lmcompare.compare.tables.infilling import InfillingTable, infilling_tables
+from lmcompare.compare.tables.likelihood import short
+from lmcompare.compare.tables.likelihood_sections import Section, sections
+from lmcompare.compare.tables.task_verdicts import benchmark_tables
+from lmcompare.compare.tables.tasks import BenchmarkTable
+from lmcompare.evaluation.infilling.record import InfillingRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.selection import Kind
+from lmcompare.runs.records import ResultRecord
+from lmcompare.runs.run import Run
 
 # what an objective changes by its nature, at one budget and backbone
 _CONSEQUENCES = ("steps", "tokens", "targets", "flops", "parameters")
@@ -39,12 +49,12 @@ class Comparison:
 
     frame: pd.DataFrame  # tidy: a row for each run and metric
     sections: Sequence[Section]  # the table: rows within a section may be ranked
-    hidden: Sequence[HiddenTable]  # the second table, if anything was asked: nothing is ranked
+    hidden: Sequence[InfillingTable]  # the second table, if anything was asked: nothing is ranked
     generated: Sequence[GenerationTable]  # the third, of what was written: as the second
     benchmarks: Sequence[BenchmarkTable]  # one for each kind: verdicts beside a reference
     curves: Sequence[Curves]  # of benchmarks that were asked at several checkpoints
-    facts: Sequence[Fact]  # what was held equal, and what not
-    consequences: Sequence[Fact]
+    facts: Sequence[ControlCheck]  # what was held equal, and what not
+    consequences: Sequence[ControlCheck]
     notes: Sequence[str]
 
     @property
@@ -95,7 +105,8 @@ def compare(
         unfinished: take in unfinished runs as they stand; they are marked, and never ranked.
         reference: the label of the arm that the others stand beside in benchmarks; by default the
             first one.
-        only: take in these results alone, selected as in `lmcompare.selection`; all by default.
+        only: take in these results alone, selected as in `lmcompare.evaluation.selection`; all by
+            default.
         latest: of results of a run that differ in their settings only, take in the last.
 
     Raises:
@@ -111,7 +122,7 @@ def compare(
     notes += _notes_on_seeds(arms)
     notes += _notes_on_sampling(arms)
     table = sections(arms, frame)
-    facts = held_equal(arms) if sum(len(arm.results) for arm in arms) > 1 else []
+    facts = control_checks(arms) if sum(len(arm.results) for arm in arms) > 1 else []
     unequal = ", ".join(
         fact.name for fact in facts if not fact.equal and fact.name not in (HIDDEN_TOKENS, PROMPTS)
     )
@@ -122,7 +133,7 @@ def compare(
     consequences = _consequences(arms, frame)
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: number of layers; encoder + decoder where there are both")
-    notes += gates.notes_on_likelihoods(arms)
+    notes += sanity_checks.notes_on_likelihoods(arms)
     left = {arm.label: [each.steps_to_leave_unigram for each in arm.results] for arm in arms}
     if plateaus := note_on_plateaus(left):
         notes.append(plateaus)
@@ -136,7 +147,7 @@ def compare(
     return Comparison(
         frame=with_differences(frame, arms, benchmarks),
         sections=table,
-        hidden=hidden_tables(arms),
+        hidden=infilling_tables(arms),
         generated=generated,
         benchmarks=benchmarks,
         curves=curves,
@@ -191,7 +202,7 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
                 "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
                 f"{','.join(dict.fromkeys(tasks))} {result.run.path}"
             )
-        for benchmark in answers.stale(result):
+        for benchmark in task_results.stale(result):
             yield (
                 f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
                 f"lmcompare eval --tasks {benchmark.task} {result.run.path}"
@@ -255,7 +266,7 @@ def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
         yield f"sampled, with a standard error above {_LARGEST_ERROR:.0%}: {', '.join(wide)}"
 
 
-def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[Fact]:
+def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[ControlCheck]:
     """Which costs differ between arms, and the depths where some brought an encoder."""
     facts = []
     for metric in _CONSEQUENCES:
@@ -266,6 +277,6 @@ def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[Fact]:
                 continue  # what it has not spent yet follows from nothing
             found.setdefault(short(means[arm.label]), []).append(arm.label)
         if len(found) > 1:
-            facts.append(Fact(name=metric, equal=False, found=found))
+            facts.append(ControlCheck(name=metric, equal=False, found=found))
     depth = depths(arms)
     return facts if depth is None else [depth, *facts]

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names, words
-from lmcompare.compare import benchmarks, generated, hidden
-from lmcompare.compare.benchmarks import BenchmarkTable
 from lmcompare.compare.comparison import Comparison
-from lmcompare.compare.generated import GenerationTable
-from lmcompare.compare.held import Fact
-from lmcompare.compare.hidden import HiddenTable
-from lmcompare.compare.sections import Section
-from lmcompare.compare.table import COLUMNS, cells, footnotes
+from lmcompare.compare.control import ControlCheck
+from lmcompare.compare.tables import generation, infilling, tasks
+from lmcompare.compare.tables.generation import GenerationTable
+from lmcompare.compare.tables.infilling import InfillingTable
+from lmcompare.compare.tables.likelihood import COLUMNS, cells, footnotes
+from lmcompare.compare.tables.likelihood_sections import Section
+from lmcompare.compare.tables.tasks import BenchmarkTable
 
 
 def document(comparison: Comparison) -> list[Block]:
@@ -19,11 +19,11 @@ def document(comparison: Comparison) -> list[Block]:
         *comparison.summary,
         _likelihoods(comparison.sections),
         *map(_hidden, comparison.hidden),
-        *([Notes(hidden.MARKS)] if comparison.hidden else []),
+        *([Notes(infilling.MARKS)] if comparison.hidden else []),
         *(table for each in comparison.generated for table in _generated(each)),
-        *([Notes(generated.MARKS)] if comparison.generated else []),
+        *([Notes(generation.MARKS)] if comparison.generated else []),
         *(block for each in comparison.benchmarks for block in _benchmarks(each)),
-        *([Notes(benchmarks.MARKS)] if comparison.benchmarks else []),
+        *([Notes(tasks.MARKS)] if comparison.benchmarks else []),
         Notes([*footnotes(comparison.sections), *comparison.notes]),
         *([_control_sheet(comparison.facts)] if comparison.facts else []),
     ]
@@ -49,12 +49,12 @@ def _grid(first: str, *others: str) -> list[Column]:
     return [*names(first), *(Column(each, "number") for each in others)]
 
 
-def _hidden(table: HiddenTable) -> Block:
+def _hidden(table: InfillingTable) -> Block:
     if not any(answer for row in table.rows for answer in row.answers.values()):
         return Notes([f"{table.title.partition(':')[0]}: no arm can be asked so", *table.notes])
-    questions = (Column(f" {each}", "number") for each in hidden.HEADINGS[2:])
+    questions = (Column(f" {each}", "number") for each in infilling.HEADINGS[2:])
     return Table(
-        columns=[*names(*hidden.HEADINGS[:2]), *questions],
+        columns=[*names(*infilling.HEADINGS[:2]), *questions],
         parts=[Part(title=table.title, subtitle=table.subtitle, rows=table.cells, anchors=1)],
         notes=table.notes,
     )
@@ -62,13 +62,13 @@ def _hidden(table: HiddenTable) -> Block:
 
 def _generated(table: GenerationTable) -> Iterator[Table]:
     """Yield what was written, and below it what it took: no page has room for both in one."""
-    own, cost = generated.NUM_WORDS, generated.NUM_COSTS
+    own, cost = generation.NUM_WORDS, generation.NUM_COSTS
     rows = [[" ".join(filter(None, row[:own])), *row[own:]] for row in table.cells]
     yield Table(
-        columns=_grid("arm", *generated.HEADINGS[own:-cost]),
+        columns=_grid("arm", *generation.HEADINGS[own:-cost]),
         parts=[
             Part(
-                title=generated.TITLE,
+                title=generation.TITLE,
                 subtitle=table.subtitle,
                 rows=[row[:-cost] for row in rows],
                 anchors=1,
@@ -76,10 +76,10 @@ def _generated(table: GenerationTable) -> Iterator[Table]:
         ],
     )
     yield Table(
-        columns=_grid("arm", *generated.HEADINGS[-cost:]),
+        columns=_grid("arm", *generation.HEADINGS[-cost:]),
         parts=[
             Part(
-                title=generated.TITLE,
+                title=generation.TITLE,
                 subtitle="What it took to write it",
                 rows=[[row[0], *row[-cost:]] for row in rows[:-1]],
             )
@@ -90,7 +90,7 @@ def _generated(table: GenerationTable) -> Iterator[Table]:
 
 def _benchmarks(table: BenchmarkTable) -> Iterator[Block]:
     for block in table.blocks:
-        arm, *others = benchmarks.HEADINGS
+        arm, *others = tasks.HEADINGS
         kinds = (words(each)[0] if each == "flags" else Column(each, "number") for each in others)
         smaller = [
             Table(
@@ -111,7 +111,7 @@ def _benchmarks(table: BenchmarkTable) -> Iterator[Block]:
         yield Notes(table.notes)
 
 
-def _control_sheet(facts: Sequence[Fact]) -> Table:
+def _control_sheet(facts: Sequence[ControlCheck]) -> Table:
     return Table(
         columns=[*names("fact"), Column("held equal", "number"), *words("found")],
         parts=[

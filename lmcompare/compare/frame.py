@@ -9,14 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from lmcompare.compare.arms import Arm, Result
-from lmcompare.compare.benchmarks import BenchmarkTable, Block
-from lmcompare.compare.generated import cost_metrics, text_errors, text_metrics
-from lmcompare.compare.hidden import scores
-from lmcompare.compare.table import METRICS
-from lmcompare.generation_records import GenerationRecord
-from lmcompare.records import LN2, LikelihoodRecord, TextRecord
-from lmcompare.significance import error_of_items
-from lmcompare.task_records import TaskRecord
+from lmcompare.compare.tables.generation import (
+    cost_metrics,
+    text_errors,
+    text_metrics,
+)
+from lmcompare.compare.tables.infilling import scores
+from lmcompare.compare.tables.likelihood import METRICS
+from lmcompare.compare.tables.tasks import BenchmarkTable, Block
+from lmcompare.evaluation.generation.record import GenerationRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.tasks.record import TaskRecord
+from lmcompare.runs.records import LN2, TextRecord
+from lmcompare.stats.significance import error_of_items
 
 COLUMNS = [
     "study",

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from lmcompare import heldout, rng
+from lmcompare import rng
 from lmcompare.errors import UserError
+from lmcompare.evaluation import heldout_text
 from lmcompare.objectives import Objective
-from lmcompare.runs import Run
+from lmcompare.runs.run import Run
 from lmcompare.view import IGNORE, Text
 from lmcompare.vocab import Vocab
 
@@ -34,7 +35,7 @@ def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float 
     """
     try:
         tokenizer = run.tokenizer()
-        frequency = torch.from_numpy(np.exp(-heldout.unigram_nats(run, tokenizer)))
+        frequency = torch.from_numpy(np.exp(-heldout_text.unigram_nats(run, tokenizer)))
     except UserError:
         return None
     ends = _shares_of_ends(objective, tokenizer.vocab, frequency, length)

@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lmcompare.compare.arms import Result
-from lmcompare.records import LikelihoodRecord, ResultRecord
-from lmcompare.selection import Selection, facets_of, kind_of, question_of
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.selection import (
+    Selection,
+    facets_of,
+    kind_of,
+    question_of,
+)
+from lmcompare.runs.records import ResultRecord
 
 _FIELDS = ("likelihoods", "infillings", "generations", "tasks", "outdated")
 
@@ -21,7 +27,7 @@ def select(
 
     Args:
         results: of runs.
-        only: selections, as in `lmcompare.selection`; None for all.
+        only: selections, as in `lmcompare.evaluation.selection`; None for all.
         latest: of the results of a run that `question_of` finds alike, keep the one that was
             measured last.
         note: told what is left out, or that the same was measured under several settings.

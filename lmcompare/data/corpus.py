@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from lmcompare.data import python_docs, streams
 from lmcompare.data.folders import PARQUET, READ, TEXT, look_into, look_up
 from lmcompare.data.python_docs import PythonDocs
-from lmcompare.data.reading import Rules, TextFile
-from lmcompare.data.records import HuggingFace, JsonLines, Parquet
+from lmcompare.data.structured_sources import HuggingFace, JsonLines, Parquet
+from lmcompare.data.text_sources import Rules, TextFile
 from lmcompare.errors import UserError
 from lmcompare.paths import COMPRESSED, JSON_LINES, nearest, suffix_of, user_path
 from lmcompare.textfiles import unreadable

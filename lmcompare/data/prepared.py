@@ -20,9 +20,9 @@ from lmcompare.data.encoding import encode_documents
 from lmcompare.data.locks import locked
 from lmcompare.data.meta import Damaged, Meta
 from lmcompare.data.split import Split, SplitRecord, files
+from lmcompare.data.split_writer import SplitWriter, building
 from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
-from lmcompare.data.training_tokenizer import SIZED, SPECIALS, USUAL_SIZE
-from lmcompare.data.writing import SplitWriter, building
+from lmcompare.data.tokenizer_training import SIZED, SPECIALS, USUAL_SIZE
 from lmcompare.errors import UserError
 from lmcompare.files import checksum, remove_leftovers, write_text
 from lmcompare.paths import user_path

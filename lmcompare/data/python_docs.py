@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcompare.data.locks import locked
-from lmcompare.data.reading import Rules
-from lmcompare.data.records import JsonLines
+from lmcompare.data.structured_sources import JsonLines
+from lmcompare.data.text_sources import Rules
 from lmcompare.files import checksum, checksum_of, write_text
 
 NAME = "python-docs"

@@ -23,7 +23,7 @@ from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import decoders
 
-from lmcompare.data import training_tokenizer
+from lmcompare.data import tokenizer_training
 from lmcompare.data.words import measure
 from lmcompare.errors import UserError
 from lmcompare.files import write_text
@@ -107,8 +107,8 @@ class Tokenizer:
         Raises:
             UserError: the text does not support a vocabulary of this size.
         """
-        texts = training_tokenizer.sample(texts, max_bytes=config.train_mb * 1_000_000)
-        return Tokenizer(training_tokenizer.train(config.kind, texts, vocab_size=config.vocab_size))
+        texts = tokenizer_training.sample(texts, max_bytes=config.train_mb * 1_000_000)
+        return Tokenizer(tokenizer_training.train(config.kind, texts, vocab_size=config.vocab_size))
 
     @staticmethod
     def load(path: Path, *, add_missing: bool = False) -> "Tokenizer":
@@ -248,7 +248,7 @@ class Tokenizer:
 # With the marks that stand for a space in byte-level, unigram and word-piece vocabularies.
 _SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
 _FALLBACK = re.compile("<0x([0-9A-F]{2})>")  # of a byte in a vocabulary that has all of them
-_BYTE = {character: byte for byte, character in enumerate(training_tokenizer.byte_characters())}
+_BYTE = {character: byte for byte, character in enumerate(tokenizer_training.byte_characters())}
 
 
 def _json(library: tokenizers.Tokenizer) -> str:
@@ -292,5 +292,5 @@ def _with_missing(library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
         [names[0] for role, names in ALIASES.items() if role not in vocab.roles]
     )
     if not vocab.sentinels:
-        training_tokenizer.add_sentinels(library)
+        tokenizer_training.add_sentinels(library)
     return library

@@ -10,11 +10,11 @@ from operator import itemgetter
 from time import perf_counter
 
 from lmcompare.data import Tokenizer
-from lmcompare.generation.meter import Cost, Meter
 from lmcompare.generation.prompts import Request, Row, batches, blanks_of, rows_of
-from lmcompare.heldout import Subject
-from lmcompare.objectives.blanks import Blanks, Moment, Written
-from lmcompare.sampling import NOTHING
+from lmcompare.model.flop_counter import Cost, Meter
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
+from lmcompare.objectives.decoding.sampler import NOTHING
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.vocab import Vocab
 
 
@@ -42,7 +42,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class GenerationBatch:
     """Texts that are written together, as they were before: for those who watch.
 
     Attributes:
@@ -68,10 +68,10 @@ class Generated:
 
 
 def generate(
-    subject: Subject,
+    subject: LoadedModel,
     asked: Request,
     *,
-    watch: Callable[[Page], Callable[[Moment], None]] | None = None,
+    on_step: Callable[[GenerationBatch], Callable[[DecodeStep], None]] | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Generated:
     """Write what is asked for.
@@ -79,7 +79,7 @@ def generate(
     Args:
         subject: the model.
         asked: for what.
-        watch: given each batch of texts before they are written, who is told of its moments.
+        on_step: given each batch of texts before they are written, who is told of its moments.
         warn: told of prompts that are too long and were cut on their left.
 
     Raises:
@@ -91,10 +91,10 @@ def generate(
     start, samples = perf_counter(), []
     for batch in batches(rows, asked.rows):
         blanks = blanks_of(batch, asked, vocab)
-        if watch is not None:
-            blanks = replace(blanks, watch=watch(_page(batch, blanks, vocab)))
+        if on_step is not None:
+            blanks = replace(blanks, on_step=on_step(_page(batch, blanks, vocab)))
         if asked.stop and batch[0].kind[0] == "end":
-            blanks = replace(blanks, enough=_Stop(subject.tokenizer, asked.stop).reached)
+            blanks = replace(blanks, should_stop=_Stop(subject.tokenizer, asked.stop).reached)
         written = subject.objective.fill(net, blanks, vocab)
         samples += [
             _sample(row, written, number, subject.tokenizer, asked)
@@ -113,7 +113,7 @@ class _Stop:
         self.written: dict[int, list[int]] = {}
         self.stopped: set[int] = set()
 
-    def reached(self, moment: Moment) -> bool:
+    def reached(self, moment: DecodeStep) -> bool:
         """Whether none goes on that has not stopped."""
         rows = moment.row.tolist()
         for row, token in zip(rows, moment.token.tolist(), strict=True):
@@ -124,9 +124,9 @@ class _Stop:
         return self.stopped.issuperset(rows)
 
 
-def _page(batch: list[Row], blanks: Blanks, vocab: Vocab) -> Page:
+def _page(batch: list[Row], blanks: FillRequest, vocab: Vocab) -> GenerationBatch:
     masked = blanks.text.tokens.masked_fill(blanks.holes, vocab.roles.get("mask", vocab.pad))
-    return Page(
+    return GenerationBatch(
         samples=[(row.prompt, row.number) for row in batch],
         tokens=[masked[number, : len(row.tokens)].tolist() for number, row in enumerate(batch)],
         holes=[row.holes for row in batch],
@@ -135,7 +135,7 @@ def _page(batch: list[Row], blanks: Blanks, vocab: Vocab) -> Page:
 
 
 def _sample(
-    row: Row, written: Written, number: int, tokenizer: Tokenizer, asked: Request
+    row: Row, written: FillResult, number: int, tokenizer: Tokenizer, asked: Request
 ) -> Sample:
     at: dict[int, list[int]] = {}
     pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)

@@ -13,9 +13,9 @@ import torch
 from lmcompare import rng
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.heldout import Subject
-from lmcompare.objectives.blanks import Blanks, Holes
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import FillRequest, Holes
+from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 
@@ -64,7 +64,7 @@ class Row:
     kind: tuple[Holes, bool, int]
 
 
-def rows_of(subject: Subject, asked: Request, warn: Callable[[str], None]) -> Iterator[Row]:
+def rows_of(subject: LoadedModel, asked: Request, warn: Callable[[str], None]) -> Iterator[Row]:
     """Every sample of every prompt."""
     _require(asked)
     _require_writable(asked.stop, subject.tokenizer)
@@ -172,7 +172,7 @@ def _encoded(text: str, tokenizer: Tokenizer) -> list[int]:
 def _fit(
     pieces: list[list[int]],
     size: int,
-    subject: Subject,
+    subject: LoadedModel,
     asked: Request,
     warn: Callable[[str], None],
     *,
@@ -223,7 +223,7 @@ def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> Blanks:
+def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> FillRequest:
     """Rows of one kind as an objective takes them."""
     width = max(len(row.tokens) for row in batch)
     lengths = torch.tensor([len(row.tokens) for row in batch])
@@ -232,7 +232,7 @@ def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> Blanks:
     for number, row in enumerate(batch):
         tokens[number, : len(row.tokens)] = torch.tensor(row.tokens)
         holes[number, : len(row.tokens)] = torch.tensor(row.holes)
-    return Blanks(
+    return FillRequest(
         text=Text(tokens=tokens, visible=visible, word=torch.arange(width).expand(visible.shape)),
         holes=holes,
         any_length=batch[0].kind[1],

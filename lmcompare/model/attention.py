@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from lmcompare.model.attention_mask import Pattern, Source
 from lmcompare.model.kernels import by_hand
-from lmcompare.model.pattern import Pattern, Source
 
 SPAN = 128  # queries taken together where later keys are hidden, so that few products are in vain
 

@@ -13,13 +13,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from lmcompare import hardware, rng
-from lmcompare.model.beginnings import Beginnings
-from lmcompare.model.cache import Cache
+from lmcompare import devices, rng
+from lmcompare.model.attention_mask import Pattern, Source
 from lmcompare.model.config import ModelConfig
+from lmcompare.model.kv_cache import Cache
 from lmcompare.model.layer import Layer, Norm, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
-from lmcompare.model.pattern import Pattern, Source
+from lmcompare.model.prefix_sharing import Beginnings
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Candidates
 
@@ -169,7 +169,7 @@ class Backbone(nn.Module):
             among: what may be predicted; any id by default.
         """
         pieces = view.split(self.rows_at_once(view.tokens.shape[1]))
-        found = hardware.side_by_side(
+        found = devices.side_by_side(
             lambda piece: self._scores(piece.to(self.device), among).cpu(), pieces, self.device
         )
         scores = torch.zeros(view.tokens.shape)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lmcompare.model.attention import attend, attend_to_source
+from lmcompare.model.attention_mask import Pattern, Source
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
-from lmcompare.model.pattern import Pattern, Source
 
 
 class Part(nn.Module):

@@ -15,15 +15,21 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives.base import LONGER, Query
-from lmcompare.objectives.blanks import Blanks, Written
-from lmcompare.objectives.decoding import follow
-from lmcompare.objectives.layout import Strip, pack, with_masks
+from lmcompare.objectives.corruption.noise import (
+    NOWHERE,
+    mean_over,
+    next_place,
+    next_token,
+    tokens_at_rate,
+)
+from lmcompare.objectives.corruption.packing import PackedRows, pack, with_masks
+from lmcompare.objectives.corruption.spans import runs, scattered
+from lmcompare.objectives.decoding.autoregressive import follow
+from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
+from lmcompare.objectives.decoding.template import Script
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import NOWHERE, mean_over, next_place, next_token, tokens_at_rate
 from lmcompare.objectives.scoring import score_spans
-from lmcompare.objectives.script import Script
-from lmcompare.objectives.sequence import SequenceToSequence
-from lmcompare.objectives.spans import runs, scattered
+from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.objectives.t5 import aligned
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -119,7 +125,7 @@ class Bart(SequenceToSequence):
         place = aligned(place.cummax(1).values.where(target != IGNORE, NOWHERE), view)
         return score_spans(net, view, place, text, vocab, ends=self.ends(vocab))
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         """With holes of any length all is written that follows the first: no token ends a hole.
 
         What follows the first counts with the limit of the holes.
@@ -136,18 +142,18 @@ class Bart(SequenceToSequence):
         return follow(net, script, blanks, vocab)
 
     def _written(
-        self, source: Strip, text: Text, asked: Bool[Tensor, "B T"]
+        self, source: PackedRows, text: Text, asked: Bool[Tensor, "B T"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
         """What writes the text, and which asked token each position predicts."""
         target = next_token(text.tokens, asked)
         view = self._view(source, text, target)
         return view, aligned(next_place(text.tokens).where(target != IGNORE, NOWHERE), view)
 
-    def _view(self, source: Strip, text: Text, target: Int[Tensor, "B T"]) -> View:
+    def _view(self, source: PackedRows, text: Text, target: Int[Tensor, "B T"]) -> View:
         output = View.causal(text.tokens, visible=text.visible, document=text.document)
         return self.join(source.bidirectional(), output.predicting(target, mean_over(target)))
 
-    def _damaged(self, text: Text, vocab: Vocab, rng: torch.Generator) -> Strip:
+    def _damaged(self, text: Text, vocab: Vocab, rng: torch.Generator) -> PackedRows:
         if self.shuffle_sentences:
             text = _in_order(text, _shuffled_sentences(text, vocab, rng))
         if self.rotate:

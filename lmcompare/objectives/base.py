@@ -15,9 +15,15 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError, did_you_mean
-from lmcompare.objectives.blanks import HOLES, Blanks, Filling, Holes, Written
+from lmcompare.objectives.decoding.fill_request import (
+    HOLES,
+    DecodingMethod,
+    FillRequest,
+    FillResult,
+    Holes,
+)
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.sampling import Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -118,7 +124,7 @@ class Objective(BaseModel, ABC):
         """The ways in which it can score tokens; the first that answers a question is usual."""
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         """The ways in which it can write; the first is usual."""
         return {}
 
@@ -277,7 +283,7 @@ class Objective(BaseModel, ABC):
             Unsupported: it cannot score what is asked.
         """
 
-    def fill(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def fill(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         """Write into the holes of a text.
 
         Args:
@@ -293,12 +299,12 @@ class Objective(BaseModel, ABC):
         )
         if not blanks.holes.any():
             nothing = blanks.holes.long()[:, :0]
-            return Written(token=nothing, place=nothing, holes=blanks.holes)
+            return FillResult(token=nothing, place=nothing, holes=blanks.holes)
         # nothing may come of what stands in a hole, and special tokens are no part of one
         tokens = blanks.text.tokens.masked_fill(blanks.holes, int(vocab.regular[0]))
         text = replace(blanks.text, tokens=tokens)
         return self.write(net, replace(blanks, text=text, method=method), vocab)
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         """What `fill` returns, of holes that a filling of this objective can fill."""
         raise Unsupported(f"{self.name} does not write")

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import AT_THE_END, continue_text
+from lmcompare.objectives.corruption.noise import mean_over, next_token
+from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, renormalise
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -36,7 +36,7 @@ class Clm(Objective):
         return LEFT_TO_RIGHT
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return AT_THE_END
 
     @property
@@ -58,5 +58,5 @@ class Clm(Objective):
             return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
         return predict_next(net, self.read(text, vocab), text, asked)
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)

@@ -17,14 +17,19 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import ANYWHERE, AT_THE_END, continue_text, follow
-from lmcompare.objectives.layout import pack
+from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.corruption.packing import pack
+from lmcompare.objectives.corruption.spans import runs
+from lmcompare.objectives.decoding.autoregressive import (
+    ANYWHERE,
+    AT_THE_END,
+    continue_text,
+    follow,
+)
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
+from lmcompare.objectives.decoding.template import Script
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import NOWHERE, mean_over
 from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, score_spans, spans
-from lmcompare.objectives.script import Script
-from lmcompare.objectives.spans import runs
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -108,10 +113,10 @@ class Fim(Objective):
         return score_spans(net, view, place, text, vocab, ends=ends)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return {**AT_THE_END, "fim": replace(ANYWHERE["left-to-right"], holes="one")}
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         if blanks.method == "left-to-right":
             return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
         view, place = self._asked(blanks.text, vocab, blanks.holes)

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.layout import beside, with_masks
-from lmcompare.objectives.noise import NOWHERE, mean_over
-from lmcompare.objectives.sequence import FromTheRest
-from lmcompare.objectives.spans import Spans, runs, scattered
+from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.corruption.packing import beside, with_masks
+from lmcompare.objectives.corruption.spans import Spans, runs, scattered
+from lmcompare.objectives.seq2seq_base import FromTheRest
 from lmcompare.objectives.t5 import require_spans
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab

@@ -15,9 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from torch import Tensor
 
 from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.corruption.noise import shares_of_rows
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import shares_of_rows
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -136,8 +136,8 @@ class Hybrid(Objective):
         return self._judge.answer(net, query, vocab)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return self._judge.fillings
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         return self._judge.write(net, blanks, vocab)

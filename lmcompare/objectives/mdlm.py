@@ -16,11 +16,11 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
+from lmcompare.objectives.corruption.noise import first_by
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
+from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import first_by
 from lmcompare.objectives.scoring import answer_masked, chains
-from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -90,10 +90,10 @@ class Mdlm(Objective):
         return answer_masked(net, query, vocab)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return {"ancestral": UNMASKING["ancestral"], **UNMASKING}
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         return unmask(
             net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
         )

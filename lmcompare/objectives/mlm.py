@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmcompare.objectives.base import Native, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.masking import Masking
+from lmcompare.objectives.corruption.noise import mean_over
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
+from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
+from lmcompare.objectives.masked_base import Masking
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import mean_over
 from lmcompare.objectives.scoring import answer_masked, masked
-from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -58,10 +58,10 @@ class Mlm(Masking):
         return answer_masked(net, query, vocab)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return UNMASKING
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         return unmask(
             net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
         )

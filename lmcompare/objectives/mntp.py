@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lmcompare.objectives.base import Native, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import AT_THE_END, continue_text
-from lmcompare.objectives.masking import Masking
+from lmcompare.objectives.corruption.noise import mean_over, next_token
+from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
+from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
+from lmcompare.objectives.masked_base import Masking
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import (
     LEFT_TO_RIGHT,
     answer_masked,
@@ -27,7 +28,6 @@ from lmcompare.objectives.scoring import (
     predict_next,
     renormalise,
 )
-from lmcompare.objectives.unmasking import UNMASKING, unmask
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -87,10 +87,10 @@ class Mntp(Masking):
         return answer_masked(net, query, vocab, shift=1)
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return UNMASKING if self.direction == "both" else AT_THE_END
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         if self.direction == "left":
             return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
         return unmask(net, blanks, vocab, lambda tokens: self._see(blanks.text, tokens), shift=1)

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.errors import UserError
-from lmcompare.objectives.along import ALONG, write_along
 from lmcompare.objectives.base import EVERY, LONGER, Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.layout import at_places, pack
+from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.corruption.packing import at_places, pack
+from lmcompare.objectives.corruption.spans import n_grams
+from lmcompare.objectives.decoding.any_order import ALONG, write_along
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import NOWHERE, mean_over
-from lmcompare.objectives.spans import n_grams
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -108,10 +108,10 @@ class Plm(Objective):
         return at_places(net.log_prob(view), place, text.tokens.shape[1])
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return ALONG
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         text, holes = blanks.text, blanks.holes
         turn = torch.arange(float(holes.shape[1])).repeat(len(holes), 1)
         if blanks.method == "right-to-left":

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
-from lmcompare.objectives.blanks import Blanks, Filling, Written
-from lmcompare.objectives.decoding import AT_THE_END, continue_text
+from lmcompare.objectives.corruption.noise import mean_over, next_token
+from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.noise import mean_over, next_token
 from lmcompare.objectives.scoring import predict_next, renormalise
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -40,7 +40,7 @@ class Prefix(Objective):
         }
 
     @property
-    def fillings(self) -> Mapping[str, Filling]:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
         return AT_THE_END
 
     @property
@@ -74,7 +74,7 @@ class Prefix(Objective):
             return renormalise(net, text, vocab, asked, self._after)
         return predict_next(net, self._after(text, _first(asked)), text, asked)
 
-    def write(self, net: Writer, blanks: Blanks, vocab: Vocab) -> Written:
+    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
         view = self._after(blanks.text, _first(blanks.holes))
         return continue_text(net, view, blanks, vocab)
 

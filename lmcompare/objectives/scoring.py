@@ -8,9 +8,9 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported
 from lmcompare.objectives.base import EVERY, Query, Question, Scoring
-from lmcompare.objectives.layout import at_places
+from lmcompare.objectives.corruption.noise import NOWHERE, next_token
+from lmcompare.objectives.corruption.packing import at_places
 from lmcompare.objectives.network import Network
-from lmcompare.objectives.noise import NOWHERE, next_token
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Candidates, Vocab
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives.base import LONGER
-from lmcompare.objectives.layout import with_sentinels, write
-from lmcompare.objectives.noise import NOWHERE
-from lmcompare.objectives.sequence import SequenceToSequence
-from lmcompare.objectives.spans import Spans, alternating, runs
+from lmcompare.objectives.corruption.noise import NOWHERE
+from lmcompare.objectives.corruption.packing import with_sentinels, write
+from lmcompare.objectives.corruption.spans import Spans, alternating, runs
+from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 

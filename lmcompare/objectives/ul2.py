@@ -13,10 +13,10 @@ from jaxtyping import Bool, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.layout import with_sentinels, write
-from lmcompare.objectives.noise import shares_of_rows
-from lmcompare.objectives.sequence import SequenceToSequence
-from lmcompare.objectives.spans import Spans, alternating, runs
+from lmcompare.objectives.corruption.noise import shares_of_rows
+from lmcompare.objectives.corruption.packing import with_sentinels, write
+from lmcompare.objectives.corruption.spans import Spans, alternating, runs
+from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.objectives.t5 import (
     aligned,
     asked_spans,

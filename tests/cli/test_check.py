@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.studies import Planned
+from lmcompare.config.study import Planned
 from lmcompare_cli import options
-from tests.test_planning import Copying
 from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, unmeasured
+from tests.training.test_cost import Copying
 
 
 def test_the_table(command: Command, corpus: Path) -> None:

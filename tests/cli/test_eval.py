@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.config import parse_run
-from lmcompare.runs import Run
+from lmcompare.config.run import parse_run
+from lmcompare.evaluation.generation.record import GenerationRecord
+from lmcompare.evaluation.infilling.record import InfillingRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.runs.run import Run
 from tests.tiny import (
     COMMAND,
     Command,
@@ -62,7 +65,7 @@ def test_json_holds_it_all(command: Command, study: Path) -> None:
     for row in rows:
         (record,) = [
             each
-            for each in Run(Path(row["run"])).results.likelihoods()
+            for each in Run(Path(row["run"])).results.read(LikelihoodRecord)
             if each.scoring == row["scoring"]
         ]
         assert row["nats"] == record.nats
@@ -143,7 +146,7 @@ def test_all_tasks_at_once(command: Command, study: Path) -> None:
     for row in asked:
         (record,) = [
             each
-            for each in Run(Path(row["run"])).results.infillings()
+            for each in Run(Path(row["run"])).results.read(InfillingRecord)
             if (each.hidden, each.form, each.protocol)
             == (row["hidden"], row["form"], row["protocol"])
         ]
@@ -245,7 +248,7 @@ def test_what_is_written_as_json(command: Command, study: Path, judge: Path) -> 
     rows = json.loads(said.out)
     assert [row["method"] for row in rows] == ["left-to-right", "mask-predict"]
     for row in rows:
-        (record,) = Run(Path(row["run"])).results.generations()
+        (record,) = Run(Path(row["run"])).results.read(GenerationRecord)
         assert record.written is not None
         assert row["written"]["judge_nats"] == record.written.judge_nats
         assert row["judge_bits_per_byte"] == record.written.judge_bits_per_byte

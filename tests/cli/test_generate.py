@@ -14,16 +14,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcompare import hardware, heldout
+from lmcompare import devices
 from lmcompare.generation import generate as generation
 from lmcompare.generation.generate import generate
 from lmcompare.generation.prompts import Request
-from lmcompare.generation.traces import Start, Step, Trace
-from lmcompare.runs import Run
-from lmcompare.sampling import Sampler
-from lmcompare_cli import console, replay
+from lmcompare.generation.trace import Start, Step, Trace
+from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import load_model
+from lmcompare.runs.run import Run
+from lmcompare_cli import console
 from lmcompare_cli.app import app
-from lmcompare_cli.replay import Stream
+from lmcompare_cli.rendering import live_text
+from lmcompare_cli.rendering.live_text import Stream
 from tests.tiny import (
     COMMAND,
     Command,
@@ -47,7 +49,7 @@ def places(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Runs that learned little: three in the folder `study`, and two elsewhere."""
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hardware, "matmul_rate", lambda *_, **__: 1e9)
+        patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
         train, other = Trainer(folder, cache), Trainer(folder.with_name("other"), cache)
         names = ("clm", "mdlm", "t5")
         runs = {name: train(tiny(corpus, name, "budget=61 steps")).path for name in names}
@@ -64,7 +66,7 @@ def places(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def texts(place: Path, *prompts: str, **settings: object) -> list[str]:
     """What the library writes."""
-    subject = heldout.load(Run(place), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(place), device="cpu", warn=pytest.fail)
     asked = Request(prompts=prompts, **settings)
     return [sample.text for sample in generate(subject, asked).samples]
 
@@ -151,7 +153,7 @@ def test_jsonl_and_json_hold_it_all(command: Command, places: dict[str, Path]) -
     options += ["--temperature", "0.7", "--seed", "3"]
     rows = jsonl(command("generate", places["mdlm"], *options, "-f", "jsonl"))
     again = json.loads(command("generate", places["mdlm"], *options, "--format", "json").out)
-    subject = heldout.load(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
     asked = Request(
         prompts=("the ___ saw", "café"),
         num=2,
@@ -261,7 +263,7 @@ def test_weights_may_be_rounded(name: str, command: Command, places: dict[str, P
     assert {row["precision"] for row in exact + same} == {"float32"}
     assert {row["precision"] for row in rounded} == {"bfloat16"}
     assert [row["text"] for row in exact] == [row["text"] for row in same]
-    subject = heldout.load(Run(places[name]), device="cpu", warn=pytest.fail)
+    subject = load_model(Run(places[name]), device="cpu", warn=pytest.fail)
     subject.net.bfloat16()
     made = generate(subject, Request(prompts=("the c",), num=9, max_new_tokens=7))
     assert [row["text"] for row in rounded] == [sample.text for sample in made.samples]
@@ -546,7 +548,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
         color_system="standard",
         _environ={"TERM": "xterm"},
     )
-    for module in (console, replay):
+    for module in (console, live_text):
         monkeypatch.setattr(module, "output", drawn)
     return made
 
@@ -663,7 +665,7 @@ def test_given_text_behind_a_hole_comes_when_the_hole_is_full(terminal: Terminal
 def test_masks_are_blocks_that_give_way(
     command: Command, places: dict[str, Path], terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "FRAME", 0.0)
+    monkeypatch.setattr(live_text, "FRAME", 0.0)
     said = command("generate", places["mdlm"], "-p", "the ___ saw", "--hole-tokens", "5", *SEED)
     assert said == (0, "", "")
     frames = [part for part in terminal.parts if "■" in part]
@@ -677,7 +679,7 @@ def test_masks_are_blocks_that_give_way(
 def test_several_texts_are_drawn_together(
     command: Command, places: dict[str, Path], terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "FRAME", 0.0)
+    monkeypatch.setattr(live_text, "FRAME", 0.0)
     assert command("generate", places["clm"], "-p", "the c", "-n", "2", *MORE) == (0, "", "")
     frames = [plain(part) for part in terminal.parts if "■" in part]
     assert "0.0\nthe c■■■■■■■\n0.1\nthe c■■■■■■■" in frames[0]
@@ -696,8 +698,8 @@ def test_nothing_moves_where_it_should_not(
 ) -> None:
     """A search with beams writes texts that it then drops; some terminals only print."""
     if "--seed" in options:
-        replay.output._environ = {"TERM": "dumb"}
-        assert replay.output.is_dumb_terminal
+        live_text.output._environ = {"TERM": "dumb"}
+        assert live_text.output.is_dumb_terminal
     said = command("generate", places["clm"], "-p", "the c", *options, *MORE)
     assert said == (0, "", "")
     sampler = Sampler(beams=2) if "--beams" in options else Sampler()
@@ -733,14 +735,14 @@ def test_a_replay_moves_on_a_terminal(
     command: Command, places: dict[str, Path], terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(replay, "sleep", waits.append)
-    monkeypatch.setattr(replay, "FRAME", 0.0)
+    monkeypatch.setattr(live_text, "sleep", waits.append)
+    monkeypatch.setattr(live_text, "FRAME", 0.0)
     options = ["-p", "the ___ saw", "--hole-tokens", "5", "--no-live", *SEED]
     command("generate", places["mdlm"], *options, "--trace", "t")
     terminal.parts.clear()
     assert command("show", "--replay", "t") == (0, "", "")
     assert len(waits) == 6
-    assert all(0 < wait <= replay.STEP for wait in waits)
+    assert all(0 < wait <= live_text.STEP for wait in waits)
     frames = [plain(part) for part in terminal.parts if "the" in plain(part)]
     assert [frame.count("■") for frame in frames[:6]] == [5, 4, 3, 2, 1, 0]
     assert "step 1 of 5" in frames[1]
@@ -748,12 +750,12 @@ def test_a_replay_moves_on_a_terminal(
     assert frames[-1].strip().startswith(visible(text))
     assert frames[-1].rstrip("\n").endswith("5 steps")
     waits.clear()
-    replay.replay(Path("t"), sample="0.0", speed=3.0)
-    assert max(waits) <= replay.STEP / 3
+    live_text.replay(Path("t"), sample="0.0", speed=3.0)
+    assert max(waits) <= live_text.STEP / 3
 
 
 def test_what_a_terminal_would_obey_is_spelled_out(terminal: Terminal) -> None:
-    replay.write("\x1b[2J\ta\r\nb\x07")
+    live_text.write("\x1b[2J\ta\r\nb\x07")
     assert terminal.getvalue() == "\\x1b[2J\ta\\r\nb\\x07"
 
 

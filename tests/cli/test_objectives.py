@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from lmcompare.catalogue import brief, catalogue, describe
 from lmcompare.objectives import OBJECTIVES, T5, Hybrid, Mlm, Objective, Part, Prefix, Ul2
+from lmcompare.training.objective_table import brief, catalogue, describe
 from lmcompare_cli.console import output
 from tests.tiny import Command, cache, command, the_error, unmeasured
 

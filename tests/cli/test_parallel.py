@@ -13,9 +13,9 @@ from threading import Event
 import pytest
 import torch
 
-from lmcompare import training
-from lmcompare.config import RunConfig
-from lmcompare.runs import Run
+from lmcompare.config.run import RunConfig
+from lmcompare.runs.run import Run
+from lmcompare.training import trainer
 from lmcompare_cli import parallel
 from tests.conftest import values
 from tests.tiny import (
@@ -63,7 +63,7 @@ def test_what_nobody_foresaw_ends_one_run(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(training, "train", fails)
+    monkeypatch.setattr(trainer, "train", fails)
     monkeypatch.delenv("LMCOMPARE_TRACEBACK", raising=False)
     monkeypatch.setattr(parallel, "_ending", Event(), raising=False)
     given = tiny(corpus).model_dump_json()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.evaluation import heldout
-from lmcompare_cli import progress
-from lmcompare_cli.progress import EvaluationDisplay
+from lmcompare.evaluation.likelihood.measure import load_model
+from lmcompare_cli.rendering import progress
+from lmcompare_cli.rendering.progress import EvaluationDisplay
 from lmcompare_cli.signals import Ended
 from tests.tiny import Command, cache, command, corpus, flags, unmeasured
 
@@ -61,7 +61,7 @@ def test_an_interruption_says_what_is_kept(
     for objective in ("clm", "mlm"):
         assert command("train", "-o", objective, *flags(corpus, budget="2 steps")).code == 0
     study = Path("experiments/default")
-    load, loaded = heldout.load, []
+    load, loaded = load_model, []
 
     def interrupted(*arguments: object, **options: object) -> object:
         loaded.append(arguments)
@@ -70,7 +70,7 @@ def test_an_interruption_says_what_is_kept(
         return load(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(heldout, "load", interrupted)
+        patched.setattr("lmcompare.evaluation.likelihood.measure.load_model", interrupted)
         said = command("eval", study, "--limit", "60")
     assert said.code == 130
     assert said.out == ""

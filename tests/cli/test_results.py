@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lmcompare.runs import Run
+from lmcompare.runs.run import Run
 from tests.terminals import be_terminal
 from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
 

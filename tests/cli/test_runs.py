@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.runs import Run
+from lmcompare.runs.run import Run
 from lmcompare_cli.stopping import Stop
 from tests.terminals import be_terminal
 from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured

@@ -12,16 +12,16 @@ from tokenizers.pre_tokenizers import Whitespace
 from typer.testing import CliRunner
 
 from lmcompare import rng
-from lmcompare.config import RunConfig, assign, parse_run
+from lmcompare.config.run import RunConfig, assign, parse_run
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES, Mlm
-from lmcompare.records import ControlSheet, RunRecord
-from lmcompare.runs import Run
+from lmcompare.runs.records import ControlSheet, RunRecord
+from lmcompare.runs.run import Run
 from lmcompare.view import IGNORE, Text, View
+from lmcompare_cli.commands.show import SENTENCE, one_row, show
 from lmcompare_cli.console import legible, output
-from lmcompare_cli.pictures import draw, picture, read_slots, slot_table
-from lmcompare_cli.show import SENTENCE, one_row, show
+from lmcompare_cli.rendering.view import draw, picture, read_slots, slot_table
 
 TEXT = "the cat sat on the mat because it was tired"
 TWICE = f"{TEXT} {TEXT}"

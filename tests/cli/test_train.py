@@ -17,12 +17,13 @@ import pytest
 import tokenizers
 from tokenizers.models import WordLevel
 
-from lmcompare import checkpoints, events, training
-from lmcompare.budget import Spent
-from lmcompare.records import MetricsLine
-from lmcompare.runs import Run
+from lmcompare.config.budget import Spent
+from lmcompare.runs import checkpoints
+from lmcompare.runs.records import MetricsLine
+from lmcompare.runs.run import Run
+from lmcompare.training import events, trainer
 from lmcompare_cli import signals
-from lmcompare_cli.progress import TrainingDisplay, clock
+from lmcompare_cli.rendering.progress import TrainingDisplay, clock
 from lmcompare_cli.stopping import Stop
 from tests.tiny import (
     COMMAND,
@@ -352,7 +353,7 @@ def test_a_log_has_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("lmcompare_cli.progress.monotonic", lambda: now[0])
+    monkeypatch.setattr("lmcompare_cli.rendering.progress.monotonic", lambda: now[0])
     with TrainingDisplay() as display:
         for step in range(1, 31):
             now[0] += 1.0
@@ -385,7 +386,7 @@ def test_durations(seconds: float, written: str) -> None:
 
 
 HOLD = (
-    "import sys; from pathlib import Path; from lmcompare.runs import Run\n"
+    "import sys; from pathlib import Path; from lmcompare.runs.run import Run\n"
     "with Run(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
 )
 

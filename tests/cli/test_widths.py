@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from lmcompare.blocks import names, numbers, words
-from lmcompare_cli.tables import print_table
+from lmcompare_cli.rendering.tables import print_table
 from tests.terminals import be_terminal, in_terminal
 from tests.tiny import Command, cache, command, corpus, flags, unmeasured
 

@@ -158,7 +158,7 @@ def test_a_file_that_may_not_be_read(
         raise PermissionError(13, "Permission denied")  # tests may run as root, who may read all
 
     if method == "checksum":
-        monkeypatch.setattr("lmcompare.data.reading.checksum", refuse)
+        monkeypatch.setattr("lmcompare.data.text_sources.checksum", refuse)
     else:
         monkeypatch.setattr(Path, method, refuse)
     with pytest.raises(UserError, match=r"cannot be read: Permission denied; check"):

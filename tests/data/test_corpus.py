@@ -18,8 +18,8 @@ from lmcompare.data import DataConfig, open_corpus
 from lmcompare.data.corpus import Corpus, not_read, split_of
 from lmcompare.data.streams import remove_abandoned
 from lmcompare.errors import UserError
+from tests import DATA
 
-REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 BLOCKS = "One.\nStill one.\n\n\nTwo, \u6f22.\r\n\r\nThree \N{GRINNING FACE}"
 DOCUMENTS = ["One.\nStill one.", "Two, \u6f22.", "Three \N{GRINNING FACE}"]
 
@@ -278,9 +278,9 @@ def test_configuration_is_checked(settings: dict[str, object]) -> None:
         DataConfig(**settings)
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the shared corpora are not here")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared corpora are not here")
 def test_real_books() -> None:
-    books = REAL_DATA / "standardebooks"
+    books = DATA / "standardebooks"
     texts = list(corpus(books / "train.txt.gz").texts())
     with gzip.open(books / "train.txt.gz") as file:
         raw = file.read().decode()

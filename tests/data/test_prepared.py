@@ -10,7 +10,7 @@ from tokenizers import models, pre_tokenizers
 
 from lmcompare.data import DataConfig, Prepared, Split, TokenizerConfig, open_corpus, prepare
 from lmcompare.data.corpus import SPLIT_NAMES, split_of
-from lmcompare.data.writing import SplitWriter
+from lmcompare.data.split_writer import SplitWriter
 from lmcompare.errors import UserError
 
 SMALL = TokenizerConfig(vocab_size=509)

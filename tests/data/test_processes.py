@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lmcompare.data import DataConfig, Prepared, TokenizerConfig, prepare
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from lmcompare.data import DataConfig, TokenizerConfig, prepare
-from lmcompare.data.writing import SplitWriter
+from lmcompare.data.split_writer import SplitWriter
 
 source, cache, pause = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 finish = SplitWriter.finish

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lmcompare.data import Encoded, Tokenizer, TokenizerConfig, training_tokenizer
+from lmcompare.data import Encoded, Tokenizer, TokenizerConfig, tokenizer_training
 from lmcompare.data.encoding import PIECE, encode_documents
-from lmcompare.data.training_tokenizer import sample
+from lmcompare.data.tokenizer_training import sample
 from lmcompare.errors import UserError
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, sentinel
 from tests.conftest import values
@@ -258,11 +258,11 @@ def test_what_is_longer_than_a_word_is_learned_in_pieces() -> None:
     draw = np.random.default_rng(3)
     unbroken = "".join(draw.choice(list("abcdefgh"), 2503))
     texts = ["a few words " * 211, unbroken, " " * 2003, "-" * 1009 + unbroken]
-    pieces = list(training_tokenizer._cut(texts))
+    pieces = list(tokenizer_training._cut(texts))
     assert "".join(pieces) == "".join(texts)
     assert pieces[0] == texts[0]
     words = [word for piece in pieces for word in re.findall(r"\w+|[^\w\s]+|\s+", piece)]
-    assert max(map(len, words)) == training_tokenizer.LONGEST_WORD
+    assert max(map(len, words)) == tokenizer_training.LONGEST_WORD
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -9,11 +9,11 @@ import torch
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
-from lmcompare.generation.generate import Page, Sample, generate
+from lmcompare.generation.generate import GenerationBatch, Sample, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix, Ul2
-from lmcompare.objectives.blanks import Moment
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import DecodeStep
+from lmcompare.objectives.decoding.sampler import Sampler
 from tests.untrained import subject_of, tokenizer, write
 
 FILLERS: list[Objective] = [
@@ -157,9 +157,9 @@ def test_what_those_who_watch_are_told_adds_up_to_the_sample(
         return
     subject, mask = subject_of(objective, tokenizer), tokenizer.vocab.mask
     prompts = ("the ___ saw the cat", "a ___.") if filling.holes != "end" else ("the", "a dog")
-    pages: list[tuple[Page, list[Moment]]] = []
+    pages: list[tuple[GenerationBatch, list[DecodeStep]]] = []
 
-    def watch(page: Page) -> list[Moment]:
+    def on_step(page: GenerationBatch) -> list[DecodeStep]:
         pages.append((page, []))
         return pages[-1][1].append
 
@@ -172,7 +172,7 @@ def test_what_those_who_watch_are_told_adds_up_to_the_sample(
         sampler=Sampler(steps=2) if "steps" in filling.settings else Sampler(),
         rows=3,
     )
-    samples = generate(subject, asked, watch=watch).samples
+    samples = generate(subject, asked, on_step=on_step).samples
     found = {}
     for page, moments in pages:
         assert page.any_length == (hole_tokens is None)

@@ -10,13 +10,13 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.generate import generate
 from lmcompare.generation.prompts import Request, rows_of
-from lmcompare.heldout import Subject
 from lmcompare.objectives import T5, Clm, Fim, Mdlm, Mlm, Objective
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import LoadedModel
 from tests.untrained import LENGTH, subject_of, tokenizer, write
 
 
-def pieces_of(subject: Subject, prompt: str) -> list[str | int]:
+def pieces_of(subject: LoadedModel, prompt: str) -> list[str | int]:
     """The text between the holes of a prompt, and how many tokens each of them has."""
     asked = Request(prompts=(prompt,), hole_tokens=3, max_new_tokens=3)
     (row,) = rows_of(subject, asked, pytest.fail)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from lmcompare import rng
-from lmcompare.batches import pieces
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.objectives import OBJECTIVES, parse_objective
-from lmcompare.objectives.blanks import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
+from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.optim import Optimizer, OptimizerConfig
-from lmcompare.replay import Replayed
-from lmcompare.sampling import NOTHING, Sampler
+from lmcompare.training.batches import pieces
+from lmcompare.training.cuda_graphs import Replayed
 from lmcompare.view import View
 from tests.conftest import TINY, make_text
 from tests.gpu.devices import gpu_only
@@ -115,8 +115,8 @@ def test_text(name: str, any_length: bool, device: torch.device) -> None:
     if any_length and not any(each.any_length for each in objective.fillings.values()):
         pytest.skip("it is told the length of what it writes")
 
-    def write(place: torch.device) -> Written:
-        blanks = Blanks(
+    def write(place: torch.device) -> FillResult:
+        blanks = FillRequest(
             text=replace(text, visible=torch.ones_like(text.visible)),
             holes=(torch.arange(23) >= 11).expand_as(text.visible),
             any_length=any_length,

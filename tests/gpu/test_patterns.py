@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from lmcompare.model import Backbone, pattern
+from lmcompare.model import Backbone, attention_mask
 from lmcompare.model.attention import attend
-from lmcompare.model.pattern import Pattern
+from lmcompare.model.attention_mask import Pattern
 from tests.conftest import SIZE, TINY
 from tests.gpu.devices import gpu_only
 from tests.model.views import make_view, with_source
@@ -44,7 +44,7 @@ def test_losses_and_gradients_agree(kind: str, encoder_layers: int, device: torc
 @gpu_only
 @pytest.mark.parametrize("kind", ["padded", "permuted", "blind"])
 def test_flex_attention_follows_the_rule(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pattern, "LONG", 1)
+    monkeypatch.setattr(attention_mask, "LONG", 1)
     view = make_view(kind, length=131)
     assert view.hint is None
     x = torch.randn(*view.tokens.shape, 3 * 64)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmcompare import hardware, training
+from lmcompare import devices
 from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES
+from lmcompare.training import trainer
 from tests.gpu.devices import GPU_ONLY, gpu_only
 from tests.tiny import Trainer, assert_equal, cache, corpus, outcome, tiny, train, unmeasured
 
@@ -29,10 +30,10 @@ def test_ten_steps_and_ten_are_twenty(
     precision: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hardware, "STEPS_UNREAD", 5)
+    monkeypatch.setattr(devices, "STEPS_UNREAD", 5)
     settings = f"runtime.device={device}", f"runtime.precision={precision}"
     config = tiny(corpus, name, *WIDE, *settings)
-    whole = train(config, run=training.Run(train.folder / "whole"))
+    whole = train(config, run=trainer.Run(train.folder / "whole"))
     run = train(config, stop_at=10)
     assert_equal(train(config, run=run), whole)
 
@@ -40,11 +41,11 @@ def test_ten_steps_and_ten_are_twenty(
 def test_a_run_is_near_that_of_a_processor(
     corpus: Path, train: Trainer, device: torch.device
 ) -> None:
-    here = outcome(train(tiny(corpus), run=training.Run(train.folder / "here")))
+    here = outcome(train(tiny(corpus), run=trainer.Run(train.folder / "here")))
     there = outcome(
         train(
             tiny(corpus, "clm", f"runtime.device={device}"),
-            run=training.Run(train.folder / "there"),
+            run=trainer.Run(train.folder / "there"),
         )
     )
     for what in ("loss", "gradient_norm", "learning_rate"):

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from lmcompare.objectives import OBJECTIVES
+from tests import ROOT
 
 # in a process of its own: the tests' checks of shapes are nothing that a compiler can look into
 WHOLE = """
@@ -33,14 +33,14 @@ import importlib
 import sys
 import torch
 from lmcompare import rng
-from lmcompare.batches import rounded
-from lmcompare.model import Backbone, ModelConfig, pattern
+from lmcompare.training.batches import rounded
+from lmcompare.model import Backbone, ModelConfig, attention_mask
 from lmcompare.objectives import parse_objective
 from tests.conftest import make_text
 from tests.objectives.cases import vocab_of
 
 if sys.argv[2] == "blocks":
-    pattern._in_blocks = lambda _: True
+    attention_mask._in_blocks = lambda _: True
     # no compiled kernel has a gradient on a processor, and this is checked for Python's too
     importlib.import_module("torch.nn.attention.flex_attention")._validate_device = lambda *_: None
 objective, vocab = parse_objective(sys.argv[1]), vocab_of(50)
@@ -65,7 +65,7 @@ def printed(program: str, *arguments: str) -> int:
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

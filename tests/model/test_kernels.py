@@ -9,9 +9,9 @@ from torch import Tensor
 
 from lmcompare.model import attention, kernels, loss
 from lmcompare.model.attention import attend, attend_to_source
+from lmcompare.model.attention_mask import Pattern, Source
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import weighted_cross_entropy
-from lmcompare.model.pattern import Pattern, Source
 from lmcompare.view import View
 from tests.conftest import TINY
 from tests.model.views import KINDS, make_view, with_source

@@ -12,10 +12,16 @@ import torch
 from torch.nn.attention.flex_attention import flex_attention
 
 from lmcompare import rng
-from lmcompare.batches import rounded
-from lmcompare.model import Backbone, ModelConfig, attention, blocks, pattern
+from lmcompare.model import (
+    Backbone,
+    ModelConfig,
+    attention,
+    attention_mask,
+    block_mask,
+)
 from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.optim import Optimizer, OptimizerConfig
+from lmcompare.training.batches import rounded
 from lmcompare.view import View
 from tests.conftest import TINY, make_text
 from tests.objectives.cases import vocab_of
@@ -79,8 +85,8 @@ def as_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_validate_device", lambda *_: None)
     monkeypatch.setattr(module, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
     monkeypatch.setattr(attention, "_compiled_flex", lambda: flex_attention)
-    monkeypatch.setattr(pattern, "_in_blocks", lambda _: True)
-    monkeypatch.setattr(blocks, "SIZE", 16)
+    monkeypatch.setattr(attention_mask, "_in_blocks", lambda _: True)
+    monkeypatch.setattr(block_mask, "SIZE", 16)
 
 
 def loss_and_gradient(net: Backbone, pieces: list[View]) -> list[torch.Tensor]:

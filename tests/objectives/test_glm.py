@@ -32,7 +32,7 @@ from tests.objectives.cases import (
 WORDS = vocab_of(1201)
 
 
-class Written(NamedTuple):
+class FillResult(NamedTuple):
     """A span as it is written."""
 
     slots: list[int]
@@ -44,15 +44,15 @@ def corrupt(text: Text, vocab: Vocab = WORDS, *, rate: float = 0.15) -> View:
     return Glm(rate=rate).corrupt(text, vocab, rng.generator("test"))
 
 
-def parse(view: View, row: int, vocab: Vocab) -> tuple[list[int], list[Written]]:
+def parse(view: View, row: int, vocab: Vocab) -> tuple[list[int], list[FillResult]]:
     """What is read, and the spans in the order in which they are written."""
     assert view.within is not None
     slots = (view.within[row] > 0) & view.visible[row]
     context = view.tokens[row][(view.within[row] == 0) & view.visible[row]].tolist()
-    spans: list[Written] = []
+    spans: list[FillResult] = []
     for slot in slots.nonzero().flatten().tolist():
         if view.within[row, slot] == 1:
-            spans.append(Written([], [], []))
+            spans.append(FillResult([], [], []))
         spans[-1].slots.append(slot)
         spans[-1].fed.append(int(view.tokens[row, slot]))
         spans[-1].target.append(int(view.target[row, slot]))

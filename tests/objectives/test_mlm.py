@@ -8,7 +8,7 @@ from lmcompare import rng
 from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import Clm, Mlm
-from lmcompare.objectives.noise import spans_at_rate
+from lmcompare.objectives.corruption.noise import spans_at_rate
 from lmcompare.view import IGNORE, Text
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text, plain_text

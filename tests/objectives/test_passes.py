@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from lmcompare.generation.meter import Meter
 from lmcompare.model import Backbone
+from lmcompare.model.flop_counter import Meter
 from lmcompare.objectives import Mdlm
-from lmcompare.objectives.blanks import Blanks, Moment
-from lmcompare.sampling import Sampler
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text, plain_text
@@ -38,8 +38,8 @@ class Steps:
         )
         holes = asked_at(text, *range(5, 11), *range(13, 13 + NUM - 6))
         holes[1:, 7:] = False  # fewer in other rows
-        meter, self.moments = Patient(net), list[Moment]()
-        blanks = Blanks(
+        meter, self.moments = Patient(net), list[DecodeStep]()
+        blanks = FillRequest(
             text=text,
             holes=holes,
             any_length=False,
@@ -47,7 +47,7 @@ class Steps:
             method=method,
             sampler=Sampler(**settings),
             generators=tuple(torch.Generator().manual_seed(row) for row in range(rows)),
-            watch=self.moments.append,
+            on_step=self.moments.append,
         )
         self.written = Mdlm().fill(meter, blanks, vocab)
         self.passes = meter.cost.passes
@@ -114,8 +114,8 @@ def test_those_who_are_sure_enough_come_together(net: Backbone, vocab: Vocab) ->
     for least in sure.sort().values[[0, NUM // 2, NUM - 2]].tolist():
         found = Steps(net, vocab, "threshold", threshold=least, greedy=True)
         found.assert_each_once()
-        enough = at_once.moments[0].place[sure >= least]
-        assert sorted(found.moments[0].place.tolist()) == sorted(enough.tolist())
+        should_stop = at_once.moments[0].place[sure >= least]
+        assert sorted(found.moments[0].place.tolist()) == sorted(should_stop.tolist())
         for moment in found.moments:
             assert len(moment.place) == 1 or (moment.probability >= least).all()
         assert found.passes == len(found.sizes)

@@ -8,9 +8,9 @@ import torch
 from lmcompare import rng
 from lmcompare.model import Backbone
 from lmcompare.objectives import T5, Bart, Fim, Glm, Objective, Ul2
-from lmcompare.objectives.blanks import Blanks, Written
+from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
+from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
 from lmcompare.objectives.network import Writer
-from lmcompare.sampling import NOTHING, Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import TINY, plain_text
@@ -46,11 +46,11 @@ def draw(
     rows: int = DRAWS,
     limit: int | None = None,
     **settings,
-) -> Written:
+) -> FillResult:
     """The same text many times over, written at some places; with a limit, in any length."""
     text = plain_text(torch.tensor([tokens]), word=torch.arange(len(tokens))[None])
     text = text.rows(torch.zeros(rows, dtype=torch.int64))
-    blanks = Blanks(
+    blanks = FillRequest(
         text=text,
         holes=asked_at(text, *places),
         any_length=limit is not None,
@@ -61,7 +61,7 @@ def draw(
     return objective.fill(net, blanks, vocab)
 
 
-def pairs_of(written: Written) -> list[list[tuple[int, int]]]:
+def pairs_of(written: FillResult) -> list[list[tuple[int, int]]]:
     """Place and token of all that was written, row by row, in the order of the text."""
     pairs = torch.stack([written.place, written.token], dim=2).tolist()
     return [
@@ -176,7 +176,7 @@ def holed(num_holes: int) -> tuple[list[int], tuple[int, ...]]:
     return tokens, tuple(place for place, token in enumerate(tokens) if token == WORDS.pad)
 
 
-def holes_of(written: Written, places: tuple[int, ...]) -> list[tuple[Hole, ...]]:
+def holes_of(written: FillResult, places: tuple[int, ...]) -> list[tuple[Hole, ...]]:
     """What was written into each hole, row by row; and nowhere else."""
     pairs = pairs_of(written)
     assert {place for row in pairs for place, _ in row} <= {*places}

@@ -1,0 +1,1 @@
+"""The commands of `lmcompare`, one file for each."""

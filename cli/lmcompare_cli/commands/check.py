@@ -1,0 +1,160 @@
+"""`lmcompare check`."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lmcompare.blocks.visible import visible
+from lmcompare_cli import options
+from lmcompare_cli.console import cache_folder, output, paragraph, print_json, warn
+from lmcompare_cli.places import find_study
+
+if TYPE_CHECKING:
+    from lmcompare.training.cost import Depth, Plan
+    from lmcompare.training.forecast import Forecast
+
+TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
+MEMORY = "Memory is what training takes at most, an estimate that is rather too high. There are"
+NOTE = (
+    "To evaluate: `lmcompare eval RUN`; infilling: `lmcompare eval RUN --tasks infilling`; both "
+    "with their default options. Times are estimates from how fast this machine multiplies "
+    "matrices now: right within a factor of about two if nothing else runs, and some seconds more "
+    "for starting. Generation and "
+    "benchmarks are not forecast: their cost depends on what is written and on the files."
+)
+
+
+def check(
+    study: options.Study = None,
+    objective: options.Objective = None,
+    data: options.Data = None,
+    model: options.Size = None,
+    budget: options.BudgetOption = None,
+    document: options.Document = None,
+    encoding_errors: options.EncodingErrors = None,
+    field: options.Field = None,
+    vocab_size: options.VocabSize = None,
+    settings: options.Set = None,
+    format: options.Format = "table",
+) -> None:
+    """Check a configuration or a study and say what it costs to train and evaluate; do neither."""
+    from lmcompare.blocks import names, numbers
+    from lmcompare.training import memory
+    from lmcompare.training.cost import plan
+    from lmcompare.training.forecast import Forecaster
+    from lmcompare_cli.rendering.tables import print_table
+
+    planned = options.planned_runs(
+        find_study(study),
+        arm=None,
+        given={
+            "objective": objective,
+            "data.source": data,
+            "model": model,
+            "budget": budget,
+            "data.document": document,
+            "data.encoding_errors": encoding_errors,
+            "data.field": field,
+            "tokenizer.vocab_size": vocab_size,
+        },
+        seeds=None,
+        settings=settings,
+    )
+    memory.require([(each.arm, each.config) for each in planned], warn=warn)
+    cache = cache_folder()
+    plans = [(each, plan(each.config, cache=cache, warn=warn)) for each in planned]
+    forecaster = Forecaster(cache)
+    forecasts: dict[str, Forecast] = {}
+    for each, costs in plans:
+        if each.arm not in forecasts:  # its seeds cost the same
+            forecasts[each.arm] = forecaster.forecast(each.config, costs.flops)
+    if format == "json":
+        rows = [
+            {
+                **{"arm": each.arm, "seed": each.config.seed},
+                **asdict(costs),
+                **asdict(forecasts[each.arm]),
+            }
+            for each, costs in plans
+        ]
+        print_json(rows)
+        return
+    for text in dict.fromkeys(costs.text for _, costs in plans):
+        paragraph(visible(text, keep=""))
+    print_table(
+        [
+            *names("arm"),
+            *numbers("seed", "size", "parameters", "steps", "tokens", "epochs", "targets"),
+            *numbers("FLOPs", "memory"),
+        ],
+        (
+            [
+                each.arm,
+                str(each.config.seed),
+                _size(each.config.model.preset, costs),
+                f"{costs.num_parameters:,}",
+                _count(costs.steps),
+                _count(costs.tokens),
+                "—" if costs.epochs is None else f"{costs.epochs:.2f}",
+                _count(costs.targets),
+                "—" if costs.flops is None else f"{costs.flops:.3g}",
+                f"~{costs.memory / 1e9:,.1f} GB",
+            ]
+            for each, costs in plans
+        ),
+    )
+    depths = {each.arm: costs.depths for each, costs in plans if costs.depths}  # of the last seed
+    if depths:
+        output.print()
+        print_table(
+            [
+                *names("arm", "matched on"),
+                *numbers("encoder + decoder", "parameters", "ratio", "FLOPs a step", "ratio"),
+            ],
+            (
+                [
+                    arm,
+                    depth.match or "— (causal decoder)",
+                    _layers(depth),
+                    f"{depth.num_parameters:,}",
+                    f"{depth.parameters_ratio:.2f}",
+                    f"{depth.flops_per_step:.3g}",
+                    f"{depth.flops_ratio:.2f}",
+                ]
+                for arm in depths
+                for depth in depths[arm]
+            ),
+        )
+    output.print()
+    print_table(
+        [*names("arm"), *numbers(*TIMES)],
+        ([arm, *_times(foretold)] for arm, foretold in forecasts.items()),
+    )
+    paragraph(NOTE)
+    there_are = [f"{memory.available(each.config) / 1e9:,.1f} GB" for each in planned]
+    paragraph(f"{MEMORY} {', '.join(dict.fromkeys(there_are))}.")
+
+
+def _times(foretold: "Forecast") -> list[str]:
+    """What stands under `TIMES`."""
+    from lmcompare_cli.rendering.progress import clock
+
+    training = foretold.training_seconds
+    return [
+        "—" if training is None else f"~{clock(training)}",
+        f"{foretold.likelihood_flops:.3g}",
+        f"~{clock(foretold.likelihood_seconds)}",
+        f"{foretold.infilling_flops:.3g}",
+        f"~{clock(foretold.infilling_seconds)}",
+    ]
+
+
+def _size(preset: str, costs: "Plan") -> str:
+    return f"{preset}, {_layers(costs)} layers" if costs.encoder_layers else preset
+
+
+def _layers(of: "Plan | Depth") -> str:
+    return f"{of.encoder_layers} + {of.layers}"
+
+
+def _count(number: float | None) -> str:
+    return "—" if number is None else f"{number:,.0f}"

@@ -1,0 +1,125 @@
+"""`lmcompare compare`: finished runs side by side, with what was and was not held equal."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmcompare.errors import UserError
+from lmcompare_cli import options
+from lmcompare_cli.console import paragraph, say, talk, write
+from lmcompare_cli.places import find_places
+from lmcompare_cli.rendering.pages import print_page, print_paragraph
+
+
+class Format(StrEnum):
+    """How the comparison is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    md = "md"
+    tex = "tex"
+
+
+def compare(
+    places: options.Places = None,
+    layout: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="A table to read, or data; csv has one row a run and metric."
+        ),
+    ] = Format.table,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="The name of the written files.",
+            show_default="compare, or of selected results compare-selected",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            readable=False,
+            help="The folder to write to.",
+            show_default="tables/ in the (first) study",
+        ),
+    ] = None,
+    unfinished: Annotated[
+        bool,
+        typer.Option(
+            "--unfinished", help="Show unfinished runs too; they are marked and not ranked."
+        ),
+    ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM",
+            help="Benchmarks: the arm that the others are compared with.",
+            show_default="the first",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Take in these results alone: likelihood, infilling, generation or benchmark, a "
+            "benchmark or group, a text's name or hash, a scoring, a method, an id from `lmcompare "
+            "results`, a setting such as window=128. Words joined by commas must all hold; repeat "
+            "the option for more.",
+            show_default="all",
+        ),
+    ] = None,
+    latest: Annotated[
+        bool,
+        typer.Option(
+            "--latest",
+            help="Of results of one run that answer the same question under other settings "
+            "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
+            "text and scoring, form of infilling, method of writing, benchmark and way.",
+        ),
+    ] = False,
+    no_write: Annotated[
+        bool, typer.Option("--no-write", help="Print only; write no files.")
+    ] = False,
+) -> None:
+    """Compare finished runs: what each objective bought, at what cost, and what was held equal.
+
+    The tables are also written to the study's folder as csv, md, tex and json, with pictures of
+    generated texts that were judged (lmcompare eval --tasks generation --judge RUN).
+
+    lmcompare compare experiments/first
+    """
+    if name is None:
+        name = "compare-selected" if only or latest else "compare"
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise UserError(
+            f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"
+        )
+
+    from lmcompare.compare import FORMATS, document, write_tables
+    from lmcompare.compare import compare as compare_runs
+    from lmcompare.runs.finding import find_runs
+
+    runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=say)
+    comparison = compare_runs(
+        runs, unfinished=unfinished, reference=reference, only=only, latest=latest
+    )
+    if layout is Format.table:
+        print_page(document(comparison))
+    else:
+        write(FORMATS[layout.value](comparison))
+    if layout is Format.csv:  # the one format that cannot hold them
+        for about in comparison.summary:
+            print_paragraph(about, talk)
+        for note in comparison.notes:
+            paragraph(note, console=talk)
+    if not no_write:
+        folder = out or runs[0].path.parent / "tables"
+        paths = write_tables(comparison, folder, name=name)
+        several = comparison.frame["study"].nunique() > 1 and out is None
+        why = ", the first of several studies; --out chooses another place" if several else ""
+        say(f"written to {folder / name}.{{{','.join(FORMATS)}}}{why}")
+        for picture in paths[len(FORMATS) :]:
+            say(f"drawn in {picture}")

@@ -1,0 +1,1 @@
+"""What a user sets: a run, a study, and their budgets."""

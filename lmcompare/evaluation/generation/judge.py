@@ -1,0 +1,97 @@
+"""How probable one run's model, the judge, finds what others wrote.
+
+A judge reads text, not tokens: it scores under its own tokenizer, in bits for each byte of what
+follows a prompt. Few bits are no praise by themselves: text that says the same over and over is
+probable too. How many the judge needs for the text that really stood there says what is too few.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lmcompare.errors import UserError
+from lmcompare.evaluation.generation.record import JudgeRecord
+from lmcompare.evaluation.span_scoring import Span, SpanScore, ask
+from lmcompare.runs.loaded_model import LoadedModel, load_model
+from lmcompare.runs.records import RunRecord
+from lmcompare.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """A run's last model, which gives each token an exact probability after those before it."""
+
+    subject: LoadedModel
+    scoring: str
+
+    @staticmethod
+    def load(run: Run, *, device: str, warn: Callable[[str], None]) -> "Judge":
+        """Read the model.
+
+        Raises:
+            UserError: the run is not finished, or its objective has no such probability.
+        """
+        record = run.record()
+        if run.done() is None:
+            raise UserError(
+                f"the judge {run.path} is not finished: let `lmcompare train` go on with it first, "
+                "or name another"
+            )
+        objective = record.config.objective
+        exact = [
+            name
+            for name, how in objective.scorings.items()
+            if (how.likelihood, how.given) == ("exact", "left") and "continuation" in how.answers
+        ]
+        if not exact:
+            raise UserError(
+                f"the judge {run.path} is a run of {objective.name}, which gives no exact "
+                "probability of a text from left to right: name a run of clm, for example"
+            )
+        subject = load_model(run, device=device, warn=warn)
+        return Judge(subject=subject, scoring=exact[0])
+
+    @property
+    def about(self) -> JudgeRecord:
+        """What is kept of it."""
+        return JudgeRecord(
+            name=self.subject.run.path.resolve().name,
+            objective=self.subject.objective.name,
+            scoring=self.scoring,
+            step=self.subject.step,
+            num_parameters=self.subject.record.num_parameters,
+        )
+
+    def doubts(self, records: Sequence[RunRecord]) -> Iterator[str]:
+        """What speaks against it as the judge of some runs."""
+        own = self.subject.record
+        as_large = [each.arm for each in records if each.num_parameters >= own.num_parameters]
+        if as_large:
+            yield (
+                f"the judge has {own.num_parameters:,} parameters, no more than "
+                f"{_names(as_large)}: a judge should know better than those it judges"
+            )
+        elsewhere = [each.arm for each in records if not _same_text(each, own)]
+        if elsewhere:
+            yield (
+                f"the judge was trained on another text than {_names(elsewhere)}: whether it has "
+                "seen what stands behind the prompts is not known"
+            )
+
+    def score(self, texts: Sequence[Span]) -> list[SpanScore]:
+        """How probable it finds what follows each prompt, given the prompt."""
+        return ask(self.subject, texts, self.scoring)
+
+
+def _same_text(one: RunRecord, other: RunRecord) -> bool:
+    """Tell whether two runs were trained on one text.
+
+    It is known by the hash of its tokens, whatever it is called. Those of two tokenizers cannot be
+    compared, and there its name must do.
+    """
+    if one.sheet.tokenizer != other.sheet.tokenizer:
+        return one.config.data == other.config.data
+    return one.sheet.text == other.sheet.text
+
+
+def _names(arms: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(arms))

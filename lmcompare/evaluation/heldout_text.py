@@ -1,0 +1,135 @@
+"""Held-out text, in an order of its own.
+
+Which documents come first depends on the text alone, so all runs that read the same text are asked
+about the same documents.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from lmcompare import rng
+from lmcompare.data import Encoded, Split, Tokenizer, encode_documents, open_corpus, shuffled
+from lmcompare.errors import UserError
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.run import Run
+from lmcompare.runs.training_text import text_of
+
+
+def documents(
+    subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
+) -> Iterator[Encoded]:
+    """The documents to ask about, in their order; none is empty.
+
+    Raises:
+        UserError: the text cannot be read, or is not what the run was trained on.
+    """
+    return (each for each in _documents(subject, asked, cache, warn) if len(each))
+
+
+def _documents(
+    subject: LoadedModel, asked: EvalOptions, cache: Path, warn: Callable[[str], None]
+) -> Iterable[Encoded]:
+    if asked.data is not None:
+        corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
+        return encode_documents(corpus.texts(), subject.tokenizer)
+    prepared = text_of(subject.run, subject.record, cache=cache, warn=warn)
+    split = prepared.split(asked.split)
+    # Neighbouring documents are alike: a sample from all over says more than the first ones.
+    order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
+    return (split.document(int(number)) for number in order)
+
+
+def training_text(
+    subject: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
+) -> Split | None:
+    """What a run was trained on; None if that is gone.
+
+    Args:
+        subject: of the run.
+        cache: folder of prepared corpora.
+        warn: told why it is gone.
+        what: is not known then.
+    """
+    try:
+        return text_of(subject.run, subject.record, cache=cache, warn=warn).split("train")
+    except UserError as error:
+        warn(f"{what} is not known: {error}")
+        return None
+
+
+def cut(document: Encoded, start: int, stop: int) -> Encoded:
+    """Some of its tokens."""
+    return Encoded(
+        ids=document.ids[start:stop],
+        bytes=document.bytes[start:stop],
+        starts_word=document.starts_word[start:stop],
+    )
+
+
+def pieces(
+    documents: Iterable[Encoded], tokenizer: Tokenizer, length: int, *, shortest: int
+) -> Iterator[Encoded]:
+    """A piece of each document, then a second one of each, and so on; none overlaps another.
+
+    Args:
+        documents: in the order in which they give pieces.
+        tokenizer: says which tokens are text.
+        length: tokens of a piece at most.
+        shortest: tokens of text that a piece has at least; others are left out.
+    """
+    going = []
+    for number, document in enumerate(documents):
+        own = _pieces_of(document, number, tokenizer, length, shortest)
+        if (piece := next(own, None)) is not None:
+            yield piece
+            going.append(own)
+    while going:
+        first = going.pop(0)
+        if (piece := next(first, None)) is not None:
+            yield piece
+            going.append(first)
+
+
+def _pieces_of(
+    document: Encoded, number: int, tokenizer: Tokenizer, length: int, shortest: int
+) -> Iterator[Encoded]:
+    """The pieces of a document, in random order."""
+    starts = range(0, len(document), length)
+    draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
+    for place in draw.argsort(stable=True).tolist():
+        piece = cut(document, starts[place], starts[place] + length)
+        if is_text(piece, tokenizer).sum() >= shortest:
+            yield piece
+
+
+def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:
+    """Which tokens can be scored: unknown ones are no text."""
+    ids = torch.from_numpy(document.ids.astype(np.int64))
+    found: ndarray = ~tokenizer.vocab.is_special(ids).numpy()
+    return found
+
+
+def unigram_nats(run: Run, tokenizer: Tokenizer) -> Float[ndarray, " V"]:
+    """Minus log-probability of each id by its frequency in the training text, plus one."""
+    counts = run.token_counts().astype(np.float64)
+    special = tokenizer.vocab.is_special(torch.arange(tokenizer.vocab.size)).numpy()
+    counts = np.where(special, 0, counts + 1)
+    with np.errstate(divide="ignore"):
+        cost: ndarray = -np.log(counts / counts.sum())
+    return cost
+
+
+def digest(parts: Iterable[ndarray]) -> str:
+    """A hash of what is asked: of arrays, whose order counts."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part.astype("<u4").tobytes())
+        found.update(b"end")
+    return found.hexdigest()

@@ -1,0 +1,317 @@
+"""The same question to all: hidden tokens of a text, given what stands around them.
+
+Likelihoods of unlike kinds do not compare; answers to this question do, as far as an objective can
+give one. One token of each text is asked for, or a share of its tokens, given all others; or its
+second half, given the first. Which texts and which tokens depends on the held-out text alone.
+
+The question has two forms. With the lengths of the holes told, an answer is a choice among all that
+is as long; else it is one among texts of any length, and where a hole ends is part of it. The two
+do not compare, and neither do the protocols by which several tokens are asked for.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, product
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmcompare import rng
+from lmcompare.errors import Unsupported, UserError, did_you_mean
+from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.infilling.record import Hidden, InfillingItem, InfillingRecord
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.windows import Window, stack
+from lmcompare.objectives import Form, Objective, Protocol, Question
+from lmcompare.runs.loaded_model import LoadedModel, load_model
+from lmcompare.runs.run import Run
+from lmcompare.view import Text
+
+HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
+FORMS: tuple[Form, ...] = get_args(Form)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+SHARES: Mapping[Hidden, float] = {  # at least one token
+    "one": 0.0,
+    "15%": 0.15,
+    "50%": 0.5,
+    "second half": 0.5,
+}
+SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
+# Of one batch; they bound memory and change no result. A single token may take a pass for each
+# candidate, so texts with one are scored one by one and progress is seen.
+ROWS_AT_ONCE = 16
+ROWS_OF_ONE = 1
+
+_pieces = partial(heldout_text.pieces, shortest=SHORTEST)
+
+
+def measure_infilling(
+    run: Run,
+    asked: EvalOptions,
+    *,
+    cache: Path,
+    hidden: Sequence[Hidden] = HIDDEN,
+    report: Callable[[str, float], None] = lambda what, share: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[InfillingRecord]:
+    """Ask a run's last model for hidden tokens of a text, and keep its answers.
+
+    Of each form and protocol a question is answered in the first way that the objective has for it,
+    those that can make use of both sides before those that see the left one only. Where there is
+    none, the result says why. What was measured before is not measured again.
+
+    Args:
+        run: with at least one checkpoint.
+        asked: of which text.
+        cache: folder of prepared corpora.
+        hidden: the questions.
+        report: told the question and the share that is done, 0 to 1.
+        warn: told of a damaged checkpoint that was passed over, and of texts longer than the model
+            was trained on.
+
+    Raises:
+        UserError: no checkpoint, an unreadable text, or none that is long enough.
+    """
+    _require(asked)
+    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
+    texts = HiddenTexts.drawn(subject, asked, cache=cache, warn=warn)
+    trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
+    if width > trained:
+        warn(
+            f"{run.path} was trained on rows of {trained} tokens and is asked about rows of "
+            f"{width}: what stands beyond is new to it"
+        )
+    facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
+    before = {
+        (known.form, known.protocol, known.hidden): known
+        for known in ([] if asked.again else run.results.read(InfillingRecord, warn))
+        if known.model_dump(include=set(facts)) == facts
+    }
+    results = []
+    for question in questions(subject.objective, asked.protocols, hidden):
+        known = before.get(question)
+        if known is None:
+            known = run.results.write(*_measured(subject, asked, texts, *question, report))
+        else:
+            report(known.hidden, 1.0)
+        results.append(known)
+    return results
+
+
+def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
+    """The protocols of these names.
+
+    Raises:
+        UserError: there is none of such a name.
+    """
+    found: list[Protocol] = []
+    for name in given:
+        known = [each for each in PROTOCOLS if each == name]
+        if not known:
+            raise UserError(
+                f"several hidden tokens cannot be asked for by '{name}': "
+                f"{did_you_mean(name, PROTOCOLS)}"
+            )
+        found += known
+    return tuple(found)
+
+
+def _require(asked: EvalOptions) -> None:
+    if asked.num_texts < 1:
+        raise UserError(f"{asked.num_texts} texts leave nothing to ask: choose --texts 1 or more")
+    if asked.length < SHORTEST:
+        raise UserError(
+            f"texts of {asked.length} tokens are too short to hide a share of them: choose "
+            f"--length {SHORTEST} or more"
+        )
+
+
+def _measured(
+    subject: LoadedModel,
+    asked: EvalOptions,
+    texts: "HiddenTexts",
+    form: Form,
+    protocol: Protocol,
+    hidden: Hidden,
+    report: Callable[[str, float], None],
+) -> tuple[InfillingRecord, list[InfillingItem]]:
+    """The answer to one question, text by text, or why there is none."""
+    mask = texts.hidden[hidden]
+    num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
+    unigram = torch.from_numpy(heldout_text.unigram_nats(subject.run, subject.tokenizer))
+    ends = _nats_of_ends(mask) if form == "untold" else 0.0
+    blank = InfillingRecord(
+        arm=subject.record.arm,
+        seed=subject.record.config.seed,
+        source=asked.source,
+        text=texts.digest,
+        step=subject.step,
+        form=form,
+        protocol=protocol,
+        hidden=hidden,
+        length=asked.length,
+        num_texts=len(mask),
+        num_tokens=int(num_tokens.sum()),
+        num_bytes=int(num_bytes.sum()),
+        unigram_nats=float(unigram[texts.rows.tokens[mask]].sum()) + ends,
+    )
+    try:
+        scoring, nats, variance = answer(subject, texts.rows, mask, form, protocol, hidden, report)
+    except Unsupported as reason:
+        return blank.model_copy(update={"reason": str(reason)}), []
+    how = subject.objective.scorings[scoring]
+    record = blank.model_copy(
+        update={
+            "scoring": scoring,
+            "likelihood": how.likelihood_of(int(num_tokens.max())),
+            "given": how.given,
+            "nats": float(nats.sum()),
+            "standard_error": variance**0.5 if how.sampled else None,
+        }
+    )
+    columns = (num_bytes.tolist(), num_tokens.tolist(), nats.tolist())
+    return record, [
+        InfillingItem(text=number, num_bytes=each[0], num_tokens=each[1], nats=each[2])
+        for number, each in enumerate(zip(*columns, strict=True))
+    ]
+
+
+def answer(
+    subject: LoadedModel,
+    rows: Text,
+    mask: Bool[Tensor, "B T"],
+    form: Form,
+    protocol: Protocol,
+    hidden: Hidden,
+    report: Callable[[str, float], None],
+) -> tuple[str, Float[Tensor, " B"], float]:
+    """How it was scored, the nats of each text, and the variance of their sum that sampling has.
+
+    Raises:
+        Unsupported: the objective has no way, or none for these texts.
+    """
+    question: Question = "continuation" if hidden == "second half" else "holes"
+    subject.objective.which_scoring(None, question)
+    scorings = subject.objective.scorings
+    ways = [
+        name
+        for name, how in scorings.items()
+        if question in how.answers and (how.form, how.protocol) == (form, protocol)
+    ]
+    reasons = [] if ways else [_why_none(subject.objective, form, protocol)]
+    for scoring in sorted(ways, key=lambda name: scorings[name].given == "left"):
+        nats, variance, num_done = torch.zeros(len(mask), dtype=torch.float64), 0.0, 0
+        # What a way cannot do it says of the texts in which most is hidden, and so at once.
+        order = mask.sum(1).argsort(descending=True, stable=True)
+        try:
+            for batch in order.split(ROWS_OF_ONE if hidden == "one" else ROWS_AT_ONCE):
+                log_prob, more = subject.log_prob(rows.rows(batch), mask[batch], scoring)
+                nats[batch] = -log_prob.sum(1)
+                variance += more
+                num_done += len(batch)
+                report(hidden, num_done / len(mask))
+        except Unsupported as reason:
+            reasons.append(str(reason))
+        else:
+            return scoring, nats, variance
+    raise Unsupported("; ".join(reasons))
+
+
+def questions(
+    objective: Objective, wanted: tuple[Protocol, ...] = (), hidden: Sequence[Hidden] = HIDDEN
+) -> Iterator[tuple[Form, Protocol, Hidden]]:
+    """What an objective is asked: in which form, by which protocol, and about what."""
+    for form, protocol, question in product(FORMS, PROTOCOLS, hidden):
+        if protocol in _protocols(objective, form, wanted):
+            yield form, protocol, question
+
+
+def _protocols(
+    objective: Objective, form: Form, wanted: tuple[Protocol, ...]
+) -> tuple[Protocol, ...]:
+    """How several tokens are to be asked for: as is wanted, or in each way that it has.
+
+    Along the order of the text all are asked in either form, so that who cannot answer says why.
+    """
+    own = {how.protocol for how in objective.scorings.values() if how.form == form}
+    return wanted or tuple(each for each in PROTOCOLS if each in own or each == "in-order")
+
+
+def _why_none(objective: Objective, form: Form, protocol: Protocol) -> str:
+    if form == "untold" and all(how.form == "told" for how in objective.scorings.values()):
+        return f"{objective.name} does not say where a hole ends: it must be told its length"
+    return f"{objective.name} does not fill holes {protocol}"
+
+
+def _nats_of_ends(mask: Bool[Tensor, "B T"]) -> float:
+    """The cost of saying, before each token and after the last, whether a hole ends."""
+    num_tokens = int(mask.sum())
+    num_ends = num_tokens - int((mask[:, 1:] & mask[:, :-1]).sum())
+    total = num_tokens + num_ends
+    return sum(-num * math.log(num / total) for num in (num_tokens, num_ends))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenTexts:
+    """Pieces of documents, and what is hidden of them."""
+
+    rows: Text
+    bytes: Int[Tensor, "B T"]  # of UTF-8 that each token covers
+    hidden: Mapping[Hidden, Bool[Tensor, "B T"]]
+    digest: str  # of tokens and hidden places
+
+    @staticmethod
+    def drawn(
+        subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
+    ) -> "HiddenTexts":
+        """Those to ask about.
+
+        Raises:
+            UserError: an unreadable text, or none that is long enough.
+        """
+        tokenizer = subject.tokenizer
+        documents = heldout_text.documents(subject, asked, cache=cache, warn=warn)
+        pieces = list(islice(_pieces(documents, tokenizer, asked.length), asked.num_texts))
+        if not pieces:
+            raise UserError(
+                f"{asked.source} has no document of {SHORTEST} tokens or more to hide some of: "
+                "choose another text with --data or --split"
+            )
+        whole = [
+            Window(document=number, start=0, stop=len(piece), first=0, last=len(piece))
+            for number, piece in enumerate(pieces)
+        ]
+        rows, shown = stack(whole, pieces, tokenizer.vocab)
+        covered = torch.zeros_like(rows.tokens)
+        covered[shown] = torch.from_numpy(np.concatenate([piece.bytes for piece in pieces])).long()
+        is_text = shown & ~tokenizer.vocab.is_special(rows.tokens)
+        hidden = {each: _hide(is_text, each) for each in HIDDEN}
+        return HiddenTexts(
+            rows=rows,
+            bytes=covered,
+            hidden=hidden,
+            digest=heldout_text.digest(
+                [rows.tokens.numpy(), *(mask.numpy() for mask in hidden.values())]
+            ),
+        )
+
+
+def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:
+    """So many tokens of each row, of those that are text."""
+    mask = torch.zeros_like(is_text)
+    for row, candidates in enumerate(is_text):
+        places = candidates.nonzero()[:, 0]
+        if hidden == "second half":
+            chosen = places[(len(places) + 1) // 2 :]
+        else:
+            draw = torch.rand(len(places), generator=rng.generator("infilling", hidden, row))
+            num = max(1, round(SHARES[hidden] * len(places)))
+            chosen = places[draw.argsort(stable=True)[:num]]
+        mask[row, chosen] = True
+    return mask

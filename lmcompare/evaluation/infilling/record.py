@@ -1,0 +1,60 @@
+"""What is kept of hidden tokens: a record for each question, a line for each text."""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from lmcompare.objectives import Form, Likelihood, Protocol
+from lmcompare.runs.records import LN2, TextRecord
+
+# how much of a text is hidden: one token, a share of its tokens, or its end
+Hidden = Literal["one", "15%", "50%", "second half"]
+
+
+class InfillingRecord(TextRecord):
+    """`eval/infilling-*.json`: what a model makes of hidden tokens, or why it makes nothing."""
+
+    prefix: ClassVar[str] = "infilling"
+
+    task: Literal["infilling"] = "infilling"
+    hidden: Hidden
+    form: Form | None = None  # whether the length of each hole was told; None: not kept then
+    protocol: Protocol | None = None  # how several tokens were asked for
+    length: int  # tokens of a text at most, beside the start token
+    num_texts: int
+    scoring: str | None = None  # as all below: None where there is no answer
+    likelihood: Likelihood | None = None
+    given: Literal["left", "both"] | None = None  # what a token's score can make use of
+    nats: float | None = None  # minus the log-probability of all that was asked for
+    reason: str | None = None  # why there is no answer
+
+    @property
+    def stem(self) -> str:
+        how = f"{self.hidden}-{self.form}-{self.protocol}"
+        return f"infilling-{self.source}-{how}-{self.text[:8]}"
+
+    @property
+    def left_only(self) -> bool:
+        """Whether what stands behind the hidden tokens was there, and of no use to it."""
+        return self.given == "left" and self.hidden != "second half"
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Bits for each hidden byte of UTF-8."""
+        return None if self.nats is None else self.nats / self.num_bytes / LN2
+
+    @property
+    def bits_per_token(self) -> float | None:
+        """Bits for each hidden token."""
+        return None if self.nats is None else self.nats / self.num_tokens / LN2
+
+
+class InfillingItem(BaseModel):
+    """A line of `eval/infilling-*.jsonl`: the hidden tokens of one text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: int
+    num_bytes: int
+    num_tokens: int
+    nats: float

@@ -1,0 +1,233 @@
+"""A small language that selects results by what was measured and how.
+
+A word selects what it names: a kind (`likelihood`, `infilling`, `generation`, `benchmark`), a
+benchmark or its group, a text by its name or the beginning of its hash, a scoring, a method, an id.
+A setting selects by its value: `window=128`. Words joined by commas must all hold; of several
+selections one is enough. `all` selects everything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation.generation.record import GenerationRecord
+from lmcompare.evaluation.infilling.record import InfillingRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.tasks.record import TaskRecord
+from lmcompare.runs.records import ResultRecord
+
+Kind = Literal["likelihood", "infilling", "generation", "benchmark"]
+ALL = "all"
+SHORTEST_HASH = 4  # characters of a hash or id that select it
+_HASHES = ("id", "text")  # facets that are selected by their beginning, too
+# facets whose values are words of their own; those of others are selected as `window=128`
+_NAMES = (
+    *("kind", "task", "group", "source", "scoring", "likelihood", "hidden", "form", "protocol"),
+    *("method", "way", "state"),
+)
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What a result may be selected by: each facet with its values, most often one."""
+
+    values: Mapping[str, Sequence[str]]
+
+    def matches(self, word: str) -> bool:
+        """Tell whether a word or a setting holds."""
+        if any(word in self.values.get(name, ()) for name in (*_NAMES, *_HASHES)):
+            return True
+        if any(_begins(value, word) for name in _HASHES for value in self.values.get(name, ())):
+            return True
+        key, equals, wanted = word.partition("=")
+        found = self.values.get(key.strip(), ())
+        return bool(equals) and any(_same(value, wanted.strip()) for value in found)
+
+
+def facets_of(record: ResultRecord, *, id: str) -> Facets:
+    """Return what a result may be selected by."""
+    parts = record.source.split(",")
+    source = [record.source, *parts, *(Path(part).name for part in parts)]
+    values: dict[str, Sequence[str]] = {
+        "id": [id],
+        "kind": [kind_of(record)],
+        "source": [*dict.fromkeys(source)],
+        "text": [record.text],
+        "step": [str(record.step)],
+    }
+    own: Mapping[str, object]
+    if isinstance(record, LikelihoodRecord):
+        values["text"] = [*dict.fromkeys((record.text_hash, record.text))]
+        own = record.model_dump(include={"scoring", "likelihood"})
+    elif isinstance(record, InfillingRecord):
+        own = record.model_dump(include={"scoring", "likelihood", "hidden", "form", "protocol"})
+    elif isinstance(record, GenerationRecord):
+        judge = None if record.judge is None else record.judge.name
+        own = {"method": record.method, "judge": judge}
+    elif isinstance(record, TaskRecord):
+        values["kind"] = ["benchmark", record.kind]
+        values["state"] = ["untrained" if record.is_untrained else "trained"]
+        own = record.model_dump(include={"task", "group", "way", "scoring", "likelihood"})
+    else:
+        own = {}
+    return Facets(
+        values
+        | {
+            name: [_shown(value)]
+            for name, value in {**own, **settings_of(record)}.items()
+            if value is not None and value != ""
+        }
+    )
+
+
+def kind_of(record: ResultRecord) -> Kind:
+    """Return what sort of measurement a result is."""
+    if isinstance(record, LikelihoodRecord | InfillingRecord | GenerationRecord):
+        return record.task
+    return "benchmark"
+
+
+def settings_of(record: ResultRecord) -> dict[str, str]:
+    """Return the settings under which it was measured, as they are selected by."""
+    found: dict[str, object] = {}
+    if isinstance(record, LikelihoodRecord):
+        found = {"window": record.window, "stride": record.stride, "bytes": record.num_bytes}
+    elif isinstance(record, InfillingRecord):
+        found = {"texts": record.num_texts, "length": record.length}
+    elif isinstance(record, GenerationRecord):
+        found = {
+            "texts": record.num_texts,
+            "prompt_tokens": record.prompt_tokens,
+            "new_tokens": record.new_tokens,
+            **record.sampler.model_dump(exclude_unset=True),
+        }
+    elif isinstance(record, TaskRecord):
+        found = {"examples": record.num_items, "version": record.version}
+    return {name: _shown(value) for name, value in found.items() if value is not None}
+
+
+def question_of(record: ResultRecord) -> tuple[object, ...]:
+    """Return what was asked, whatever the part of the text and the size of windows and questions.
+
+    Of results of one run that share it, the one that was measured last takes the place of the
+    others where only the latest are wanted.
+    """
+    about: tuple[object, ...] = (kind_of(record), record.task, record.source)
+    if isinstance(record, LikelihoodRecord):
+        return *about, record.scoring
+    if isinstance(record, InfillingRecord):
+        return *about, record.form, record.protocol, record.hidden
+    if isinstance(record, GenerationRecord):
+        return *about, record.method, record.settings
+    if isinstance(record, TaskRecord):
+        return *about, record.way, record.step
+    return about
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which results are meant: those of which all words of one of these hold."""
+
+    wanted: Sequence[Sequence[str]]
+
+    @staticmethod
+    def parse(given: Iterable[str]) -> "Selection":
+        """Read what a user typed.
+
+        Raises:
+            UserError: a selection without a word.
+        """
+        wanted = []
+        for each in given:
+            words = [word.strip() for word in each.split(",")]
+            if not all(words):
+                raise UserError(
+                    f"'{each}' lacks a word: give one, or several with a comma between them, such "
+                    "as likelihood,validation"
+                )
+            wanted.append(words)
+        return Selection(wanted)
+
+    def matches(self, facets: Facets) -> bool:
+        """Tell whether a result is meant."""
+        return any(_all_hold(words, facets) for words in self.wanted)
+
+    def require(self, known: Sequence[Facets]) -> None:
+        """Make sure that each selection means a result, and no id several.
+
+        Raises:
+            UserError: one does not; it says what there is.
+        """
+        for words in self.wanted:
+            for word in words:
+                if word != ALL and not any(each.matches(word) for each in known):
+                    raise UserError(_unknown(word, known))
+                _require_one_id(word, known)
+            if not any(_all_hold(words, each) for each in known):
+                raise UserError(
+                    f"no result is {' and '.join(words)} at once: repeat the option for results "
+                    f"that are either; to choose from: {_inventory(known)}"
+                )
+
+
+def _all_hold(words: Sequence[str], facets: Facets) -> bool:
+    return all(word == ALL or facets.matches(word) for word in words)
+
+
+def _require_one_id(word: str, known: Sequence[Facets]) -> None:
+    found = {each.values["id"][0] for each in known if _begins(each.values["id"][0], word)}
+    if len(found) > 1:
+        raise UserError(
+            f"'{word}' is the beginning of {len(found)} ids: type more of "
+            f"{', '.join(sorted(found))}"
+        )
+
+
+def _unknown(word: str, known: Sequence[Facets]) -> str:
+    if not known:
+        return f"no result is '{word}', as there is none at all: measure some with `lmcompare eval`"
+    key, equals, _ = word.partition("=")
+    keys = {name for each in known for name in each.values}
+    if equals and key.strip() in keys:
+        values = _values(key.strip(), known)
+        return f"no result has {word}: {key.strip()} is {' or '.join(values)}"
+    if equals:
+        return f"no result has a setting '{key}': {did_you_mean(key.strip(), keys)}"
+    names = {value for name in _NAMES for value in _values(name, known)}
+    hint = did_you_mean(word.lower(), names)
+    hint = "" if hint.startswith("known") else f"{hint} "
+    return (
+        f"no result is '{word}': {hint}to choose from: {_inventory(known)}; or {SHORTEST_HASH} "
+        "characters or more of an id or of a text's hash, or a setting such as window=128"
+    )
+
+
+def _inventory(known: Sequence[Facets]) -> str:
+    """What may be selected by a word, facet by facet."""
+    found = {name: _values(name, known) for name in _NAMES}
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in found.items() if values)
+
+
+def _values(name: str, known: Sequence[Facets]) -> list[str]:
+    values = {value: None for each in known for value in each.values.get(name, ())}
+    return sorted(
+        values, key=lambda value: (len(value), value) if value.isdecimal() else (0, value)
+    )
+
+
+def _begins(value: str, word: str) -> bool:
+    return len(word) >= SHORTEST_HASH and value.startswith(word.lower())
+
+
+def _same(value: str, wanted: str) -> bool:
+    """Whether two values are the same text or the same number."""
+    try:
+        return value == wanted or float(value) == float(wanted.replace("_", ""))
+    except ValueError:
+        return False
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""What is learned from labelled examples: fine-tuning, and probes of a frozen model."""

@@ -1,0 +1,103 @@
+"""The frozen probe: a linear classifier of the states of an unchanged model.
+
+Multinomial logistic regression on states that are standardised over the training rows, fitted to
+convergence (L-BFGS); its L2 strength and its pooling are chosen on the validation rows.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmcompare.evaluation.supervised.pooling import (
+    Head,
+    Reader,
+    States,
+    each_row,
+    merit,
+)
+from lmcompare.evaluation.supervised.search import Search, widen
+from lmcompare.evaluation.supervised.spec import FineTuneSpec
+from lmcompare.evaluation.tasks.record import L2, POOLING, Pooling, Trial
+from lmcompare.runs.loaded_model import LoadedModel
+
+# half of it times the squared weights is added to the mean loss
+STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+MOST_ITERATIONS = 300
+
+
+def probe(
+    subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]
+) -> dict[Pooling, Search[Reader]]:
+    """Fit a probe for each pooling.
+
+    Args:
+        subject: whose model stays as it is.
+        lesson: what to learn.
+        report: told the share that is done, 0 to 1.
+    """
+    found: dict[Pooling, Search[Reader]] = {}
+    for number, pooling in enumerate(lesson.poolings, start=1):
+        found[pooling] = _probe(subject, lesson, pooling)
+        report(number / len(lesson.poolings))
+    return found
+
+
+def chosen(found: dict[Pooling, Search[Reader]]) -> Search[Reader]:
+    """The search over all poolings."""
+    first, *others = found.values()
+    search = Search([*first.trials], first.best, first.kept)
+    for each in others:
+        search.add(each)
+    return search
+
+
+def settings(best: Trial) -> dict[str, str | float]:
+    """What was chosen, for a record."""
+    assert best.l2 is not None
+    return {POOLING: best.pooling or "", L2: best.l2, "learned in": "float32"}
+
+
+def _probe(subject: LoadedModel, lesson: FineTuneSpec, pooling: Pooling) -> Search[Reader]:
+    reading = States(subject, subject.net, pooling)
+    device = subject.net.device
+    train = torch.cat(each_row(reading, lesson.train, subject.net)).to(device)
+    validation = torch.cat(each_row(reading, lesson.validation, subject.net)).to(device)
+
+    def attempt(strength: float) -> Search[Reader]:
+        head, iterations = _fitted(train, lesson, strength)
+        with torch.no_grad():
+            outputs = [*head(validation).cpu().split(1)]
+        value, minus_loss = merit(lesson, outputs)
+        trial = Trial(
+            pooling=pooling, l2=strength, validation=value, loss=-minus_loss, steps=iterations
+        )
+        return Search.of(trial, Reader(reading, head))
+
+    return widen(STRENGTHS, attempt)
+
+
+def _fitted(
+    states: Float[Tensor, "N D"], lesson: FineTuneSpec, strength: float
+) -> tuple[Head, int]:
+    """A head that fits the training rows, and the iterations that this took."""
+    head = Head.standardising(states, lesson.num_outputs)
+    optimizer = torch.optim.LBFGS(
+        head.parameters(),
+        max_iter=MOST_ITERATIONS,
+        history_size=10,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-7,
+        line_search_fn="strong_wolfe",
+    )
+
+    def penalised() -> Tensor:
+        optimizer.zero_grad()
+        loss = lesson.loss(head(states), lesson.train) + strength / 2 * head.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(penalised)
+    optimizer.zero_grad()
+    return head, int(optimizer.state[head.weight]["n_iter"])

@@ -1,0 +1,186 @@
+"""The states that a head reads: of clean text as the model's objective reads it, pooled.
+
+Which pooling suits a model is not ours to say: a causal model may be read best at its last token or
+by the mean of all, and so may any other. All models choose from one list.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from lmcompare.devices import DTYPES
+from lmcompare.errors import Unsupported
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, Outputs, Row, special
+from lmcompare.evaluation.tasks.record import STATES_OF, Pooling
+from lmcompare.evaluation.windows import Window, stack
+from lmcompare.model import Backbone
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.view import View
+
+SMALLEST_SPREAD = 1e-3  # of a state over training rows; normalised states are about 1 in size
+
+
+def poolings(subject: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...]:
+    """Return how the states of a text can become one, in the order that settles ties.
+
+    `mean` is over all tokens, `last` is the last one, and `first` the start token, which sees
+    nothing else in a model that reads from left to right: such a model is offered it like all
+    others, and does not choose it. `encoder` is the mean of an encoder's states, where the states
+    that are read otherwise are those of a decoder beside it.
+
+    Args:
+        subject: whose states.
+        forced: the only one that is wanted; None for all.
+
+    Raises:
+        Unsupported: the model does not have the one that is wanted.
+    """
+    found: tuple[Pooling, ...] = ("mean", "last", "first")
+    if _example(subject).source is not None:
+        found = (*found, "encoder")
+    if forced is None:
+        return found
+    if forced not in found:
+        raise Unsupported(f"{subject.objective.name} has no encoder beside what is read")
+    return (forced,)
+
+
+def which_stack(subject: LoadedModel) -> Mapping[str, str]:
+    """Which part of the model the states are from, where it has two; for a record's settings."""
+    if not subject.objective.encodes:
+        return {}
+    encoder = _example(subject).source is None
+    return {STATES_OF: "the encoder" if encoder else "the decoder"}
+
+
+def _example(subject: LoadedModel) -> View:
+    """How five tokens are read."""
+    vocab = subject.tokenizer.vocab
+    window = Window(document=0, start=0, stop=5, first=0, last=5)
+    text, _ = stack([window], [special(vocab.regular[:5].tolist())], vocab)
+    return subject.objective.read(text, vocab)
+
+
+class States(nn.Module):
+    """The states of spans, pooled in one way.
+
+    Args:
+        subject: whose objective reads the text.
+        net: its model, or a copy.
+        pooling: how; None where each span is one token.
+    """
+
+    def __init__(self, subject: LoadedModel, net: Backbone, pooling: Pooling | None):
+        super().__init__()
+        self.net = net
+        self.dtype = DTYPES[subject.record.precision]  # to learn in
+        self.pooling = pooling
+        self._vocab = subject.tokenizer.vocab
+        self._read = partial(subject.objective.read, vocab=self._vocab)
+
+    def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N D"]:
+        """The state of each span, row by row."""
+        whole = [
+            Window(document=number, start=0, stop=len(row.document), first=0, last=0)
+            for number, row in enumerate(rows)
+        ]
+        text, wanted = stack(whole, [row.document for row in rows], self._vocab)
+        for number, row in enumerate(rows):
+            wanted[number, [place for span in row.spans for place in self._places(span)]] = True
+        view = self._read(text)
+        if self.pooling == "encoder":
+            assert view.source is not None
+            view = view.source
+        device = self.net.device
+        states: Tensor = self.net.states(view.to(device), wanted=wanted.to(device)).float()
+        if self.pooling not in ("mean", "encoder"):
+            return states
+        sizes = torch.tensor([len(span) for row in rows for span in row.spans], device=device)
+        return torch.segment_reduce(states, "mean", lengths=sizes)
+
+    def _places(self, span: range) -> range:
+        if self.pooling in ("mean", "encoder"):
+            return span
+        return span[:1] if self.pooling == "first" else span[-1:]
+
+
+class Head(nn.Module):
+    """A linear map of standardised states; it says nothing before it has learned."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int, num_outputs: int, *, device: torch.device):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_outputs, width, device=device))
+        self.bias = nn.Parameter(torch.zeros(num_outputs, device=device))
+        self.register_buffer("mean", torch.zeros(width, device=device))
+        self.register_buffer("scale", torch.ones(width, device=device))
+
+    @staticmethod
+    def standardising(states: Float[Tensor, "N D"], num_outputs: int) -> "Head":
+        """A head whose inputs vary alike over these states, as means of many vary less than one."""
+        head = Head(states.shape[1], num_outputs, device=states.device)
+        head.mean = states.mean(0)
+        head.scale = states.std(0, correction=0).clamp(min=SMALLEST_SPREAD)
+        return head
+
+    def forward(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N O"]:
+        """The outputs, in float32."""
+        states = ((states - self.mean) / self.scale).to(self.weight.dtype)
+        return linear(states, self.weight, self.bias).float()
+
+
+class Reader(nn.Module):
+    """A head on the states of a model."""
+
+    def __init__(self, states: States, head: Head):
+        super().__init__()
+        self.states = states
+        self.head = head
+
+    def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N O"]:
+        """The outputs for each span, row by row."""
+        outputs: Tensor = self.head(self.states(rows))
+        return outputs
+
+    def outputs(self, rows: Sequence[Row]) -> Outputs:
+        """The outputs for each row, on the CPU; they do not depend on the other rows."""
+        return each_row(self, rows, self.states.net)
+
+    def merit(self, lesson: FineTuneSpec) -> tuple[float, float]:
+        """How good it is by the validation rows, and minus its loss there; more is better."""
+        return merit(lesson, self.outputs(lesson.validation))
+
+
+def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
+    """How good outputs for the validation rows are, and minus their loss; more is better.
+
+    What is not finite is the worst.
+    """
+    with torch.no_grad():
+        loss = float(lesson.loss(torch.cat(outputs), lesson.validation))
+    if not math.isfinite(loss):
+        return 0.0, -sys.float_info.max
+    return lesson.judge(outputs), -loss
+
+
+@torch.no_grad()
+def each_row(model: States | Reader, rows: Sequence[Row], net: Backbone) -> list[Tensor]:
+    """What a module gives for each row, on the CPU, in the order of the rows."""
+    order = sorted(range(len(rows)), key=lambda number: -len(rows[number].document))
+    found: dict[int, Tensor] = {}
+    start = 0
+    while start < len(order):
+        some = order[start : start + net.rows_at_once(1 + len(rows[order[start]].document))]
+        given = model([rows[number] for number in some]).cpu()
+        parts = given.split([len(rows[number].spans) for number in some])
+        found |= zip(some, parts, strict=True)
+        start += len(some)
+    return [found[number] for number in range(len(rows))]

@@ -1,0 +1,314 @@
+"""Classification: which of some labels a text, or a pair of texts, has; learned from examples.
+
+The texts of a pair are read in one row with an end token between them. Labels
+are given numbers in alphabetical order.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from lmcompare.errors import UserError
+from lmcompare.evaluation.heldout_text import cut
+from lmcompare.evaluation.readers import table_files
+from lmcompare.evaluation.supervised.finetuning import probe, tune
+from lmcompare.evaluation.supervised.pooling import poolings
+from lmcompare.evaluation.supervised.spec import (
+    FineTuneSpec,
+    Outputs,
+    Row,
+    joined,
+    mean_cross_entropy,
+    room,
+)
+from lmcompare.evaluation.tasks import splits
+from lmcompare.evaluation.tasks.base import Answers, Examples, Task, parts_of_way
+from lmcompare.evaluation.tasks.classification_metrics import (
+    calibration_error,
+    macro_f1,
+    matthews,
+)
+from lmcompare.evaluation.tasks.record import FROZEN_PROBE, TaskItem
+from lmcompare.runs.loaded_model import LoadedModel
+
+Split = Literal["train", "validation", "test"]
+WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """A text or a pair of them, and its label."""
+
+    number: int
+    texts: tuple[str, ...]
+    label: str
+
+
+class Classification(Task[Labelled]):
+    """Texts or pairs of texts, each with a label."""
+
+    kind: Literal["classification"] = "classification"
+    protocol = 2
+    pools = True
+    train: tuple[str, ...] = Field((), description="patterns, of .jsonl, .csv or .tsv")
+    validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
+    test: tuple[str, ...] = Field((), description="the same; else by `test_every`")
+    text: str = Field("text", description="of a table: the field of the text")
+    text2: str = Field("", description="of a table: the field of a second text, if there is one")
+    label: str = Field("label", description="of a table: the field of the label")
+    labels_in: Mapping[Split, str] = Field(
+        {}, description="of tables with an id: files of lines `id,label`, instead of a field"
+    )
+    files_by_label: Mapping[str, str] = Field(
+        {}, description="instead of tables: files of a text a line, by their label"
+    )
+    test_every: int | None = Field(
+        None, ge=2, description="every n-th example is for the test, where there are no files of it"
+    )
+
+    about = "which label a text has, learned from examples"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Classification":
+        if bool(self.files_by_label) == bool(self.train):
+            raise ValueError("give either train, tables, or files_by_label")
+        if bool(self.test) == bool(self.test_every):
+            raise ValueError("give either test, tables, or test_every")
+        if self.files_by_label and (self.test or self.validation):
+            raise ValueError("files_by_label goes with test_every, without test and validation")
+        return self
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(WAYS)
+
+    @property
+    def source(self) -> str:
+        tables = [*self.train, *self.validation, *self.test]
+        patterns = [*tables, *self.labels_in.values(), *self.files_by_label.values()]
+        return ", ".join(dict.fromkeys(patterns))
+
+    def read(self, folder: Path) -> Examples[Labelled]:
+        counts: Counter[str] = Counter()
+        if self.files_by_label:
+            train, test = self._by_label(folder)
+            validation: list[Labelled] = []
+        else:
+            train = self._tables("train", folder, counts)
+            validation = self._tables("validation", folder, counts)
+            if self.test_every:
+                train, test = splits.every(train, self.test_every, of=_number)
+            else:
+                test = self._tables("test", folder, counts)
+        labels = {example.label for example in train}
+        if len(labels) < 2:
+            found = f"the label {min(labels)} only" if labels else "no examples"
+            raise UserError(f"the task {self.name} has {found} to learn from in {self.source}")
+        for example in [*validation, *test]:
+            if example.label not in labels:
+                raise UserError(
+                    f"the task {self.name} asks for the label {example.label!r}, and no example "
+                    f"to learn from has it: mend {self.source}"
+                )
+        if not test:
+            raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
+        known = {example.texts for example in [*train, *validation]}
+        counts["test texts that are learned from, too"] = sum(each.texts in known for each in test)
+        asked = [replace(example, number=number) for number, example in enumerate(test)]
+        return Examples(
+            asked=asked,
+            learned=splits.held_out(train, validation, of=_number),
+            counts=+counts,
+        )
+
+    def chance(self, examples: Examples[Labelled]) -> float:
+        """The share of the label that is most frequent among those to learn from."""
+        frequent = Counter(example.label for example in examples.learned["train"])
+        label = max(sorted(frequent), key=frequent.__getitem__)
+        return sum(each.label == label for each in examples.asked) / len(examples.asked)
+
+    def answers(
+        self,
+        subject: LoadedModel,
+        examples: Examples[Labelled],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        labels = _labels(examples)
+        way, forced = parts_of_way(way)
+        train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name, of=self.kind_of)
+        counts: Counter[str] = Counter()
+        asked, taught, judged = (
+            self._rows(subject, some, labels, what, counts)
+            for some, what in (
+                (examples.asked, "texts"),
+                (train, "training texts"),
+                (examples.learned["validation"], "validation texts"),
+            )
+        )
+        lesson = FineTuneSpec(
+            name=self.name,
+            train=taught,
+            validation=judged,
+            num_outputs=len(labels),
+            poolings=poolings(subject, forced),
+            probed=True,
+            loss=mean_cross_entropy,
+            judge=partial(_accuracy, judged),
+        )
+        learned = (probe if way == "probe" else tune)(subject, lesson, report=report)
+        how = "linear probe trained" if way == "probe" else "fine-tuned"
+        states = f"pooling {forced}" if forced else "pooling chosen by validation"
+        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
+        rows = [asked[number] for number in left]
+        return Answers(
+            protocol=f"{how} on {len(train)} examples, {states}",
+            items=_items(
+                [examples.asked[number] for number in left],
+                labels,
+                learned.outputs(rows),
+                None if learned.frozen is None else learned.frozen.outputs(rows),
+            ),
+            settings={
+                **learned.settings,
+                "training examples": float(len(taught)),
+                "validation examples": float(len(judged)),
+            },
+            trials=learned.trials,
+            counts=counts,
+        )
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        label, predicted, confidence = (
+            np.array([item.figures[name] for item in items])
+            for name in ("label", "predicted", "confidence")
+        )
+        probe = [item.figures[FROZEN_PROBE] for item in items if FROZEN_PROBE in item.figures]
+        return {
+            "macro-F1": macro_f1(label, predicted),
+            "Matthews": matthews(label, predicted),
+            "calibration error": calibration_error(confidence, label == predicted),
+            **({FROZEN_PROBE: float(np.mean(probe))} if probe else {}),
+        }
+
+    def kind_of(self, example: Labelled) -> str:
+        return example.label
+
+    def _by_label(self, folder: Path) -> tuple[list[Labelled], list[Labelled]]:
+        train: list[Labelled] = []
+        test: list[Labelled] = []
+        for label, pattern in self.files_by_label.items():
+            for path in table_files.find(folder, [pattern], task=self.name):
+                own = [
+                    Labelled(number=number, texts=(line.strip(),), label=label.strip())
+                    for number, (_, line) in enumerate(table_files.lines(path))
+                ]
+                rest, taken = splits.every(own, self.test_every or 0, of=_number)
+                train, test = train + rest, test + taken
+        return [replace(each, number=number) for number, each in enumerate(train)], test
+
+    def _tables(self, split: Split, folder: Path, counts: Counter[str]) -> list[Labelled]:
+        patterns = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        labels = self._labels_of(split, folder, counts)
+        found: list[Labelled] = []
+        for path in table_files.find(folder, patterns, task=self.name):
+            for where, record in table_files.table(path):
+                fields = [self.text, *([self.text2] if self.text2 else [])]
+                texts = tuple(table_files.text_of(record, each, where).strip() for each in fields)
+                label = self._label(record, labels, where, counts)
+                found.append(Labelled(number=len(found), texts=texts, label=label))
+        return found
+
+    def _label(
+        self,
+        record: Mapping[str, Any],
+        labels: Mapping[str, str] | None,
+        where: str,
+        counts: Counter[str],
+    ) -> str:
+        if labels is None:
+            return table_files.label_of(record, self.label, where, counts)
+        number = str(record.get("id"))
+        if number not in labels:
+            raise UserError(f"{where}: no file of labels_in has the id {number}")
+        return labels[number]
+
+    def _labels_of(
+        self, split: Split, folder: Path, counts: Counter[str]
+    ) -> Mapping[str, str] | None:
+        if split not in self.labels_in:
+            return None
+        found = {}
+        for path in table_files.find(folder, [self.labels_in[split]], task=self.name):
+            for where, line in table_files.lines(path):
+                number, comma, label = line.partition(",")
+                if not comma or not label.strip():
+                    raise UserError(f"{where} is {line!r}, not an id and a label: mend it")
+                found[number] = table_files.stripped(label, counts)
+        return found
+
+    def _rows(
+        self,
+        subject: LoadedModel,
+        examples: Sequence[Labelled],
+        labels: Sequence[str],
+        what: str,
+        counts: Counter[str],
+    ) -> list[Row]:
+        parts = iter(subject.tokenizer.encode([text for each in examples for text in each.texts]))
+        rows = []
+        for example in examples:
+            document = joined([next(parts) for _ in example.texts], subject)
+            if len(document) > room(subject):
+                document = cut(document, 0, room(subject))
+                counts[f"{what} cut at their end"] += 1
+            spans = [range(1 + len(document))]
+            rows.append(Row(document=document, spans=spans, target=[labels.index(example.label)]))
+        return rows
+
+
+def _number(example: Labelled) -> int:
+    return example.number
+
+
+def _labels(examples: Examples[Labelled]) -> list[str]:
+    return sorted(
+        {each.label for some in (examples.asked, *examples.learned.values()) for each in some}
+    )
+
+
+def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
+    right = [int(each.argmax()) == row.target[0] for row, each in zip(rows, outputs, strict=True)]
+    return sum(right) / len(right)
+
+
+def _items(
+    examples: Sequence[Labelled],
+    labels: Sequence[str],
+    outputs: Outputs,
+    frozen: Outputs | None,
+) -> Iterator[TaskItem]:
+    """Labels are given by their number in alphabetical order; `frozen` is what the probe says."""
+    for number, (example, each) in enumerate(zip(examples, outputs, strict=True)):
+        confidence, predicted = each[0].double().softmax(0).max(0)
+        label = labels.index(example.label)
+        probe = {} if frozen is None else {FROZEN_PROBE: int(frozen[number].argmax()) == label}
+        yield TaskItem(
+            item=example.number,
+            gained=float(int(predicted) == label),
+            parts={"label": example.label},
+            figures={
+                "predicted": int(predicted),
+                "label": label,
+                "confidence": float(confidence),
+                **probe,
+            },
+        )

@@ -1,0 +1,200 @@
+"""The last word of a text: does a model write it, and how probable does it find it?
+
+Paperno et al. 2016, LAMBADA (https://arxiv.org/abs/1606.06031). A word counts if the model, writing
+as many tokens greedily as it has, writes it. Any held-out text makes such a set: of each document,
+pieces that end with a sentence's last word.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from lmcompare import rng
+from lmcompare.errors import UserError
+from lmcompare.evaluation.readers import table_files
+from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+from lmcompare.evaluation.tasks.base import Answers, Examples, Task
+from lmcompare.evaluation.tasks.record import TaskItem
+from lmcompare.generation.prompts import Request, batches, blanks_of, to_go_on
+from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.runs.loaded_model import LoadedModel
+
+AT_ONCE = 256  # texts that are kept together
+ROWS_AT_ONCE = 32
+
+_ABBREVIATIONS = {"Capt", "Col", "Dr", "Gen", "Mr", "Mrs", "Ms", "Prof", "Rev", "St", "etc"}
+_NO_END = "".join(rf"(?<!\b{each}\.)" for each in sorted(_ABBREVIATIONS))
+_SENTENCE_END = re.compile(rf"(?<=[.!?]){_NO_END}\s+(?=[A-Z\"'])")
+_LAST_WORD = re.compile(r" ([^\W\d_]{2,})[.!?][\"')]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A text without its last word, and that word with the space before it."""
+
+    number: int
+    before: str
+    word: str
+
+
+class Cloze(Task[Passage]):
+    """Texts whose last word is asked for."""
+
+    kind: Literal["cloze"] = "cloze"
+    files: tuple[str, ...] = Field(description="patterns, of .jsonl, .csv or .tsv")
+    text: str = Field("text", description="the field of the text")
+
+    about = "the last word of a text"
+
+    @property
+    def source(self) -> str:
+        return ", ".join(self.files)
+
+    def read(self, folder: Path) -> Examples[Passage]:
+        passages: list[Passage] = []
+        for path in table_files.find(folder, self.files, task=self.name):
+            for where, record in table_files.table(path):
+                text = table_files.text_of(record, self.text, where).strip()
+                before, space, word = text.rpartition(" ")
+                if not before.strip():
+                    raise UserError(f"{where}: '{text}' is one word, with nothing before it")
+                passages.append(
+                    Passage(number=len(passages), before=before.rstrip(), word=space + word)
+                )
+        if not passages:
+            raise UserError(f"the task {self.name} has no text in {self.source}: mend the files")
+        return Examples(asked=passages)
+
+    def chance(self, examples: Examples[Passage]) -> float:
+        return 0.0
+
+    def answers(
+        self,
+        subject: LoadedModel,
+        examples: Examples[Passage],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        counts: Counter[str] = Counter()
+        asked = [
+            Span(text=passage.word, before=self._fitting(subject, passage, counts))
+            for passage in examples.asked
+        ]
+        scoring = choose_scoring(subject, asked)
+        method = subject.objective.which_filling(
+            None, Sampler(greedy=True), holes="end", any_length=False
+        )
+        return Answers(
+            protocol=f"greedy {method}; {scoring} of the word",
+            items=_said(subject, examples.asked, asked, done, scoring, report),
+            scoring=scoring,
+            counts=counts,
+        )
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        nats = sum(item.figures["nats"] for item in items)
+        return {"nats a word": nats / len(items)}
+
+    def _fitting(self, subject: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
+        """What stands before the word, as much as fits into the rows that were trained on."""
+        (before,) = subject.tokenizer.encode([passage.before])
+        (word,) = subject.tokenizer.encode([passage.word])
+        room = subject.record.config.batch.length - 1 - len(word)
+        if len(before) <= room:
+            return passage.before
+        counts["texts cut at their beginning"] += 1
+        return subject.tokenizer.decode(before.ids[len(before) - room + 1 :])
+
+
+def _said(
+    subject: LoadedModel,
+    passages: Sequence[Passage],
+    asked: Sequence[Span],
+    done: frozenset[int],
+    scoring: str,
+    report: Callable[[float], None],
+) -> Iterator[TaskItem]:
+    left = [
+        (passage, part)
+        for passage, part in zip(passages, asked, strict=True)
+        if passage.number not in done
+    ]
+    for start in range(0, len(left), AT_ONCE):
+        some = left[start : start + AT_ONCE]
+        verdicts = ask(subject, [part for _, part in some], scoring)
+        written = _written(subject, [part for _, part in some])
+        for (passage, part), verdict, word in zip(some, verdicts, written, strict=True):
+            yield TaskItem(
+                item=passage.number,
+                gained=float(word.strip() == part.text.strip()),
+                figures={"nats": verdict.nats, "tokens": verdict.num_tokens},
+            )
+        report((start + len(some)) / len(left))
+
+
+def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
+    """What the model writes in place of each part, greedily, as many tokens as that has."""
+    tokenizer, vocab = subject.tokenizer, subject.tokenizer.vocab
+    wholes = tokenizer.encode([part.before + part.text for part in parts])
+    rows = []
+    for number, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
+        kept = int((whole.bytes.cumsum() <= len(part.before.encode())).sum())
+        shown = whole.ids[:kept].tolist()
+        rows.append(to_go_on(shown, max(1, len(whole) - kept), vocab, prompt=number))
+    request = Request(prompts=(), sampler=Sampler(greedy=True))
+    found = [""] * len(parts)
+    for batch in batches(rows, ROWS_AT_ONCE):
+        written = subject.objective.fill(subject.net, blanks_of(batch, request, vocab), vocab)
+        for row, place, token in zip(batch, written.place, written.token, strict=True):
+            order = place.where(place != NOTHING, torch.iinfo(place.dtype).max).argsort()
+            new = token[order][place[order] != NOTHING].tolist()
+            shown = row.tokens[1 : len(row.tokens) - sum(row.holes)]
+            text, before = tokenizer.decode([*shown, *new]), tokenizer.decode(shown)
+            found[row.prompt] = text[len(before) :]
+    return found
+
+
+def passages_of(texts: Iterable[str], *, num: int, words: int) -> Iterator[str]:
+    """Pieces of texts that end with a sentence's last word, without the stop behind it.
+
+    They do not overlap. Of each text there is one, then a second one of each, and so on, in random
+    order within a text.
+
+    Args:
+        texts: documents.
+        num: pieces at most.
+        words: of a piece at least; it begins where a sentence does.
+    """
+    found = [_pieces(text, words, number) for number, text in enumerate(texts)]
+    turns = (piece for turn in zip_longest(*found) for piece in turn if piece is not None)
+    yield from islice(turns, num)
+
+
+def _pieces(text: str, words: int, number: int) -> list[str]:
+    sentences = _SENTENCE_END.split(" ".join(text.split()))
+    pieces, start = [], 0
+    while start < len(sentences):
+        stop, length = start, 0
+        while stop < len(sentences) and length < words:
+            length += len(sentences[stop].split())
+            stop += 1
+        if length >= words and (piece := _to_the_last_word(" ".join(sentences[start:stop]))):
+            pieces.append(piece)
+        start = stop
+    draw = torch.rand(len(pieces), generator=rng.generator("passages", number))
+    return [pieces[place] for place in draw.argsort(stable=True).tolist()]
+
+
+def _to_the_last_word(text: str) -> str | None:
+    """What comes before the stop; None where no word stands there, with a space before it."""
+    ended = _LAST_WORD.search(text)
+    return None if ended is None or ended[1] in _ABBREVIATIONS else text[: ended.end(1)]

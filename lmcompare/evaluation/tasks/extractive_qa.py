@@ -1,0 +1,240 @@
+"""Answers that stand in a text: where in it a question's answer begins and ends; learned.
+
+Rajpurkar et al. 2016, SQuAD (https://arxiv.org/abs/1606.05250): exact match and the F1 of words as
+their script takes them. The question is read first, so that a model that reads from left to right
+knows it when it reads the text; an end token stands between them. A text longer than the rows that
+were trained on is read in windows that overlap by half, and one that does not hold the answer is
+taught to point at the end token (Devlin et al. 2019, BERT, as published in run_squad.py).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from lmcompare.data import Encoded
+from lmcompare.errors import UserError
+from lmcompare.evaluation.heldout_text import cut
+from lmcompare.evaluation.readers import table_files
+from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1, questions
+from lmcompare.evaluation.supervised.finetuning import tune
+from lmcompare.evaluation.supervised.spec import (
+    FineTuneSpec,
+    Outputs,
+    Row,
+    joined,
+    room,
+)
+from lmcompare.evaluation.tasks import splits
+from lmcompare.evaluation.tasks.base import Answers, Examples, LearnedTask
+from lmcompare.evaluation.tasks.record import TaskItem
+from lmcompare.evaluation.windows import windows
+from lmcompare.runs.loaded_model import LoadedModel
+
+WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
+LONGEST = 30  # tokens of an answer behind its first
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Read(Row):
+    """A window of a question's text.
+
+    Its spans are the end token behind the question, and each token of the text.
+    """
+
+    bounds: Sequence[tuple[int, int]]  # of each token of the text: its bytes
+
+
+class SpanAnswers(LearnedTask[SquadQuestion]):
+    """Questions whose answers stand in a text."""
+
+    kind: Literal["span-answers"] = "span-answers"
+    metric = "F1"
+
+    about = "where in a text the answer to a question stands, learned from examples"
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(WAYS)
+
+    def read(self, folder: Path) -> Examples[SquadQuestion]:
+        train, validation, test = (
+            self._questions(patterns, folder)
+            for patterns in (self.train, self.validation, self.test)
+        )
+        if self.test_every:
+            train, test = splits.every(train, self.test_every, of=_context)
+        learned = splits.held_out(train, validation, of=_context)
+        for what, some in {**learned, "test": test}.items():
+            if not some:
+                raise UserError(
+                    f"the task {self.name} has no {what} questions in {self.source}: add paragraphs"
+                )
+        return Examples(
+            asked=[replace(each, number=number) for number, each in enumerate(test)],
+            learned=learned,
+        )
+
+    def chance(self, examples: Examples[SquadQuestion]) -> float:
+        return 0.0
+
+    def answers(
+        self,
+        subject: LoadedModel,
+        examples: Examples[SquadQuestion],
+        *,
+        way: str,
+        done: frozenset[int],
+        report: Callable[[float], None],
+    ) -> Answers:
+        train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name)
+        validation = examples.learned["validation"]
+        counts: Counter[str] = Counter()
+        asked, taught, judged = (
+            _rows(subject, some, what, counts)
+            for some, what in (
+                (examples.asked, ""),
+                (train, "training "),
+                (validation, "validation "),
+            )
+        )
+        lesson = FineTuneSpec(
+            name=self.name,
+            train=[row for some in taught for row in some],
+            validation=[row for some in judged for row in some],
+            num_outputs=2,
+            poolings=(),
+            probed=False,
+            loss=loss,
+            judge=partial(_f1, validation, judged),
+        )
+        tuned = tune(subject, lesson, report=report)
+        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
+        rows = [asked[number] for number in left]
+        outputs = tuned.outputs([row for some in rows for row in some])
+        return Answers(
+            protocol=f"fine-tuned on {len(train)} questions, first and last token of the answer",
+            items=_items([examples.asked[number] for number in left], rows, outputs),
+            settings={
+                **tuned.settings,
+                "training examples": float(len(train)),
+                "validation examples": float(len(validation)),
+            },
+            trials=tuned.trials,
+            counts=counts,
+        )
+
+    def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
+        return {"exact match": sum(item.figures["exact match"] for item in items) / len(items)}
+
+    def _questions(self, patterns: Sequence[str], folder: Path) -> list[SquadQuestion]:
+        paths = table_files.find(folder, patterns, task=self.name)
+        return [each for path in paths for each in questions(path)]
+
+
+def _context(asked: SquadQuestion) -> str:
+    return asked.context
+
+
+def _rows(
+    subject: LoadedModel, asked: Sequence[SquadQuestion], what: str, counts: Counter[str]
+) -> list[list[_Read]]:
+    """The windows of each question."""
+    contexts = list(dict.fromkeys(each.context for each in asked))
+    texts = dict(zip(contexts, subject.tokenizer.encode(contexts), strict=True))
+    encoded = subject.tokenizer.encode([each.question for each in asked])
+    found = []
+    for each, question in zip(asked, encoded, strict=True):
+        if len(question) > room(subject) // 2:
+            question = cut(question, 0, room(subject) // 2)
+            counts[f"{what}questions cut at their end"] += 1
+        rows = _windows(subject, question, texts[each.context], each)
+        if len(rows) > 1:
+            counts[f"{what}texts read in windows"] += 1
+        found.append(rows)
+    return found
+
+
+def _windows(
+    subject: LoadedModel, question: Encoded, text: Encoded, asked: SquadQuestion
+) -> list[_Read]:
+    length = room(subject) - len(question) - 1
+    stops = text.bytes.cumsum()
+    bounds = list(zip((stops - text.bytes).tolist(), stops.tolist(), strict=True))
+    answer, start = asked.answers[0]
+    before = len(asked.context[:start].encode())
+    # the tokens that hold the answer's first and last byte
+    first = int(np.searchsorted(stops, before, side="right"))
+    last = int(np.searchsorted(stops, before + len(answer.encode()) - 1, side="right"))
+    rows = []
+    for window in windows(0, len(text), length=length, stride=max(1, length // 2), both_sides=True):
+        document = joined([question, cut(text, window.start, window.stop)], subject)
+        holds = window.start <= first and last < window.stop
+        shown = range(window.start, window.stop)
+        end = len(document) - len(shown)  # the place of the end token, the start token's being 0
+        rows.append(
+            _Read(
+                document=document,
+                spans=[range(place, place + 1) for place in range(end, len(document) + 1)],
+                target=[1 + first - window.start, 1 + last - window.start] if holds else [0, 0],
+                bounds=[bounds[token] for token in shown],
+            )
+        )
+    return rows
+
+
+def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[Row]) -> Float[Tensor, ""]:
+    """The mean cross-entropy of the first and the last token, among the spans of a row."""
+    parts = outputs.split([len(row.spans) for row in rows])
+    logits = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)  # B K 2
+    target = torch.tensor([list(row.target) for row in rows], device=logits.device)
+    return cross_entropy(logits, target)
+
+
+def best_span(output: Float[Tensor, "K 2"]) -> tuple[float, int, int]:
+    """The log-probability of the likeliest span of a text, and its first and last token."""
+    first, last = output.double().log_softmax(0)[1:].unbind(1)
+    table = first[:, None] + last[None, :]
+    allowed = torch.ones_like(table, dtype=torch.bool).triu().tril(LONGEST)
+    best = int(table.where(allowed, -torch.inf).argmax())
+    return float(table.flatten()[best]), best // len(first), best % len(first)
+
+
+def _said(context: str, rows: Sequence[_Read], outputs: Outputs) -> str:
+    """The answer that is likeliest, over all windows."""
+    found = []
+    for row, output in zip(rows, outputs, strict=True):
+        if row.bounds:
+            score, first, last = best_span(output)
+            found.append((score, row.bounds[first][0], row.bounds[last][1]))
+    if not found:
+        return ""
+    _, start, stop = max(found, key=lambda each: each[0])
+    return context.encode()[start:stop].decode().strip()
+
+
+def _f1(asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs) -> float:
+    return sum(item.gained for item in _items(asked, rows, outputs)) / len(asked)
+
+
+def _items(
+    asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
+) -> Iterator[TaskItem]:
+    start = 0
+    for each, own in zip(asked, rows, strict=True):
+        said = _said(each.context, own, outputs[start : start + len(own)])
+        start += len(own)
+        yield TaskItem(
+            item=each.number,
+            gained=max(f1(said, answer) for answer, _ in each.answers),
+            figures={"exact match": max(exact(said, answer) for answer, _ in each.answers)},
+        )

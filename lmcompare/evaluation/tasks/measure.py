@@ -1,0 +1,291 @@
+"""A run's model at a task: asked example by example, kept, and gone on with where it was cut off.
+
+Beside each trained model stands the same one as it started: what it knows is what the benchmark
+gives away.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmcompare import rng
+from lmcompare.config.budget import Spent
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.evaluation.tasks import splits
+from lmcompare.evaluation.tasks.base import Answers, Examples, Task, with_pooling
+from lmcompare.evaluation.tasks.record import Pooling, TaskItem, TaskRecord
+from lmcompare.model import Backbone
+from lmcompare.runs.loaded_model import LoadedModel, load_checkpoints, load_model
+from lmcompare.runs.run import Run
+
+KEPT_AT_ONCE = 256  # items that are written together
+ALONE = 8  # examples that are asked once more by themselves, as a batch should change no answer
+CLOSE = 1e-3  # how far apart two figures may be, and by which share
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """How a task is asked.
+
+    Attributes:
+        limit: examples to be asked about at most, the same for every run; None for all.
+        train_limit: examples to learn from at most, and as many at most that choose settings; None
+            for all.
+        pooling: the same for all, where states are pooled; None: validation chooses for each model.
+        ways: of tasks that can be asked in several ways, only these; () for all.
+        untrained: ask the model as it started, too.
+        every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
+        device: where.
+        batch_size: rows of a forward pass; as many as suits the device by default.
+        again: also what was asked before.
+    """
+
+    limit: int | None = None
+    train_limit: int | None = None
+    pooling: Pooling | None = None
+    ways: tuple[str, ...] = ()
+    untrained: bool = True
+    every_checkpoint: bool = False
+    device: str = "auto"
+    batch_size: int | None = None
+    again: bool = False
+
+
+def measure_task(
+    run: Run,
+    task: Task[Any],
+    examples: Examples[Any],
+    asked: TaskOptions,
+    *,
+    report: Callable[[str, float], None] = lambda what, share: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[TaskRecord]:
+    """Ask a run's models, and the same as they started, and keep what they answer.
+
+    What was asked before is not asked again, and what was cut off is gone on with.
+
+    Args:
+        run: with at least one checkpoint.
+        task: what to ask.
+        examples: as `task.read` gives them.
+        asked: how.
+        report: told the task and the share that is done, 0 to 1.
+        warn: told of a damaged checkpoint that was passed over.
+
+    Raises:
+        UserError: no checkpoint, no such device.
+    """
+    examples = _limited(_fewer_to_learn_from(examples, task, asked.train_limit), asked.limit)
+    device, batch_size = asked.device, asked.batch_size
+    if asked.every_checkpoint:
+        every = load_checkpoints(run, device=device, batch_size=batch_size, warn=warn)
+        subjects = [*every][::-1]
+    else:
+        subjects = [load_model(run, device=device, batch_size=batch_size, warn=warn)]
+    if asked.untrained:
+        subjects.append(_untrained(subjects[0]))
+    known = [] if asked.again else run.results.read(TaskRecord, warn)
+    records = []
+    for way in _meant(task, asked):
+        for each in subjects:
+            blank = _blank(each, task, examples, way)
+            facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
+            before = [
+                one
+                for one in known
+                if one.model_dump(include={*facts}) == facts
+                and one.scoring in (None, *each.objective.scorings)
+            ]
+            at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
+            what = f"{task.name} {way} {at}"
+            if before:
+                records += before[:1]
+            else:
+                tell = partial(report, what)
+                records.append(_record(each, task, examples, blank, asked, tell))
+    return records
+
+
+def _meant(task: Task[Any], asked: TaskOptions) -> Sequence[str]:
+    ways, only = task.ways, asked.ways
+    meant = ways if len(ways) == 1 or not only else [way for way in ways if way in only]
+    if asked.pooling is None or not task.pools:
+        return meant
+    return [with_pooling(way, asked.pooling) for way in meant]
+
+
+def _fewer_to_learn_from(
+    examples: Examples[Any], task: Task[Any], limit: int | None
+) -> Examples[Any]:
+    """So many examples of each split that is learned from, drawn as the task draws few of them."""
+    learned = {
+        split: splits.drawn(some, limit, task=task.name, of=task.kind_of)
+        for split, some in examples.learned.items()
+    }
+    return replace(examples, learned=learned)
+
+
+def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
+    """So many of the examples, from all over."""
+    if limit is None or limit >= len(examples.asked):
+        return examples
+    draw = torch.rand(len(examples.asked), generator=rng.generator("examples"))
+    chosen = sorted(draw.argsort(stable=True)[:limit].tolist())
+    return replace(examples, asked=[examples.asked[number] for number in chosen])
+
+
+def _untrained(subject: LoadedModel) -> LoadedModel:
+    config = subject.record.config
+    net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
+    net.batch_size = subject.net.batch_size
+    return replace(subject, net=net.to(subject.net.device).eval(), spent=Spent())
+
+
+def _blank(subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
+    content = repr((examples.asked, sorted(examples.learned.items())))
+    return TaskRecord(
+        task=task.name,
+        arm=subject.record.arm,
+        seed=subject.record.config.seed,
+        source=task.source,
+        text=blake2b(content.encode(), digest_size=16).hexdigest(),
+        step=subject.step,
+        spent=subject.spent,
+        kind=task.kind,
+        group=task.group,
+        version=task.version + task.protocol - 1,
+        way=way,
+        metric=task.metric,
+        chance=task.chance(examples),
+        num_items=len(examples.asked),
+        counts=examples.counts,
+    )
+
+
+def _record(
+    subject: LoadedModel,
+    task: Task[Any],
+    examples: Examples[Any],
+    blank: TaskRecord,
+    asked: TaskOptions,
+    report: Callable[[float], None],
+) -> TaskRecord:
+    run = subject.run
+    if asked.again:
+        run.results.forget_items(blank)
+    kept = run.results.kept_items(blank, TaskItem)
+    items = [*{each.item: each for each in kept}.values()]
+    try:
+        answers = task.answers(
+            subject,
+            examples,
+            way=blank.way,
+            done=frozenset(item.item for item in items),
+            report=report,
+        )
+        items += _kept(run, blank, answers)
+    except Unsupported as reason:
+        record, items = blank.model_copy(update={"reason": str(reason)}), []
+    else:
+        items.sort(key=lambda item: item.item)
+        if [item.item for item in items] != [example.number for example in examples.asked]:
+            raise UserError(
+                f"the answers of {run.path} to {task.name} that were kept are not to its "
+                f"{len(examples.asked)} examples: ask again with `lmcompare eval --force`"
+            )
+        how = subject.objective.scorings.get(answers.scoring or "")
+        alone = [] if examples.learned else _alone(subject, task, examples, blank.way, answers)
+        differs = [item for item in alone if not _alike(item, items)]
+        record = blank.model_copy(
+            update={
+                "protocol": answers.protocol,
+                "scoring": answers.scoring,
+                "likelihood": None if how is None else how.likelihood,
+                "settings": dict(answers.settings),
+                "trials": tuple(answers.trials),
+                "counts": {**examples.counts, **answers.counts},
+                "figures": dict(task.figures(items)),
+                "parts": _parts(items),
+                "value": ratio(items),
+                "standard_error": _standard_error(items),
+                "alone": len(alone) if alone else None,
+                "alone_differs": len(differs),
+            }
+        )
+    record = run.results.write(record, items)
+    run.results.forget_items(blank)
+    return record
+
+
+def _kept(run: Run, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
+    items: list[TaskItem] = []
+    waiting: list[TaskItem] = []
+    for item in answers.items:
+        waiting.append(item)
+        if len(waiting) == KEPT_AT_ONCE:
+            run.results.keep_items(blank, waiting)
+            items, waiting = items + waiting, []
+    run.results.keep_items(blank, waiting)
+    return items + waiting
+
+
+def _alone(
+    subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Answers
+) -> list[TaskItem]:
+    """The answers to some examples that are asked by themselves, in the way of those `among`."""
+    items: list[TaskItem] = []
+    for example in _limited(examples, ALONE).asked:
+        answers = task.answers(
+            subject,
+            replace(examples, asked=[example]),
+            way=way,
+            done=frozenset(),
+            report=lambda share: None,
+        )
+        if answers.scoring == among.scoring:
+            items += answers.items
+    return items
+
+
+def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
+    """Whether an example was answered in the same way among others."""
+    (other,) = [each for each in items if each.item == item.item]
+    return item.gained == other.gained and all(
+        math.isclose(value, other.figures[name], rel_tol=CLOSE, abs_tol=CLOSE)
+        for name, value in item.figures.items()
+    )
+
+
+def ratio(items: Sequence[TaskItem]) -> float:
+    """What was gained of what was possible; 0 where nothing was."""
+    possible = sum(item.possible for item in items)
+    return sum(item.gained for item in items) / possible if possible else 0.0
+
+
+def _parts(items: Sequence[TaskItem]) -> dict[str, dict[str, tuple[float, int]]]:
+    found: dict[str, dict[str, list[TaskItem]]] = {}
+    for item in items:
+        for level, part in item.parts.items():
+            found.setdefault(level, {}).setdefault(part, []).append(item)
+    return {
+        level: {part: (ratio(own), len(own)) for part, own in sorted(parts.items())}
+        for level, parts in found.items()
+    }
+
+
+def _standard_error(items: Sequence[TaskItem]) -> float | None:
+    """Of the ratio, examples being drawn independently (the delta method)."""
+    if len(items) < 2:
+        return None
+    gained = np.array([item.gained for item in items])
+    possible = np.array([item.possible for item in items])
+    if not possible.sum():
+        return None
+    left = gained - ratio(items) * possible
+    return float(np.sqrt((left**2).sum() * len(items) / (len(items) - 1)) / possible.sum())

@@ -1,6 +1,0 @@
-"""A trained run as a folder that another library loads with no code of ours."""
-
-from lmcompare.export.folder import export_hf
-from lmcompare.export.native import NATIVE, NativeModel, native_config, native_weights
-
-__all__ = ["NATIVE", "NativeModel", "export_hf", "native_config", "native_weights"]

@@ -1,0 +1,259 @@
+"""Texts while they are written: what is kept of each step, and what there is to see by then."""
+
+import codecs
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lmcompare.generation.trace import Piece, Start, Step
+
+if TYPE_CHECKING:
+    from lmcompare.data import Tokenizer
+    from lmcompare.generation.generate import GenerationBatch, Sample
+    from lmcompare.objectives.decoding.fill_request import DecodeStep
+
+# Of a token: it stood there; was written before; by the last step; is not written yet.
+State = Literal["given", "written", "fresh", "open"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Neighbouring tokens in one state, and the text that they make, or how many are open."""
+
+    text: str
+    state: State
+    num_open: int = 0
+
+
+class Draft:
+    """A text that is being written, as far as it is."""
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self._at: dict[int, list[Piece]] = {}
+        self._fresh: set[int] = set()
+        self._reached = 0  # with holes of any length: all those before this place are written
+
+    def put(self, step: Step) -> None:
+        """Write what a step wrote."""
+        self._fresh = set()
+        for place, token, piece in zip(step.places, step.ids, step.pieces, strict=True):
+            if self.start.any_length:
+                self._at.setdefault(place, []).append(piece)
+                self._reached = place
+            elif token == self.start.ids[place]:  # the mask
+                self._at.pop(place, None)
+                continue
+            else:
+                self._at[place] = [piece]
+            self._fresh.add(place)
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        self._fresh = set()
+        self._reached = len(self.start.ids)
+
+    def tokens(self) -> Iterator[tuple[Piece | None, State]]:
+        """Every token, None where it is open."""
+        for place, (piece, is_hole) in enumerate(
+            zip(self.start.pieces, self.start.holes, strict=True)
+        ):
+            if place == 0:  # the start token
+                continue
+            if not is_hole:
+                yield piece, "given"
+                continue
+            written = self._at.get(place, [])
+            for number, each in enumerate(written, start=1):
+                fresh = place in self._fresh and number == len(written)
+                yield each, "fresh" if fresh else "written"
+            if place >= self._reached if self.start.any_length else not written:
+                yield None, "open"
+
+    def spans(self) -> list[Span]:
+        """The text in parts."""
+        return join(self.tokens())
+
+
+def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[Span]:
+    """The text that tokens make, in parts; a character of which a token is open is open itself."""
+    spans: list[Span] = []
+    decoder = _decoder("replace")
+    num_begun = 0  # tokens of a character that has not ended
+
+    def add(text: str, state: State, num_open: int = 0) -> None:
+        if spans and spans[-1].state == state:
+            last = spans.pop()
+            text, num_open = last.text + text, last.num_open + num_open
+        if text or num_open:
+            spans.append(Span(text, state, num_open))
+
+    after_open = False
+    last_state: State = "given"
+    for piece, state in tokens:
+        if piece is None:
+            decoder.reset()
+            add("", "open", num_begun + 1)
+            num_begun, after_open = 0, True
+            continue
+        raw = _raw(piece)
+        if after_open and (kept := raw.lstrip(bytes(range(0x80, 0xC0)))) != raw:
+            add("", "open", 1)  # the end of a character
+            raw = kept
+        after_open = after_open and not raw
+        if num_begun and raw and not 0x80 <= raw[0] < 0xC0:  # it never ends
+            add(decoder.decode(b"", final=True), last_state)
+        text = decoder.decode(raw)
+        begun = bool(decoder.getstate()[0])
+        num_begun = (1 if text else num_begun + 1) if begun else 0
+        add(text, state)
+        last_state = state
+    add(decoder.decode(b"", final=True), last_state)
+    return spans
+
+
+def text_ends(pieces: Iterable[Piece]) -> tuple[str, list[int]]:
+    """The text that tokens make, without half a character at its end, and where each token ends."""
+    decoder, text, ends = _decoder("replace"), "", []
+    for piece in pieces:
+        text += decoder.decode(_raw(piece))
+        ends.append(len(text))
+    return text, ends
+
+
+def _raw(piece: Piece) -> bytes:
+    return piece.encode() if isinstance(piece, str) else bytes(piece)
+
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class TokenText:
+    """What tokens add to a text, by a tokenizer."""
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[int, Piece] = {}
+        # Behind another token, as some tokenizers drop the space that a text begins with.
+        words = (
+            [number]
+            for number in tokenizer.vocab.regular.tolist()
+            if (text := tokenizer.decode([number])).isascii() and text.isalnum()
+        )
+        self._before = next(words, [])
+
+    def __call__(self, ids: Sequence[int]) -> list[Piece]:
+        """The pieces of tokens in the midst of a text."""
+        for number in ids:
+            if number not in self._known:
+                self._known[number] = self._piece(number, self._before)
+        return [self._known[number] for number in ids]
+
+    def from_start(self, ids: Sequence[int]) -> list[Piece]:
+        """The pieces of tokens that a text begins with."""
+        return [*(self._piece(number, []) for number in ids[:1]), *self(ids[1:])]
+
+    def _piece(self, number: int, before: list[int]) -> Piece:
+        decode, (shown,) = self._tokenizer.decode, self._tokenizer.pieces([number])
+        text = decode([*before, number]).removeprefix(decode(before))
+        if not text and number in self._tokenizer.vocab.specials:
+            return shown
+        if "\N{REPLACEMENT CHARACTER}" in text and re.fullmatch(r"(\\x[0-9a-f]{2})+", shown):
+            raw = bytes.fromhex(shown.replace("\\x", ""))
+            fallback = re.fullmatch(rb"<0x([0-9A-F]{2})>", raw)  # how SentencePiece spells a byte
+            return (int(fallback[1], 16),) if fallback else tuple(raw)
+        return text
+
+
+class Recorder:
+    """Keeps every step of what is written; `generate` takes it as `watch`.
+
+    Args:
+        tokenizer: how tokens are spelled.
+        hear: told of the samples that are written together, before; then of what each step wrote
+            of them.
+    """
+
+    def __init__(
+        self,
+        tokenizer: "Tokenizer",
+        *,
+        hear: Callable[[Sequence[Start] | Sequence[Step]], None] = lambda event: None,
+    ) -> None:
+        self._spell = TokenText(tokenizer)
+        self._hear = hear
+        self._starts: dict[tuple[int, int], Start] = {}
+        self._steps: dict[tuple[int, int], list[Step]] = {}
+
+    def __call__(self, page: "GenerationBatch") -> "Callable[[DecodeStep], None]":
+        starts = [
+            Start(
+                prompt=prompt,
+                number=number,
+                ids=tuple(tokens),
+                pieces=(*self._spell(tokens[:1]), *self._spell.from_start(tokens[1:])),
+                holes=tuple(holes),
+                any_length=page.any_length,
+            )
+            for (prompt, number), tokens, holes in zip(
+                page.samples, page.tokens, page.holes, strict=True
+            )
+        ]
+        for start in starts:
+            self._starts[start.prompt, start.number] = start
+            self._steps[start.prompt, start.number] = []
+        self._hear(starts)
+
+        def tell(moment: "DecodeStep") -> None:
+            columns = (moment.row, moment.place, moment.token, moment.probability)
+            by_row: dict[int, list[tuple[int, int, float]]] = {}
+            for row, *token in zip(*(column.tolist() for column in columns), strict=True):
+                by_row.setdefault(row, []).append(tuple(token))
+            told = [self._add(starts[row], tokens) for row, tokens in by_row.items()]
+            if told:
+                self._hear(told)
+
+        return tell
+
+    def _add(self, start: Start, tokens: list[tuple[int, int, float]]) -> Step:
+        places, ids, probabilities = zip(*tokens, strict=True)
+        steps = self._steps[start.prompt, start.number]
+        first = 0 if start.any_length and steps else 1  # the place of the token that begins it all
+        pieces = [
+            (self._spell.from_start if place == first else self._spell)([number])[0]
+            for place, number in zip(places, ids, strict=True)
+        ]
+        step = Step(
+            prompt=start.prompt,
+            number=start.number,
+            step=len(steps) + 1,
+            places=places,
+            ids=ids,
+            pieces=tuple(pieces),
+            probabilities=probabilities,
+        )
+        steps.append(step)
+        return step
+
+    def samples(self, written: "Iterable[Sample]") -> list[tuple[Start, list[Step]]]:
+        """Each sample as it began, with what came of it, and its steps."""
+        found = []
+        for sample in written:
+            start = self._starts[sample.prompt, sample.number]
+            steps = self._steps[sample.prompt, sample.number]
+            # some models write all that stands behind the first hole, not the holes alone
+            if sample.is_written.count(False) < start.holes[1:].count(False):
+                behind = start.holes.index(True) + 1
+                start = start.model_copy(
+                    update={
+                        name: getattr(start, name)[:behind] for name in ("ids", "pieces", "holes")
+                    }
+                )
+            found.append(
+                (
+                    start.model_copy(update={"text": sample.text, "num_steps": len(steps)}),
+                    steps,
+                )
+            )
+        return found

@@ -1,0 +1,118 @@
+"""The folder of an exported run: there whole or not at all, and nobody else's files lost for it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lmcompare import files
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.evaluation.infilling.record import InfillingRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.huggingface import mapping as hf
+from lmcompare.huggingface.model_card import model_card
+from lmcompare.runs.checkpoints import MODEL, write_tensors
+from lmcompare.runs.finding import load_checkpoint
+from lmcompare.runs.run import Run
+
+CARD = "README.md"
+GENERATION = "generation_config.json"
+WRITTEN = {
+    *(MODEL, "config.json", GENERATION),
+    *("tokenizer.json", "tokenizer_config.json", CARD),
+}
+
+
+def export_hf(
+    run: Run,
+    folder: Path,
+    *,
+    force: bool = False,
+    warn: Callable[[str], None] = lambda text: None,
+) -> hf.NativeModel:
+    """Write a run's last checkpoint as a model of Hugging Face transformers.
+
+    Args:
+        run: with at least one checkpoint; its averaged weights are taken where it keeps them.
+        folder: where to; new or empty.
+        force: replace an export that is there.
+        warn: told of a damaged checkpoint that was passed over, and of a run that is not finished.
+
+    Returns:
+        What transformers has it as.
+
+    Raises:
+        UserError: no run, no checkpoint, a network of which there is no native class, or a folder
+            that is not free or not writable; nothing is left behind.
+    """
+    record = run.record()
+    objective, length = record.config.objective, record.config.batch.length
+    if objective.native is None:
+        raise Unsupported(
+            f"a model trained with {objective.name} cannot be exported to Hugging Face: "
+            f"{objective.not_native}"
+        )
+    folder = folder.resolve()
+    _require_free(folder, force=force)
+    native = hf.NATIVE[objective.native]
+    tokenizer = run.tokenizer()
+    checkpoint = load_checkpoint(run, warn=warn)
+    done = run.done()
+    if done is None:
+        warn(
+            f"the run {run.path} is not finished: this is its model after "
+            f"{checkpoint.record.spent.steps:,} steps"
+        )
+    card = model_card(
+        record,
+        checkpoint=checkpoint.record,
+        likelihoods=run.results.read(LikelihoodRecord, warn),
+        infillings=run.results.read(InfillingRecord, warn),
+        native=native,
+        tokenizer=tokenizer,
+        name=folder.name,
+    )
+    with files.new_folder(folder, replace=force) as new:
+        # without this word, transformers does not take the file for one of torch
+        weights = hf.native_weights(checkpoint.weights())
+        write_tensors(new / MODEL, weights, {"format": "pt"})
+        shape = hf.native_config(record.config.model, native, tokenizer.vocab, length=length)
+        _write_json(new / "config.json", shape)
+        if native.generates:
+            _write_json(new / GENERATION, hf.generation_config(native, tokenizer.vocab))
+        files.write_text(new / "tokenizer.json", hf.native_tokenizer(tokenizer))
+        described = hf.tokenizer_config(tokenizer, native, length=length)
+        _write_json(new / "tokenizer_config.json", described)
+        files.write_text(new / CARD, card)
+    return native
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    files.write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _require_free(folder: Path, *, force: bool) -> None:
+    """Make sure that nothing but an export, which `force` allows to replace, is lost at `folder`.
+
+    Raises:
+        UserError: there is something.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder to export to")
+    if folder == Path.cwd():  # whoever is in it would go on seeing the old one
+        raise UserError(f"an export takes the place of {folder}, and you are in it: name a new one")
+    with files.explained(folder):
+        held = sorted(item.name for item in folder.iterdir())
+    others = [name for name in held if name not in WRITTEN]
+    if others:
+        raise UserError(
+            f"the folder {folder} holds files that are of no export, {others[0]} for one: "
+            "name another folder"
+        )
+    if held and not force:
+        raise UserError(
+            f"the folder {folder} holds an export already: name another folder, or replace it "
+            "with --force"
+        )

@@ -1,0 +1,90 @@
+"""What a model is asked for while an objective uses it: forward passes and their operations."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lmcompare.model import Backbone
+from lmcompare.model.flops import decoding_flops
+from lmcompare.model.kv_cache import Cache
+from lmcompare.view import IGNORE, View
+from lmcompare.vocab import Candidates
+
+
+@dataclass
+class Cost:
+    """Forward passes, the positions in them, and the operations of their matrix products."""
+
+    passes: int = 0
+    positions: int = 0
+    flops: int = 0
+
+
+class Meter:
+    """A model, and what it was asked for: to be given to an objective in its place."""
+
+    def __init__(self, net: Backbone):
+        self.net = net
+        self.cost = Cost()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.net.device
+
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
+        """As `Backbone.log_prob`."""
+        self._count(view, view.target != IGNORE)
+        return self.net.log_prob(view, among=among)
+
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """As `Backbone.logits`."""
+        self._count(view, wanted)
+        return self.net.logits(view, wanted)
+
+    def cache(self, view: View, *, capacity: int) -> Cache:
+        """As `Backbone.cache`; what reading the source takes is counted with the first pass."""
+        return self.net.cache(view, capacity=capacity)
+
+    def extend(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N V"]:
+        """As `Backbone.extend`."""
+        self._count(view, wanted, cache)
+        return self.net.extend(cache, view, wanted)
+
+    def states_after(
+        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N D"]:
+        """As `Backbone.states_after`; what `predict` makes of the states is not counted here."""
+        self._count(view, wanted, cache)
+        states = self.net.states_after(cache, view, wanted)
+        self.cost.flops -= self._head_flops(states)
+        return states
+
+    def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """As `Backbone.predict`."""
+        self.cost.flops += self._head_flops(states)
+        return self.net.predict(states)
+
+    def _head_flops(self, states: Float[Tensor, "N D"]) -> int:
+        return 2 * states.numel() * self.net.vocab_size
+
+    def _count(
+        self, view: View, wanted: Bool[Tensor, "B T"] | None, cache: Cache | None = None
+    ) -> None:
+        chosen = torch.ones_like(view.visible) if wanted is None else wanted.to(view.visible.device)
+        view = view.predicting(view.tokens.where(chosen, IGNORE), view.weight)
+        self.cost.passes += 1
+        self.cost.positions += view.tokens.numel()
+        known, source = 0, 0
+        if cache is not None:
+            known = cache.length
+            source = 0 if cache.source is None else cache.source.states.shape[1]
+            if known:
+                view = replace(view, source=None)  # was read with the first pass
+        self.cost.flops += decoding_flops(
+            self.net.config, self.net.vocab_size, view, num_cached=known, num_source=source
+        )

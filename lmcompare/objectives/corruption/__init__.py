@@ -1,0 +1,1 @@
+"""What corruptions share: noise, spans, and the packing of what they make."""

@@ -1,0 +1,1 @@
+"""How models write: one token after another, in any order, or by unmasking."""

@@ -1,0 +1,69 @@
+"""Whether other work on the machine slowed a run down, and how long it would have taken alone.
+
+Seconds that a step takes for each operation, beside the run's own best. Objectives differ in what
+they use of a machine, and no speed that was measured beforehand holds for all, so a run that was
+disturbed alike from its first step to its last is not found out.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy import ndarray
+
+from lmcompare.runs.records import MetricsLine
+
+BEST = 0.1  # the quantile of seconds for each operation that is called the best
+FAR = 2.0  # times the best: of a step that something else slowed down
+MANY = 0.2  # the share of such steps from which a run is called disturbed
+FEWEST = 20  # steps that say anything
+LATELY = 20  # steps that are looked at while a run goes on
+RECENT = 1000  # steps that the best is then sought among
+
+
+class Pace:
+    """The speed of a run, step by step."""
+
+    def __init__(self, lines: Iterable[MetricsLine] = ()) -> None:
+        self._flops, self._seconds = [0.0], [0.0]  # up to the end of each step
+        self._disturbed = False
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: MetricsLine) -> None:
+        self._flops.append(line.flops)
+        self._seconds.append(line.seconds)
+
+    def add(self, line: MetricsLine) -> bool:
+        """Take in a step; whether most of the last ones were far slower than the best."""
+        self._take(line)
+        if len(self._flops) <= FEWEST or len(self._flops) % LATELY:
+            return self._disturbed
+        slow = self._slow(*self._steps(last=RECENT))
+        self._disturbed = bool(slow[-LATELY:].mean() > 0.5)
+        return self._disturbed
+
+    def _steps(self, last: int = 0) -> tuple[ndarray, ndarray]:
+        flops, seconds = np.diff(self._flops[-last:]), np.diff(self._seconds[-last:])
+        counts = flops > 0  # a step without a target costs next to nothing
+        return flops[counts], seconds[counts]
+
+    @staticmethod
+    def _slow(flops: ndarray, seconds: ndarray) -> ndarray:
+        each = seconds / flops
+        slow: ndarray = each > FAR * np.quantile(each, BEST)
+        return slow
+
+    @property
+    def undisturbed_seconds(self) -> float | None:
+        """What a disturbed run would have taken alone; None of one that was not disturbed.
+
+        Its slow steps count at the median speed of the others.
+        """
+        flops, seconds = self._steps()
+        if len(flops) < FEWEST:
+            return None
+        slow = self._slow(flops, seconds)
+        if slow.mean() < MANY:
+            return None
+        usual = np.median(seconds[~slow] / flops[~slow])
+        return float(seconds[~slow].sum() + usual * flops[slow].sum())

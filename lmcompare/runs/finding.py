@@ -1,0 +1,144 @@
+"""Which runs a path means, and which model of a run; what is damaged is told of, or an error."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from lmcompare import files
+from lmcompare.errors import UserError
+from lmcompare.runs import checkpoints
+from lmcompare.runs.run import Run
+
+
+def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _: None) -> list[Run]:
+    """All runs at `places`: run directories, studies, study files, or folders of studies.
+
+    A checkpoint's folder stands for its run as it was then.
+
+    Args:
+        places: where to look.
+        warn: told of runs within a study that cannot be read, which are left out.
+
+    Raises:
+        UserError: a place that does not exist or holds no run that can be read; a run that is named
+            and cannot be read.
+    """
+    return _find(places, Run.record, warn)
+
+
+def find_models(places: Iterable[Path], *, warn: Callable[[str], None]) -> list[Run]:
+    """As `find_runs`, those alone that have a good checkpoint, and a tokenizer for it."""
+
+    def require(run: Run) -> None:
+        run.tokenizer()
+        load_checkpoint(run, warn=lambda _: None)
+
+    return _find(places, require, warn)
+
+
+def _find(
+    places: Iterable[Path], require: Callable[[Run], object], warn: Callable[[str], None]
+) -> list[Run]:
+    found: dict[tuple[Path, int | None], Run] = {}
+    for place in places:
+        folder = place.parent if place.is_file() else place
+        if not folder.exists():
+            raise UserError(
+                f"there is no run or study at {place}: start one with `lmcompare train`"
+            )
+        runs = _named(folder)
+        for run in runs:
+            require(run)
+        runs = runs or list(_within(folder, require, warn))
+        if not runs:
+            raise UserError(f"{place} holds no run yet: start one with `lmcompare train`")
+        found |= {(run.path.resolve(), run.at): run for run in runs}
+    return list(found.values())
+
+
+def _named(folder: Path) -> list[Run]:
+    """The run that a folder is, or that it is a checkpoint of."""
+    run = Run(folder.parent.parent)
+    step = folder.name.removeprefix("step-")
+    if step.isdecimal() and folder == checkpoints.place_of(run.checkpoints, int(step)):
+        return [Run(run.path, at=int(step))]
+    return [Run(folder)] if _is_there(Run(folder)) else []
+
+
+def _is_there(run: Run) -> bool:
+    with files.reading(run.path):
+        try:
+            run.record_file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
+def _within(
+    folder: Path, require: Callable[[Run], object], warn: Callable[[str], None]
+) -> Iterator[Run]:
+    """The good runs of a study, or of a folder of studies.
+
+    Raises:
+        UserError: none of those that are there is good.
+    """
+    bad: list[UserError] = []
+    num_good = 0
+    for path in sorted([*folder.glob("*/"), *folder.glob("*/*/")]):
+        run = Run(path)
+        try:
+            if not _is_there(run):
+                continue
+            require(run)
+        except UserError as error:
+            bad.append(error)
+            warn(f"left out: {error}")
+            continue
+        num_good += 1
+        yield run
+    if bad and not num_good:
+        raise UserError(f"none of the {len(bad)} runs in {folder} can be used; the first: {bad[0]}")
+
+
+def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Checkpoint:
+    """The model of a run that is meant: of its end, or of the newest good checkpoint until then.
+
+    Raises:
+        UserError: there is none.
+    """
+    run.record()
+    own, done = run.hash, run.done()
+    if run.at is not None:
+        return checkpoints.check(checkpoints.place_of(run.checkpoints, run.at), run=own)
+    if done is not None:
+        return _last_checkpoint(run, own, done.spent.steps)
+    checkpoint = checkpoints.latest(run.checkpoints, run=own, warn=warn)
+    if checkpoint is None:
+        raise UserError(
+            f"the run {run.path} has no checkpoint yet: let `lmcompare train` go on with it first"
+        )
+    return checkpoint
+
+
+def every_checkpoint(run: Run, *, warn: Callable[[str], None]) -> Iterator[checkpoints.Checkpoint]:
+    """The good checkpoints of a run that were kept, the oldest first.
+
+    Raises:
+        UserError: there is none, or the last one of a finished run is not good.
+    """
+    load_checkpoint(run, warn=lambda _: None)
+    yield from checkpoints.every(run.checkpoints, run=run.hash, warn=warn)
+
+
+def _last_checkpoint(run: Run, own: str, step: int) -> checkpoints.Checkpoint:
+    """That of a finished run, in whose place no other may stand unasked."""
+    try:
+        return checkpoints.check(checkpoints.place_of(run.checkpoints, step), run=own)
+    except UserError as error:
+        older = [
+            each.path for each in checkpoints.every(run.checkpoints, run=own, warn=lambda _: None)
+        ]
+        name = f", or name an older one: {older[-1]}" if older else ""
+        raise UserError(
+            f"{error}; the run is finished and this is its model: bring it back from a copy, start "
+            f"the run again with --force{name}"
+        ) from None

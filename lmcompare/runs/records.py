@@ -1,0 +1,159 @@
+"""What is written into a run directory: one pydantic record for each JSON file.
+
+Every file carries the version of the schema it was written by, and a checksum of what it holds. A
+file of an unknown version, or one that was changed, is refused with a sentence, never guessed at.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from lmcompare.config.budget import Spent
+from lmcompare.config.run import RunConfig
+from lmcompare.runs.record_files import Record
+
+
+class ControlSheet(BaseModel):
+    """Hashes of what must be equal for two runs to differ in their objective only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str  # the training text, tokenized
+    order: str  # which block is read when
+    tokenizer: str
+    weights: Mapping[str, str]  # each parameter as it starts, by name
+
+    FACTS: ClassVar[Mapping[str, str]] = {
+        "text": "training text",
+        "order": "order of the text",
+        "tokenizer": "tokenizer",
+    }
+
+
+class RunRecord(Record):
+    """`run.json`: what a run is; written before its first step."""
+
+    arm: str
+    config: RunConfig
+    identity: str
+    created: str  # ISO 8601, UTC
+    text: str  # the corpus in words
+    text_hash: str | None = None  # of the corpus and its tokenizer; None in earlier records
+    device: str
+    precision: str
+    threads: int
+    git_commit: str | None
+    versions: Mapping[str, str]
+    num_parameters: int
+    matmul_rate: float  # operations a second, measured at start
+    sheet: ControlSheet
+    counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
+
+
+class MetricsLine(BaseModel):
+    """A line of `metrics.jsonl`: one step, with all that was spent up to its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    tokens: int
+    targets: int
+    flops: int
+    seconds: float
+    loss: float  # nats a target
+    learning_rate: float
+    gradient_norm: float
+    validation: float | None = None  # nats a target, on the fixed validation set
+    parts: list[int] | None = None  # of a mixture: the targets of this step by part
+
+    @property
+    def spent(self) -> Spent:
+        """All that was spent."""
+        costs = self.model_dump(include={"tokens", "targets", "flops", "seconds"})
+        return Spent(steps=self.step, **costs)
+
+
+class Manifest(BaseModel):
+    """What the other files of a run were when a record of it was written.
+
+    `run.json` holds the hashes of the tokenizer and of the counts, so that its own stands for them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str  # hash of `run.json`
+    metrics: str  # hash of the first `metrics_size` bytes of `metrics.jsonl`
+    metrics_size: int
+    # by step, a hash of all text that was read up to it, in its order: at powers of two and the
+    # last step; None where the run began in a version that did not keep it
+    read: Mapping[int, str] | None
+
+
+class CheckpointRecord(Record):
+    """`state.json` of a checkpoint: written last of its files, with the checksums of the others."""
+
+    remedy: ClassVar[str] = "fall back on an earlier checkpoint"
+
+    spent: Spent
+    validation: float | None
+    checksums: Mapping[str, str]
+    manifest: Manifest | None = None  # None of schema 1
+
+
+class DoneRecord(Record):
+    """`done.json`: written last of a run; that it exists means that the run is complete."""
+
+    spent: Spent
+    loss: float  # mean over the last steps, nats a target
+    validation: float | None
+    wall_seconds: float  # of this run's last session, all but the preparation of the text
+    peak_memory: int  # bytes
+    # what its `seconds` would have been without other work on the machine, where that shows
+    undisturbed_seconds: float | None = None
+    manifest: Manifest | None = None  # None of schema 1
+
+
+class ResultRecord(Record, ABC):
+    """`eval/*.json`: what a run's model made of something that it was not trained on."""
+
+    remedy: ClassVar[str] = "the same `lmcompare eval` with --force measures it again"
+    prefix: ClassVar[str]  # with which the names of its files begin
+
+    task: str
+    arm: str
+    seed: int
+    source: str  # a split of the run's own corpus, another text, or the files of a benchmark
+    text: str  # hash of what was asked
+    step: int
+    run_hash: str | None = None  # of `run.json`; as the next, put in where the result is written
+    items_hash: str | None = None  # of the file of its items
+
+    @property
+    @abstractmethod
+    def stem(self) -> str:
+        """The name of its files: another result of the same name takes its place."""
+
+
+LN2 = 0.6931471805599453
+
+
+class TextRecord(ResultRecord, ABC):
+    """What it made of a held-out text."""
+
+    num_bytes: int  # of what was asked
+    num_tokens: int
+    unigram_nats: float  # under the frequencies of the training split
+    standard_error: float | None = None  # of `nats` where they are sampled: Monte Carlo's alone
+
+    @property
+    def error_bits_per_byte(self) -> float | None:
+        """Standard error of the bits per byte, where they are sampled."""
+        error = self.standard_error
+        return None if error is None else error / self.num_bytes / LN2
+
+    @property
+    def unigram_bits_per_byte(self) -> float:
+        """Bits for each byte if every token were predicted by its frequency alone."""
+        return self.unigram_nats / self.num_bytes / LN2

@@ -1,0 +1,1 @@
+"""Intervals and tests: how certain a difference is."""

@@ -1,0 +1,1 @@
+"""Training: what it reads, costs and needs, and the loop itself."""

@@ -1,0 +1,131 @@
+"""What a run would cost, found out without running it."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lmcompare import rng
+from lmcompare.config.budget import Spent
+from lmcompare.config.run import RunConfig
+from lmcompare.data import Prepared
+from lmcompare.model import ModelConfig, training_flops
+from lmcompare.objectives import Clm
+from lmcompare.training.batches import text_and_view
+from lmcompare.training.memory import needed
+from lmcompare.training.trainer import read_text
+from lmcompare.view import Text, View
+from lmcompare.vocab import Vocab
+
+SAMPLED = 8  # batches, for the mean number of targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """How deep an encoder-decoder is under one of the ways to match it, and what that costs.
+
+    Both ratios are to the decoder-only model under the causal objective, on the same text.
+    """
+
+    match: Literal["parameters", "flops"] | None  # None: that decoder-only model itself
+    encoder_layers: int
+    layers: int
+    num_parameters: int
+    parameters_ratio: float
+    flops_per_step: float
+    flops_ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Costs of a run; what depends on the machine's speed is None under a budget of seconds."""
+
+    text: str
+    vocab_size: int
+    encoder_layers: int
+    layers: int
+    num_parameters: int
+    targets_per_step: float
+    flops_per_step: float
+    steps: int | None
+    tokens: int | None
+    targets: float | None
+    flops: float | None
+    epochs: float | None
+    memory: int  # bytes that training takes at most, by `lmcompare.training.memory`
+    depths: tuple[Depth, ...]  # with an encoder: a decoder-only model, and both matched to it
+
+
+def plan(
+    config: RunConfig, *, cache: Path, warn: Callable[[str], None] = lambda text: None
+) -> Plan:
+    """Check a configuration against its text and say what it costs; `warn` as of `prepare`.
+
+    Raises:
+        UserError: whatever `train` would refuse before its first step.
+    """
+    prepared = read_text(config, cache=cache, warn=warn)
+    vocab, split = prepared.vocab, prepared.split("train")
+    targets = sum(view.num_targets for _, view in _batches(config, prepared)) / SAMPLED
+    flops = _flops(config.model, vocab, (view for _, view in _batches(config, prepared)))
+    tokens = config.batch.rows * (config.batch.length - 1)
+    one = Spent(steps=1, tokens=tokens, targets=round(targets), flops=round(flops))
+    each = getattr(one, config.budget.unit)
+    steps = math.ceil(config.budget.amount / each) if each > 0 else None
+    return Plan(
+        text=prepared.description,
+        vocab_size=vocab.size,
+        encoder_layers=config.model.encoder_layers,
+        layers=config.model.depth,
+        num_parameters=config.model.num_parameters(vocab.size),
+        targets_per_step=targets,
+        flops_per_step=flops,
+        steps=steps,
+        tokens=None if steps is None else steps * tokens,
+        targets=None if steps is None else steps * targets,
+        flops=None if steps is None else steps * flops,
+        epochs=None if steps is None else steps * tokens / split.num_tokens,
+        memory=needed(config, vocab).total,
+        depths=_depths(config, prepared) if config.model.encoder_layers else (),
+    )
+
+
+def _batches(config: RunConfig, prepared: Prepared) -> Iterator[tuple[Text, View]]:
+    """The text and the view of some steps; one at a time, as a step may be large."""
+    split = prepared.split("train")
+    for step in range(SAMPLED):
+        yield text_and_view(config, split, prepared.vocab, step=step, progress=step / SAMPLED)
+
+
+def _flops(model: ModelConfig, vocab: Vocab, views: Iterable[View]) -> float:
+    """Of a step, in the mean."""
+    return sum(training_flops(model, vocab.size, view) for view in views) / SAMPLED
+
+
+def _depths(config: RunConfig, prepared: Prepared) -> tuple[Depth, ...]:
+    """The decoder-only model that an encoder-decoder stands beside, and both matched to it."""
+    vocab, plain = prepared.vocab, config.model.without_encoder()
+    num_parameters = plain.num_parameters(vocab.size)
+    causal = (
+        Clm().corrupt(text, vocab, rng.generator("causal"))
+        for text, _ in _batches(config, prepared)
+    )
+    flops = _flops(plain, vocab, causal)
+
+    def depth(match: Literal["parameters", "flops"] | None) -> Depth:
+        made = plain.model_copy(update={"match": match}).with_encoder() if match else plain
+        here = flops
+        if match:
+            here = _flops(made, vocab, (view for _, view in _batches(config, prepared)))
+        return Depth(
+            match=match,
+            encoder_layers=made.encoder_layers,
+            layers=made.depth,
+            num_parameters=made.num_parameters(vocab.size),
+            parameters_ratio=made.num_parameters(vocab.size) / num_parameters,
+            flops_per_step=here,
+            flops_ratio=here / flops,
+        )
+
+    return (depth(None), depth("parameters"), depth("flops"))

@@ -1,0 +1,163 @@
+"""What the evaluation of a run would cost, and how long it and training would take on this machine.
+
+The cost of evaluation is counted: the objective is asked as in the evaluation itself, about a
+sample of the same texts, of a model that computes nothing and counts what it was asked for. Times
+are estimates: operations, divided by a usual share of the rate at which this machine multiplies
+matrices. They hold within a factor of about two where nothing else runs beside.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lmcompare import devices
+from lmcompare.config.run import RunConfig
+from lmcompare.devices import Precision
+from lmcompare.errors import Unsupported
+from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.infilling import measure
+from lmcompare.evaluation.likelihood.measure import batches, up_to, windows_of
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.windows import stack
+from lmcompare.model import Backbone, ModelConfig
+from lmcompare.model.flops import forward_flops
+from lmcompare.model.prefix_sharing import Beginnings
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.records import RunRecord
+from lmcompare.runs.run import Run
+from lmcompare.training.trainer import read_text
+from lmcompare.view import IGNORE, View
+from lmcompare.vocab import Candidates
+
+WINDOWS, TEXTS = 6, 32  # sampled: of each batch, and of those with hidden tokens
+# Share of the rate of large matrix products that is usually reached: 0.5 to 0.65 in training and
+# scoring nano models (clm, mlm) on one core of a server's processor.
+SHARE = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Operations and seconds; None of training under a budget of seconds."""
+
+    likelihood_flops: float  # of `lmcompare eval` with its default options
+    infilling_flops: float  # of `lmcompare eval --tasks infilling`
+    training_seconds: float | None
+    likelihood_seconds: float
+    infilling_seconds: float
+
+
+class Counter:
+    """A model that computes nothing and counts the operations of what it is asked for."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int):
+        self._config, self._vocab_size = config, vocab_size
+        self.flops = 0.0
+
+    def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
+        """Count a forward pass over `view`; beginnings that rows share are counted once."""
+        flops = forward_flops(self._config, self._vocab_size, view)
+        shared = Beginnings.of(view)
+        self.flops += flops if shared is None else flops * len(shared.first) / view.tokens.numel()
+        return torch.zeros(view.tokens.shape)
+
+    def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
+        """Count a forward pass that predicts at the wanted positions."""
+        asked = view.predicting(view.tokens.where(wanted, IGNORE), wanted.float())
+        self.flops += forward_flops(self._config, self._vocab_size, asked)
+        return torch.zeros(int(wanted.sum()), self._vocab_size)
+
+
+class Forecaster:
+    """Forecasts for several runs; how fast a device multiplies is measured once.
+
+    Args:
+        cache: folder of prepared corpora.
+    """
+
+    def __init__(self, cache: Path):
+        self._cache = cache
+        self._rates: dict[tuple[str, Precision], float] = {}
+
+    def forecast(self, config: RunConfig, flops: float | None) -> Forecast:
+        """Say what evaluating a run of this configuration costs, and how long all of it takes.
+
+        Args:
+            config: of the run.
+            flops: of its training; None if that is not known.
+
+        Raises:
+            UserError: whatever `train` would refuse before its first step.
+        """
+        prepared = read_text(config, cache=self._cache)
+        counter = Counter(config.model, prepared.vocab.size)
+        # all that evaluation asks of a run's record before it has one
+        facts: dict[str, Any] = {"config": config, "text_hash": prepared.hash}
+        subject = LoadedModel(
+            run=Run(Path()),
+            record=RunRecord.model_construct(**facts),
+            tokenizer=prepared.tokenizer,
+            net=cast(Backbone, counter),
+        )
+        likelihood = _likelihood(subject, counter, cache=self._cache)
+        hidden = _infilling(subject, counter, cache=self._cache)
+        device = devices.choose_device(config.runtime.device)
+        slow = config.runtime.precision == "float32" or device.type == "cpu"
+        usual: Precision = "float32" if slow else "bfloat16"
+        precision = "bfloat16" if config.runtime.precision == "bfloat16" else usual
+        scoring = self._rate(device, "float32") * SHARE
+        return Forecast(
+            likelihood_flops=likelihood,
+            infilling_flops=hidden,
+            training_seconds=flops and flops / (self._rate(device, precision) * SHARE),
+            likelihood_seconds=likelihood / scoring,
+            infilling_seconds=hidden / scoring,
+        )
+
+    def _rate(self, device: torch.device, precision: Precision) -> float:
+        key = (device.type, precision)
+        if key not in self._rates:
+            self._rates[key] = devices.matmul_rate(device, precision)
+        return self._rates[key]
+
+
+def _silent(text: str) -> None:
+    """Say nothing: whoever made the plan has been warned of the same."""
+
+
+def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    asked = EvalOptions()
+    found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
+    documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
+    length, total = subject.record.config.batch.length, 0.0
+    for name, how in subject.objective.scorings.items():
+        if "text" not in how.answers:
+            continue
+        for batch in batches(windows_of(documents, how, window=length, stride=length // 2)):
+            some = batch[
+                :: -(-len(batch) // WINDOWS)
+            ]  # with the longest, to which others are padded
+            counter.flops = 0.0
+            subject.log_prob(*stack(some, documents, subject.tokenizer.vocab), name)
+            total += counter.flops * len(batch) / len(some)
+    return total
+
+
+def _infilling(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    texts = measure.HiddenTexts.drawn(subject, EvalOptions(), cache=cache, warn=_silent)
+    num, total = len(texts.rows.tokens), 0.0
+    some = torch.arange(0, num, -(-num // TEXTS))
+    for asked in measure.questions(subject.objective):
+        mask = texts.hidden[asked[-1]]
+        counter.flops = 0.0
+        try:
+            measure.answer(
+                subject, texts.rows.rows(some), mask[some], *asked, lambda what, share: None
+            )
+        except Unsupported:
+            continue  # what is not answered costs nothing
+        total += counter.flops * num / len(some)
+    return total
