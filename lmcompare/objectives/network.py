@@ -15,7 +15,7 @@ class Network(Protocol):
     """What an objective may ask of a model in order to score."""
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        """Natural log-probability of each target of `view`, float32; 0 where there is none.
+        """Return the natural log-probability of each target, float32; 0 where there is none.
 
         Args:
             view: what is read.
@@ -23,7 +23,7 @@ class Network(Protocol):
         """
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
-        """What each wanted position of `view` predicts, unnormalised."""
+        """Return what each wanted position of `view` predicts, unnormalised."""
 
 
 @runtime_checkable
@@ -31,7 +31,7 @@ class Cache(Protocol):
     """What a network has read of some rows."""
 
     def select(self, rows: Int[Tensor, " B"]) -> None:
-        """Each row goes on from what another one had read."""
+        """Let each row continue from what another one has read."""
 
 
 @runtime_checkable
@@ -40,15 +40,15 @@ class Writer(Network, Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Return where it computes."""
 
     def cache(self, view: View, *, capacity: int) -> Cache:
-        """An empty cache for the rows of `view`, whose source, if it has one, has been read."""
+        """Return an empty cache for the rows of `view`, whose source, if any, has been read."""
 
     def extend(
         self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N V"]:
-        """What the wanted positions of `view` predict, unnormalised, after what is in the cache.
+        """Return what wanted positions predict, unnormalised, after what is in the cache.
 
         Its visible positions are then in the cache too.
         """
@@ -56,10 +56,10 @@ class Writer(Network, Protocol):
     def states_after(
         self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N D"]:
-        """The normalised states of the wanted positions, from which `predict` predicts.
+        """Return the normalised states of the wanted positions, from which `predict` predicts.
 
         As `extend` otherwise.
         """
 
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
-        """What normalised states predict, unnormalised."""
+        """Return what normalised states predict, unnormalised."""
