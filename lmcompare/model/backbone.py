@@ -6,9 +6,9 @@ positions, SwiGLU, no biases, the output head tied to the embedding. So a causal
 and cross-attention may be added; both stacks read one embedding, as in T5 (Raffel et al. 2020).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,24 +16,21 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 from lmcompare import devices, rng
+from lmcompare.model import reading
 from lmcompare.model.attention_mask import AttentionMask, Source
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.decode_layer import DecodeHead
 from lmcompare.model.kv_cache import Cache
-from lmcompare.model.layer import Layer, Norm, only
+from lmcompare.model.layer import Layer, Norm, numbers_of, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
 from lmcompare.model.prefix_sharing import PrefixSharing
+from lmcompare.model.stack import Stack
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Candidates
 
 INITIAL_SCALE = 0.02  # standard deviation, as GPT-2
 NUM_VERSIONS = 128  # of a layer that are compiled at most
 CACHED = 2**18  # numbers of a state that a processor's cache holds with what comes of them
-
-
-def _numbers(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
-    """Number the chosen positions, counted over all rows."""
-    return chosen.flatten().nonzero()[:, 0]
 
 
 class Backbone(nn.Module):
@@ -86,17 +83,30 @@ class Backbone(nn.Module):
         Raises:
             ValueError: this model has no encoder.
         """
+        return self._encoder(source).states()
+
+    def _encoder(self, source: View) -> Stack:
         if self.encoder_norm is None:
             raise ValueError(
                 "the view has a source and this model has no encoder to read it: "
                 "set model.encoder_layers"
             )
-        x = embedding(source.tokens, self.embedding)
-        mask = AttentionMask.of(source, self.config, x.dtype)
-        for layer in self.encoder:
-            x = layer(x, mask)
-        states: Tensor = self.encoder_norm(x)
-        return states
+        return self._stack(source)
+
+    def _stack(self, view: View) -> Stack:
+        """Return the layers that read `view`: an encoder's where it has no source."""
+        encodes = view.source is None and self.encoder_norm is not None
+        encoder = None if view.source is None else self._encoder(view.source)
+        inputs = embedding(view.tokens, self.embedding)
+        return Stack(
+            view=view,
+            inputs=inputs,
+            layers=cast("list[Layer]", [*(self.encoder if encodes else self.layers)]),
+            norm=cast("Norm", self.encoder_norm if encodes else self.norm),
+            mask=AttentionMask.of(view, self.config, inputs.dtype),
+            encoder=encoder,
+            source=None if encoder is None else Source.of(view, encoder.states()),
+        )
 
     def states(
         self, view: View, *, wanted: Bool[Tensor, "B T"] | None = None
@@ -108,7 +118,7 @@ class Backbone(nn.Module):
         Raises:
             ValueError: the view has a source and this model no encoder.
         """
-        numbers = None if wanted is None else _numbers(wanted)
+        numbers = None if wanted is None else numbers_of(wanted)
         if view.source is None and self.encoder_norm is not None:
             return only(self.encode(view), numbers)
         return self._states(view, numbers)
@@ -157,10 +167,7 @@ class Backbone(nn.Module):
         return self.embedding.device
 
     def rows_at_once(self, length: int) -> int:
-        """Return how many rows of `length` a pass without gradients takes.
-
-        These are `batch_size`, or as many as suits; it changes no result.
-        """
+        """Return how many rows of `length` a pass without gradients takes; changes no result."""
         numbers = CACHED if self.device.type == "cpu" else 2**24
         return self.batch_size or max(1, numbers // self.config.width // length)
 
@@ -185,7 +192,7 @@ class Backbone(nn.Module):
         asked = view.target != IGNORE
         prefixes = PrefixSharing.of(view)
         if prefixes is None:
-            states = self._states(view, _numbers(asked))
+            states = self._states(view, numbers_of(asked))
             return target_log_prob(states, self.embedding, view.target[asked], among)
         new, number = prefixes.questions(view)
         states = self._states(view, prefixes.node[new], prefixes)
@@ -194,12 +201,44 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """Return what each wanted position predicts, unnormalised, on the model's device."""
-        return self.predict(self._states(view.to(self.device), _numbers(wanted.to(self.device))))
+        return self.predict(self._states(view.to(self.device), numbers_of(wanted.to(self.device))))
 
     @torch.no_grad()
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Return what normalised states predict, unnormalised."""
         return linear(states, self.embedding)
+
+    def hidden_states(
+        self, view: View, layers: Collection[int] | None = None
+    ) -> Iterator[tuple[int, Float[Tensor, "B T D"]]]:
+        """Yield the states of each layer: 0 is the embedding, the last as `states` has it.
+
+        As for `states`, a view without a source is what an encoder reads, where there is one.
+        """
+        return reading.hidden_states(self._frozen_stack(view), layers)
+
+    def attention_maps(
+        self, view: View, layers: Collection[int] | None = None, *, source: bool = False
+    ) -> Iterator[tuple[int, Float[Tensor, "B H T S"]]]:
+        """Yield the softmax weights of each layer from 1 on; see `reading.attention_maps`."""
+        return reading.attention_maps(self._frozen_stack(view), layers, source=source)
+
+    def gradient_influence(
+        self,
+        view: View,
+        position: Int[Tensor, " B"],
+        *,
+        of: Literal["state", "log_prob"] = "state",
+        source: bool = False,
+    ) -> Float[Tensor, "B S"]:
+        """Return the norm of a position's gradient; see `reading.gradient_influence`."""
+        head = self.embedding if of == "log_prob" else None
+        stack = self._frozen_stack(view)
+        return reading.gradient_influence(stack, position, head=head, source=source)
+
+    @torch.no_grad()
+    def _frozen_stack(self, view: View) -> Stack:
+        return self._stack(view.to(self.device))
 
     @torch.inference_mode()
     def cache(self, view: View, *, capacity: int) -> Cache:
@@ -256,4 +295,4 @@ class Backbone(nn.Module):
         *lower, last = cache.layers
         for layer in lower:
             x = layer(x, position, None)
-        return last(x, position, None if wanted is None else _numbers(wanted.to(self.device)))
+        return last(x, position, None if wanted is None else numbers_of(wanted.to(self.device)))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -130,6 +130,11 @@ class Layer(nn.Module):
             x = only(x, wanted) + self.cross(self.cross_norm(x), source, wanted)
         x = x + self.feed_forward(self.feed_forward_norm(x))
         return x
+
+
+def numbers_of(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
+    """Return the numbers of the chosen positions, counted over all rows."""
+    return chosen.flatten().nonzero()[:, 0]
 
 
 def only(x: Float[Tensor, "*P D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
