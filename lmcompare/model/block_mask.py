@@ -21,7 +21,7 @@ def block_mask(
     document: Int[Tensor, "B Q"] | None = None,
     key_document: Int[Tensor, "B K"] | None = None,
 ) -> BlockMask:
-    """The rule of `view.sees`, of the same arguments."""
+    """Return the rule of `view.sees`, of the same arguments."""
     first, last = _lowest(order), _highest(order)
     seen_from = _lowest(key_order.masked_fill(~key_visible, FAR))
     seen_by_all_from = _highest(key_order.masked_fill(~key_visible, FAR), beyond=FAR)
@@ -49,12 +49,12 @@ def block_mask(
 
 
 def _lowest(values: Int[Tensor, "B T"]) -> Int[Tensor, "B N"]:
-    """The least in each block."""
+    """Return the least in each block."""
     return _blocks(values, FAR).amin(2)
 
 
 def _highest(values: Int[Tensor, "B T"], *, beyond: int = -FAR) -> Int[Tensor, "B N"]:
-    """The most in each block; a last one that is short is filled up with `beyond`."""
+    """Return the most in each block; a last one that is short is filled up with `beyond`."""
     return _blocks(values, beyond).amax(2)
 
 
@@ -66,7 +66,7 @@ def _blocks(values: Int[Tensor, "B T"], beyond: int) -> Int[Tensor, "B N S"]:
 def _listed(
     chosen: Bool[Tensor, "B Q K"],
 ) -> tuple[Int[Tensor, "B 1 Q"], Int[Tensor, "B 1 Q K"]]:
-    """How many blocks of keys are chosen for each block of queries, and these before the others."""
+    """Return how many key blocks each query block has chosen, and all, the chosen ones first."""
     number = chosen.int()
     listed = number.argsort(dim=2, descending=True, stable=True).int()
     return number.sum(2, dtype=torch.int32)[:, None], listed[:, None]

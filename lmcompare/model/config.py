@@ -70,34 +70,34 @@ class ModelConfig(BaseModel):
 
     @property
     def depth(self) -> int:
-        """Layers of the stack that predicts: the only one, or the decoder."""
+        """Return the layers of the stack that predicts: the only one, or the decoder."""
         return self.decoder_layers or self.layers
 
     @property
     def head_width(self) -> int:
-        """K, the width of one attention head."""
+        """Return K, the width of one attention head."""
         return self.width // self.heads
 
     @property
     def num_matrix_parameters(self) -> int:
-        """Parameters in the layers' matrices."""
+        """Count the parameters in the layers' matrices."""
         square = self.width * self.width
         each = 4 * square + 3 * self.width * self.ffn
         return (self.encoder_layers + self.depth) * each + self._crossing * 4 * square
 
     def num_parameters(self, vocab_size: int) -> int:
-        """All parameters; the head is the embedding and counts once."""
+        """Count all parameters; the head is the embedding and counts once."""
         norms = 2 * self.encoder_layers + 2 * self.depth + self._crossing + 1
         norms += self.encoder_layers > 0
         return self.num_matrix_parameters + (vocab_size + norms) * self.width
 
     @property
     def _crossing(self) -> int:
-        """Layers with cross-attention."""
+        """Count the layers with cross-attention."""
         return self.depth if self.encoder_layers else 0
 
     def with_encoder(self) -> "ModelConfig":
-        """The encoder-decoder that stands beside this decoder-only model, as `match` says.
+        """Return the encoder-decoder that is compared with this model, as `match` says.
 
         On FLOPs it has this many layers of each kind, as a token passes only one of the two stacks;
         so it has about twice the parameters (Raffel et al. 2020, section 3.2). On parameters it has
@@ -115,14 +115,14 @@ class ModelConfig(BaseModel):
         return min(depths, key=lambda made: (self._apart(made), -made.encoder_layers))
 
     def without_encoder(self) -> "ModelConfig":
-        """The decoder-only model that this one stands beside; undoes `with_encoder`."""
+        """Return the decoder-only model that this one is compared with; undo `with_encoder`."""
         return self.model_copy(update={"encoder_layers": 0, "decoder_layers": None})
 
     def _stacks(self, encoder: int, decoder: int) -> "ModelConfig":
         return self.model_copy(update={"encoder_layers": encoder, "decoder_layers": decoder})
 
     def _apart(self, other: "ModelConfig") -> int:
-        """The difference in parameters; of the same width, so whatever the vocabulary."""
+        """Return the difference in parameters; of one width, so whatever the vocabulary."""
         return abs(other.num_parameters(0) - self.num_parameters(0))
 
 

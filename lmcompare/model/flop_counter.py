@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmcompare.model import Backbone
+from lmcompare.model.backbone import Backbone
 from lmcompare.model.flops import decoding_flops
 from lmcompare.model.kv_cache import Cache
 from lmcompare.view import IGNORE, View
@@ -31,41 +31,41 @@ class Meter:
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """Return where the model computes."""
         return self.net.device
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        """As `Backbone.log_prob`."""
+        """Do as `Backbone.log_prob`."""
         self._count(view, view.target != IGNORE)
         return self.net.log_prob(view, among=among)
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
-        """As `Backbone.logits`."""
+        """Do as `Backbone.logits`."""
         self._count(view, wanted)
         return self.net.logits(view, wanted)
 
     def cache(self, view: View, *, capacity: int) -> Cache:
-        """As `Backbone.cache`; what reading the source takes is counted with the first pass."""
+        """Do as `Backbone.cache`; what reading the source takes is counted with the first pass."""
         return self.net.cache(view, capacity=capacity)
 
     def extend(
         self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N V"]:
-        """As `Backbone.extend`."""
+        """Do as `Backbone.extend`."""
         self._count(view, wanted, cache)
         return self.net.extend(cache, view, wanted)
 
     def states_after(
         self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N D"]:
-        """As `Backbone.states_after`; what `predict` makes of the states is not counted here."""
+        """Do as `Backbone.states_after`; what `predict` computes is not counted here."""
         self._count(view, wanted, cache)
         states = self.net.states_after(cache, view, wanted)
         self.cost.flops -= self._head_flops(states)
         return states
 
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
-        """As `Backbone.predict`."""
+        """Do as `Backbone.predict`."""
         self.cost.flops += self._head_flops(states)
         return self.net.predict(states)
 

@@ -12,20 +12,20 @@ from lmcompare.view import View
 
 
 def forward_flops(config: ModelConfig, vocab_size: int, view: View) -> int:
-    """Operations of one forward pass over `view`, logits included; of each part by itself."""
+    """Count the operations of one forward pass over `view`, part by part, logits included."""
     parts = view.split(len(view.tokens))
     return 2 * sum(_multiplications(config, vocab_size, part) for part in parts)
 
 
 def training_flops(config: ModelConfig, vocab_size: int, view: View) -> int:
-    """Operations of one forward and backward pass over `view`."""
+    """Count the operations of one forward and backward pass over `view`."""
     return 3 * forward_flops(config, vocab_size, view)
 
 
 def decoding_flops(
     config: ModelConfig, vocab_size: int, view: View, *, num_cached: int, num_source: int
 ) -> int:
-    """Operations of a forward pass over `view` that is read after what a cache holds.
+    """Count the operations of a forward pass over `view` after what a cache holds.
 
     Args:
         config: the model.
@@ -47,7 +47,7 @@ def decoding_flops(
 def _multiplications(
     config: ModelConfig, vocab_size: int, view: View, *, masked: bool = False
 ) -> int:
-    """Of one pass; `masked`: what nobody may look at is multiplied too, and masked afterwards."""
+    """Count those of one pass; where `masked`, what nobody may look at is multiplied too."""
     square, slots = config.width * config.width, view.tokens.numel()
     total = _stack(config, config.depth, view, masked=masked)
     total -= (slots - view.num_targets) * (square + 3 * config.width * config.ffn)
@@ -61,7 +61,7 @@ def _multiplications(
 
 
 def _stack(config: ModelConfig, layers: int, view: View, *, masked: bool = False) -> int:
-    """Layers of self-attention and feed-forward, all positions."""
+    """Count those of self-attention and feed-forward in `layers` layers, all positions."""
     num_rows, length = view.tokens.shape
     keys = view.num_keys
     hidden = keys * (keys - 1) // 2 if view.hint == "causal" and not masked else 0

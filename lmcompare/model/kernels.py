@@ -19,14 +19,17 @@ from torch.nn.functional import silu
 
 
 def by_hand(x: Tensor) -> bool:
-    """Whether the functions here do their work by hand for `x`."""
+    """Say whether the functions here do their work by hand for `x`."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def rms_norm(
     x: Float[Tensor, "*B D"], weight: Float[Tensor, " D"], epsilon: float
 ) -> Float[Tensor, "*B D"]:
-    """X / sqrt(mean(x^2) + epsilon) * weight (Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467)."""
+    """Return x / sqrt(mean(x^2) + epsilon) * weight.
+
+    Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467.
+    """
     if not by_hand(x) or torch.is_inference_mode_enabled():
         return plain_rms_norm(x, weight.shape, weight, epsilon)
     if not torch.is_grad_enabled():  # nothing need be kept
@@ -61,7 +64,10 @@ def _scale(x: Float[Tensor, "*B D"], epsilon: float) -> Float[Tensor, "*B 1"]:
 
 
 def swiglu(gate_value: Float[Tensor, "*B F2"]) -> Float[Tensor, "*B F"]:
-    """silu(gate) x value, gate and value side by side (Shazeer 2020, https://arxiv.org/abs/2002.05202)."""
+    """Return silu(gate) x value, which come side by side.
+
+    Shazeer 2020, https://arxiv.org/abs/2002.05202.
+    """
     if not by_hand(gate_value) or torch.is_inference_mode_enabled():
         gate, value = gate_value.chunk(2, dim=-1)
         return silu(gate) * value

@@ -5,52 +5,60 @@ whatever the pattern: causal, prefix, permuted and encoder-decoder models decode
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from lmcompare.model.attention_mask import Source
-from lmcompare.model.decode_layer import IncrementalHead, IncrementalLayer, Place
+from lmcompare.model.config import ModelConfig
+from lmcompare.model.decode_layer import DecodeHead, DecodeLayer, DecodePosition
+from lmcompare.model.layer import Layer
 from lmcompare.view import View, sees
-
-if TYPE_CHECKING:
-    from lmcompare.model.backbone import Backbone
-    from lmcompare.model.layer import Layer
 
 
 class Cache:
-    """Room for `capacity` positions of each row, C; nothing is allocated again."""
+    """Room for `capacity` positions of each row, C; nothing is allocated again.
+
+    Args:
+        config: the shape of the model.
+        layers: of the stack that predicts, from the first.
+        head: what follows the last of them.
+        num_rows: B.
+        capacity: C.
+        dtype: of the keys and values that are kept.
+        device: where they are kept.
+        source: what an encoder has read for these rows.
+    """
 
     def __init__(
         self,
-        net: "Backbone",
+        config: ModelConfig,
+        layers: Iterable[Layer],
+        head: DecodeHead,
         *,
         num_rows: int,
         capacity: int,
         dtype: torch.dtype,
+        device: torch.device,
         source: Source | None = None,
     ):
-        self._config = config = net.config
-        device = net.device
+        self._config = config
+        self.head = head
         self.source = source
         self.length = 0  # positions that were kept
         self.order = torch.zeros(num_rows, capacity, dtype=torch.int64, device=device)
         self.visible = torch.zeros(num_rows, capacity, dtype=torch.bool, device=device)
         shape = (config.depth, 2, num_rows, config.heads, capacity, config.head_width)
         self._room = torch.empty(shape, dtype=dtype, device=device)
-        layers = cast("Iterable[Layer]", net.layers)
         self.layers = [  # from the first
-            IncrementalLayer(layer, room, source)
-            for layer, room in zip(layers, self._room, strict=True)
+            DecodeLayer(layer, room, source) for layer, room in zip(layers, self._room, strict=True)
         ]
-        self.head = IncrementalHead(net)
         # what a position must reach to see all that is kept; None where some of it is hidden
         self._open_from: Int[Tensor, "B 1"] | None = self.order.new_full((num_rows, 1), -1)
 
-    def keep(self, view: View) -> Place:
-        """Count the keys of `view` among what is kept, and tell where it stands.
+    def keep(self, view: View) -> DecodePosition:
+        """Count the keys of `view` among what is kept, and return where it stands.
 
         Raises:
             ValueError: there is no room for them.
@@ -73,11 +81,11 @@ class Cache:
         open_to_all = self._open_from is not None and bool((view.order >= self._open_from).all())
         if not hinted and not open_to_all:
             allowed = sees(view.order, self.order[:, :stop], self.visible[:, :stop])
-        return Place.of(view, self._config, self._room.dtype, known=known, sees=allowed)
+        return DecodePosition.of(view, self._config, self._room.dtype, known=known, sees=allowed)
 
     @torch.inference_mode()
     def select(self, rows: Int[Tensor, " B"]) -> None:
-        """Each row goes on from what another one of its text had read; they share their source."""
+        """Let each row continue from what another one of its text has read, of the same source."""
         self.order = self.order[rows]
         self.visible = self.visible[rows]
         if self._open_from is not None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lmcompare.model.attention import attend, attend_to_source
-from lmcompare.model.attention_mask import Pattern, Source
+from lmcompare.model.attention_mask import AttentionMask, Source
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
 
@@ -17,7 +17,7 @@ class Part(nn.Module):
     """A part of a layer. Called directly: hooks are for layers, and cost more than a small part."""
 
     def __call__(self, *inputs: Any) -> Any:
-        """The part's `forward`."""
+        """Call the part's `forward`."""
         return self.forward(*inputs)
 
 
@@ -56,10 +56,10 @@ class Attention(Part):
     def forward(
         self,
         x: Float[Tensor, "*P D"],
-        pattern: Pattern,
+        mask: AttentionMask,
         wanted: Int[Tensor, " N"] | None,
     ) -> Float[Tensor, "*N D"]:
-        mixed = attend(self.query_key_value(x), self.heads, pattern)
+        mixed = attend(self.query_key_value(x), self.heads, mask)
         out: Tensor = self.output(only(mixed, wanted))
         return out
 
@@ -104,7 +104,7 @@ class Layer(nn.Module):
 
     A layer that `crosses` attends to the source between the two. Attention needs all positions;
     what follows the last one is done for the `wanted` ones only, counted over all rows. Positions
-    come as B T D, or as N D where rows share beginnings.
+    come as B T D, or as N D where rows share their beginnings.
     """
 
     def __init__(self, config: ModelConfig, *, crosses: bool):
@@ -119,19 +119,24 @@ class Layer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "*P D"],
-        pattern: Pattern,
+        mask: AttentionMask,
         source: Source | None = None,
         wanted: Int[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*N D"]:
         if self.cross is None or self.cross_norm is None or source is None:
-            x = only(x, wanted) + self.attention(self.attention_norm(x), pattern, wanted)
+            x = only(x, wanted) + self.attention(self.attention_norm(x), mask, wanted)
         else:
-            x = x + self.attention(self.attention_norm(x), pattern, None)
+            x = x + self.attention(self.attention_norm(x), mask, None)
             x = only(x, wanted) + self.cross(self.cross_norm(x), source, wanted)
         x = x + self.feed_forward(self.feed_forward_norm(x))
         return x
 
 
+def numbers_of(chosen: Bool[Tensor, "B T"]) -> Int[Tensor, " N"]:
+    """Return the numbers of the chosen positions, counted over all rows."""
+    return chosen.flatten().nonzero()[:, 0]
+
+
 def only(x: Float[Tensor, "*P D"], wanted: Int[Tensor, " N"] | None) -> Float[Tensor, "*N D"]:
-    """The wanted positions, N D; all of them where none are named."""
+    """Return the wanted positions, N D; all of them where none are named."""
     return x if wanted is None else x.flatten(0, -2).index_select(0, wanted)

@@ -24,7 +24,7 @@ LOGITS = 2**30  # held at once on a GPU
 
 
 def rows_at_once(device: torch.device) -> int:
-    """How many rows of logits are turned into probabilities together."""
+    """Return how many rows of logits are turned into probabilities together."""
     return 256 if device.type == "cpu" else GROUP
 
 
@@ -66,7 +66,7 @@ class _WeightedCrossEntropy(Function):
 
 
 class _OnAccelerator(Function):
-    """The same in few large pieces, whose shares of the head's gradient add up in float32."""
+    """Compute the same in few large pieces; the head's gradient adds up in float32."""
 
     @staticmethod
     def forward(
@@ -95,7 +95,10 @@ class _OnAccelerator(Function):
 def to_gradient(
     logits: Float[Tensor, "N V"], target: Int[Tensor, " N"], weight: Float[Tensor, " N"]
 ) -> Float[Tensor, ""]:
-    """The sum over rows of weight x -log softmax(logits)[target]; logits become its gradient."""
+    """Return the sum over rows of weight x -log softmax(logits)[target].
+
+    The logits become its gradient.
+    """
     exact = logits.float()
     total = exact.logsumexp(1, keepdim=True)
     loss = ((total - exact.gather(1, target[:, None])) * weight[:, None]).sum()
@@ -106,7 +109,7 @@ def to_gradient(
 
 @cache
 def _compiled_gradient() -> Callable[..., Tensor]:
-    """Compiled once for any number of rows."""
+    """Return `to_gradient`, compiled once for any number of rows."""
     compiled: Callable[..., Tensor] = torch.compile(to_gradient, fullgraph=True)
 
     def of_any_number(*columns: Tensor) -> Tensor:
@@ -118,7 +121,7 @@ def _compiled_gradient() -> Callable[..., Tensor]:
 
 
 def _pieces(num_rows: int, most: int) -> list[slice]:
-    """All rows in as few pieces of about one size as there may be."""
+    """Cut all rows into as few pieces of about one size as there may be."""
     num_pieces = -(-num_rows // most)
     return [
         slice(num_rows * piece // num_pieces, num_rows * (piece + 1) // num_pieces)
@@ -134,7 +137,10 @@ def weighted_cross_entropy(
     *,
     compiled: bool = False,
 ) -> Float[Tensor, ""]:
-    """Sum over rows of weight x -log softmax(states @ head.T)[target], in nats and float32."""
+    """Return the sum over rows of weight x -log softmax(states @ head.T)[target].
+
+    In nats and float32.
+    """
     loss: Tensor
     if states.device.type == "cpu":
         loss = _WeightedCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -154,7 +160,10 @@ def target_log_prob(
     target: Int[Tensor, " N"],
     among: Candidates | None = None,
 ) -> Float[Tensor, " N"]:
-    """Log softmax(states @ head.T)[target] of each row, in nats and float32; of some ids only."""
+    """Return log softmax(states @ head.T)[target] of each row, in nats and float32.
+
+    The softmax is over the ids `among` only, where these are given.
+    """
     parts = []
     rows_each = rows_at_once(states.device)
     for rows, targets in zip(states.split(rows_each), target.split(rows_each), strict=True):

@@ -1,6 +1,7 @@
 """What an objective may ask of a model."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Collection, Iterator
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,7 +16,7 @@ class Network(Protocol):
     """What an objective may ask of a model in order to score."""
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        """Natural log-probability of each target of `view`, float32; 0 where there is none.
+        """Return the natural log-probability of each target, float32; 0 where there is none.
 
         Args:
             view: what is read.
@@ -23,7 +24,76 @@ class Network(Protocol):
         """
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
-        """What each wanted position of `view` predicts, unnormalised."""
+        """Return what each wanted position of `view` predicts, unnormalised."""
+
+
+@runtime_checkable
+class Readable(Network, Protocol):
+    """What a probe may ask of a model: its states, its attention, and what moves them.
+
+    Of an encoder-decoder, a view with a source is about the decoder, and that source, given as the
+    view, is about the encoder. Layers are numbered from the embedding, which is 0; the states of
+    the last one are normalised, as the output head reads them, and all others are the residual
+    stream as it is. What is yielded layer by layer is computed when it is asked for, on the
+    model's device and in float32, and may be forgotten before the next. A view may be on another
+    device.
+    """
+
+    def rows_at_once(self, length: int) -> int:
+        """Return how many rows of `length` one view had best have; changes no result."""
+
+    def hidden_states(
+        self, view: View, layers: Collection[int] | None = None
+    ) -> Iterator[tuple[int, Float[Tensor, "B T D"]]]:
+        """Yield the number of each layer with its states, from the lowest, in one pass.
+
+        Args:
+            view: what is read.
+            layers: which of them, from 0 on; all by default.
+
+        Raises:
+            UserError: there is no such layer.
+        """
+
+    def attention_maps(
+        self, view: View, layers: Collection[int] | None = None, *, source: bool = False
+    ) -> Iterator[tuple[int, Float[Tensor, "B H T S"]]]:
+        """Yield the number of each layer with its attention's softmax weights, from the lowest.
+
+        A row adds up to 1, and is 0 wherever `view.sees` says that a position does not look.
+
+        Args:
+            view: what is read.
+            layers: which of them, from 1 on; all by default.
+            source: whether to the source's S positions, rather than to the view's own.
+
+        Raises:
+            UserError: there is no such layer.
+            ValueError: there is no source.
+        """
+
+    def gradient_influence(
+        self,
+        view: View,
+        position: Int[Tensor, " B"],
+        *,
+        of: Literal["state", "log_prob"] = "state",
+        source: bool = False,
+    ) -> Float[Tensor, "B S"]:
+        """Return how much the embedding of each token moves one position of its row.
+
+        That is the norm of a gradient; of a state, that of all of its dimensions, each of which
+        takes a pass.
+
+        Args:
+            view: what is read.
+            position: one of each row.
+            of: what of it: its state in the last layer, or the log-probability of its target.
+            source: whether to return the influence of the source's S tokens, not the view's own.
+
+        Raises:
+            ValueError: there is no source, or no target at one of the positions.
+        """
 
 
 @runtime_checkable
@@ -31,7 +101,7 @@ class Cache(Protocol):
     """What a network has read of some rows."""
 
     def select(self, rows: Int[Tensor, " B"]) -> None:
-        """Each row goes on from what another one had read."""
+        """Let each row continue from what another one has read."""
 
 
 @runtime_checkable
@@ -40,15 +110,15 @@ class Writer(Network, Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Return where it computes."""
 
     def cache(self, view: View, *, capacity: int) -> Cache:
-        """An empty cache for the rows of `view`, whose source, if it has one, has been read."""
+        """Return an empty cache for the rows of `view`, whose source, if any, has been read."""
 
     def extend(
         self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N V"]:
-        """What the wanted positions of `view` predict, unnormalised, after what is in the cache.
+        """Return what wanted positions predict, unnormalised, after what is in the cache.
 
         Its visible positions are then in the cache too.
         """
@@ -56,10 +126,10 @@ class Writer(Network, Protocol):
     def states_after(
         self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N D"]:
-        """The normalised states of the wanted positions, from which `predict` predicts.
+        """Return the normalised states of the wanted positions, from which `predict` predicts.
 
         As `extend` otherwise.
         """
 
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
-        """What normalised states predict, unnormalised."""
+        """Return what normalised states predict, unnormalised."""

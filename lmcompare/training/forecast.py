@@ -25,7 +25,7 @@ from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import stack
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.model.flops import forward_flops
-from lmcompare.model.prefix_sharing import Beginnings
+from lmcompare.model.prefix_sharing import PrefixSharing
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
@@ -60,8 +60,10 @@ class Counter:
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
         """Count a forward pass over `view`; beginnings that rows share are counted once."""
         flops = forward_flops(self._config, self._vocab_size, view)
-        shared = Beginnings.of(view)
-        self.flops += flops if shared is None else flops * len(shared.first) / view.tokens.numel()
+        shared = PrefixSharing.of(view)
+        self.flops += (
+            flops if shared is None else flops * len(shared.computed) / view.tokens.numel()
+        )
         return torch.zeros(view.tokens.shape)
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:

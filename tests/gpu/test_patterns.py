@@ -7,7 +7,7 @@ import torch
 
 from lmcompare.model import Backbone, attention_mask
 from lmcompare.model.attention import attend
-from lmcompare.model.attention_mask import Pattern
+from lmcompare.model.attention_mask import AttentionMask
 from tests.conftest import SIZE, TINY
 from tests.gpu.devices import gpu_only
 from tests.model.views import make_view, with_source
@@ -42,16 +42,16 @@ def test_losses_and_gradients_agree(kind: str, encoder_layers: int, device: torc
 
 
 @gpu_only
-@pytest.mark.parametrize("kind", ["padded", "permuted", "blind"])
+@pytest.mark.parametrize("kind", ["padded", "permuted", "sees nothing"])
 def test_flex_attention_follows_the_rule(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention_mask, "LONG", 1)
     view = make_view(kind, length=131)
     assert view.hint is None
     x = torch.randn(*view.tokens.shape, 3 * 64)
-    on_gpu = Pattern.of(view.to(torch.device("cuda")), WIDE, torch.float32)
+    on_gpu = AttentionMask.of(view.to(torch.device("cuda")), WIDE, torch.float32)
     torch.testing.assert_close(
         attend(x.cuda(), 2, on_gpu).cpu(),
-        attend(x, 2, Pattern.of(view, WIDE, torch.float32)),
+        attend(x, 2, AttentionMask.of(view, WIDE, torch.float32)),
         rtol=1e-3,
         atol=1e-3,
     )

@@ -55,7 +55,7 @@ for step in range(50):
         net(rounded(piece)).backward()
 print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
-# The layers below the last and the last, in an encoder and a decoder, or causal and with a pattern.
+# The layers below the last and the last, in an encoder and a decoder, or causal and with a mask.
 MOST = 4
 FAST = {("ul2", "mask")}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lmcompare.model import decode_layer
-from lmcompare.model.decode_layer import MANY, IncrementalMatrix
+from lmcompare.model.decode_layer import MANY, DecodeMatrix
 
 INPUTS, OUTPUTS = 24, 37
 
@@ -34,7 +34,7 @@ def test_it_is_the_product(
     expected = x.double() * (1 if gain is None else gain.double()) @ weight.double().T
     expected += 0 if base is None else base.double()
     with torch.inference_mode():
-        found = IncrementalMatrix(weight, gain)(x, base)
+        found = DecodeMatrix(weight, gain)(x, base)
 
     assert found.dtype == dtype
     allowed = 1e-5 if dtype == torch.float32 else 3e-2
@@ -58,7 +58,7 @@ def test_as_many_bags_as_threads_but_not_too_many(
         return bags(*shape)
 
     monkeypatch.setattr(decode_layer, "_bags", noted)
-    matrix = IncrementalMatrix(torch.ones(OUTPUTS, INPUTS))
+    matrix = DecodeMatrix(torch.ones(OUTPUTS, INPUTS))
     for num_rows in (1, 2, MANY):
         with torch.inference_mode():
             found = matrix(torch.ones(num_rows, INPUTS))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lmcompare.model import attention, kernels, loss
 from lmcompare.model.attention import attend, attend_to_source
-from lmcompare.model.attention_mask import Pattern, Source
+from lmcompare.model.attention_mask import AttentionMask, Source
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import weighted_cross_entropy
 from lmcompare.view import View
@@ -77,7 +77,7 @@ def test_attention_and_its_hints_agree_with_the_rule(
     view = make_view(kind, length=length)
     assert view.hint == KINDS[kind]
     x = torch.randn(3, view.tokens.shape[1], 3 * TINY.width, requires_grad=True)
-    found = attend(x, TINY.heads, Pattern.of(view, TINY, torch.float32))
+    found = attend(x, TINY.heads, AttentionMask.of(view, TINY, torch.float32))
     exact = x.detach().double().requires_grad_()
     query, key, value = exact.chunk(3, dim=2)
     query, key = (
@@ -88,12 +88,12 @@ def test_attention_and_its_hints_agree_with_the_rule(
     compared = view.visible if kind == "causal and padded" else torch.ones_like(view.visible)
     agree(found, expected, x, exact, compared=compared)
     with torch.no_grad():
-        again = attend(x.detach().clone(), TINY.heads, Pattern.of(view, TINY, torch.float32))
+        again = attend(x.detach().clone(), TINY.heads, AttentionMask.of(view, TINY, torch.float32))
     torch.testing.assert_close(again[compared], found[compared], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
-@pytest.mark.parametrize("kind", ["full", "padded", "blind"])
+@pytest.mark.parametrize("kind", ["full", "padded", "sees nothing"])
 def test_attention_to_a_source_agrees_with_the_rule(
     kind: str, by_hand: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +102,7 @@ def test_attention_to_a_source_agrees_with_the_rule(
     assert view.source is not None
     if kind == "full":
         view = replace(view, source=make_view("full and padded", length=17))
-    elif kind == "blind":
+    elif kind == "sees nothing":
         document = torch.zeros_like(view.source.tokens)
         view = replace(
             view,
@@ -114,7 +114,10 @@ def test_attention_to_a_source_agrees_with_the_rule(
     num_keys = source.states.shape[1]
     assert torch.equal(source.states, states[:, :num_keys])
     assert num_keys < 17
-    assert (source.mask is None, source.blind is None) == (kind == "full", kind != "blind")
+    assert (source.bias is None, source.sees_nothing is None) == (
+        kind == "full",
+        kind != "sees nothing",
+    )
     x = torch.randn(3, 11, TINY.width, requires_grad=True)
     key_value = torch.randn(3, num_keys, 2 * TINY.width, requires_grad=True)
     found = attend_to_source(x, key_value, TINY.heads, source)
@@ -141,24 +144,26 @@ def agree(found: Tensor, expected: Tensor, *inputs: Tensor, compared: Tensor) ->
 
 def test_rows_that_are_numbered_alike_share_their_angles() -> None:
     for kind in ("causal", "documents", "prefix"):
-        assert len(Pattern.of(make_view(kind, length=11), TINY, torch.float32).cos) == 1
+        assert len(AttentionMask.of(make_view(kind, length=11), TINY, torch.float32).cos) == 1
     for kind in ("permuted", "spans"):
-        assert len(Pattern.of(make_view(kind, length=11), TINY, torch.float32).cos) == 3
+        assert len(AttentionMask.of(make_view(kind, length=11), TINY, torch.float32).cos) == 3
     shifted = make_view("causal", length=11)
     shifted = replace(shifted, position=shifted.position + torch.tensor([[0], [2], [5]]))
     assert shifted.hint == "causal"
-    assert len(Pattern.of(shifted, TINY, torch.float32).cos) == 3
+    assert len(AttentionMask.of(shifted, TINY, torch.float32).cos) == 3
 
 
 def test_the_second_channel_turns_every_second_pair() -> None:
     view = make_view("causal", length=11)
-    plain = Pattern.of(view, TINY, torch.float32)
-    idle = Pattern.of(replace(view, within=torch.zeros_like(view.tokens)), TINY, torch.float32)
+    plain = AttentionMask.of(view, TINY, torch.float32)
+    idle = AttentionMask.of(
+        replace(view, within=torch.zeros_like(view.tokens)), TINY, torch.float32
+    )
     assert torch.equal(idle.cos, plain.cos)
     assert torch.equal(idle.sin, plain.sin)
     within = torch.tensor([[0], [2], [3]]).expand_as(view.tokens)
-    both = Pattern.of(replace(view, within=within), TINY, torch.float32)
-    moved = Pattern.of(replace(view, position=view.position + within), TINY, torch.float32)
+    both = AttentionMask.of(replace(view, within=within), TINY, torch.float32)
+    moved = AttentionMask.of(replace(view, position=view.position + within), TINY, torch.float32)
     for name in ("cos", "sin"):
         found = getattr(both, name)
         assert torch.equal(found[..., ::2], getattr(plain, name)[..., ::2].expand(3, -1, -1, -1))

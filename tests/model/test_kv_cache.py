@@ -17,7 +17,7 @@ from tests.model.views import KINDS, make_view, with_source
 pytestmark = pytest.mark.usefixtures("shared_out")
 
 # documents cannot be kept apart in a cache
-PATTERNS = [kind for kind in KINDS if kind not in ("documents", "blind")]
+PATTERNS = [kind for kind in KINDS if kind not in ("documents", "sees nothing")]
 COLUMNS = ["tokens", "position", "order", "visible", "target", "weight", "within"]
 LENGTH = 19
 

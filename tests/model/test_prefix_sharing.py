@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lmcompare.model import Backbone, attention, prefix_sharing
-from lmcompare.model.prefix_sharing import Beginnings
+from lmcompare.model.prefix_sharing import PrefixSharing
 from lmcompare.view import IGNORE, View
 from tests.conftest import SIZE
 from tests.model.views import KINDS, make_view, with_source
@@ -40,7 +40,7 @@ def test_scores_are_those_of_rows_computed_one_by_one(
     monkeypatch.setattr(attention, "pays_by_hand", lambda _: by_hand)
     monkeypatch.setattr(prefix_sharing, "WORTH_IT", 1)
     view = rows(seed, tidy=tidy)
-    assert Beginnings.of(view) is not None
+    assert PrefixSharing.of(view) is not None
     alone = [net.log_prob(view.rows(slice(row, row + 1))) for row in range(len(view.tokens))]
     expected = torch.zeros(view.tokens.shape)
     for row, each in enumerate(alone):
@@ -56,13 +56,13 @@ def test_each_beginning_of_sorted_rows_is_computed_once(seed: int) -> None:
         for row, asked in zip(view.tokens, view.target != IGNORE, strict=True)
     ]
     every = {tuple(row[:stop]) for row in needed for stop in range(1, 1 + len(row))}
-    shared = Beginnings.of(view)
+    shared = PrefixSharing.of(view)
     assert shared is not None
-    assert len(shared.first) == len(every)
+    assert len(shared.computed) == len(every)
     # whose states a position has begins as the position does
     for row, tokens in enumerate(needed):
         for place in range(len(tokens)):
-            other, same_place = divmod(int(shared.first[shared.node[row, place]]), LENGTH)
+            other, same_place = divmod(int(shared.computed[shared.node[row, place]]), LENGTH)
             assert same_place == place
             assert needed[other][: place + 1] == tokens[: place + 1]
     questions, _ = shared.questions(view)
@@ -77,9 +77,9 @@ def test_each_beginning_of_sorted_rows_is_computed_once(seed: int) -> None:
 
 def test_the_same_text_twice_is_scored_once(net: Backbone) -> None:
     view = rows(3, num_rows=1).rows(torch.tensor([0, 0, 0]))
-    shared = Beginnings.of(view)
+    shared = PrefixSharing.of(view)
     assert shared is not None
-    assert len(shared.first) == 1 + int((view.target[0] != IGNORE).nonzero().max())
+    assert len(shared.computed) == 1 + int((view.target[0] != IGNORE).nonzero().max())
     assert int(shared.questions(view)[0].sum()) == int((view.target[0] != IGNORE).sum())
     scores = net.log_prob(view)
     assert scores[0].abs().max() > 0
@@ -91,19 +91,19 @@ def test_whatever_sees_more_than_its_left_shares_nothing(kind: str) -> None:
     view = make_view(kind, length=23, size=SIZE)
     view = view.predicting(view.target.masked_fill(~view.visible, IGNORE), view.weight)
     same = view.rows(torch.zeros(4, dtype=torch.long))
-    assert (Beginnings.of(same) is not None) == (same.hint == "causal")
-    assert Beginnings.of(with_source(same)) is None
+    assert (PrefixSharing.of(same) is not None) == (same.hint == "causal")
+    assert PrefixSharing.of(with_source(same)) is None
 
 
 def test_rows_that_stand_elsewhere_share_nothing() -> None:
     view = rows(3)
-    assert Beginnings.of(view) is not None
+    assert PrefixSharing.of(view) is not None
     moved = view.position + torch.arange(len(view.tokens))[:, None]
-    assert Beginnings.of(replace(view, position=moved)) is None
+    assert PrefixSharing.of(replace(view, position=moved)) is None
     unseen = replace(view, target=view.target.where(view.visible, 7))
-    assert Beginnings.of(unseen) is None, "what a row of padding predicts is nobody's beginning"
+    assert PrefixSharing.of(unseen) is None, "what a row of padding predicts is nobody's beginning"
 
 
 def test_rows_that_share_little_are_computed_whole() -> None:
     full = make_view("causal", length=23, size=SIZE)
-    assert Beginnings.of(full) is None
+    assert PrefixSharing.of(full) is None

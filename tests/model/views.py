@@ -16,7 +16,7 @@ KINDS = {  # and the hint of each
     "prefix": None,
     "permuted": None,
     "spans": None,
-    "blind": None,
+    "sees nothing": None,
 }
 
 
@@ -46,7 +46,7 @@ def make_view(kind: str, *, length: int, rows: int = 3, size: int = 61) -> View:
             position=torch.where(order > 0, torch.tensor([[2], [3], [5]]), place),
             within=order,
         )
-    elif kind == "blind":
+    elif kind == "sees nothing":
         document = torch.zeros_like(tokens)
         document[1, -2:], visible[1, -2:] = 1, False
         view = View.bidirectional(tokens, visible=visible, document=document)
