@@ -77,7 +77,7 @@ class Mdlm(Objective):
     ) -> View:
         """Hide tokens at rates that are stratified over the rows, for less variance.
 
-        The weights are one over the rate, of all tokens.
+        A target weighs one over its row's rate, divided by the number of all tokens.
 
         With seed 2, "We hold these truths to be self-evident" becomes
 

@@ -88,7 +88,7 @@ class Scoring:
 
     @property
     def any_length(self) -> bool:
-        """Whether it asks for holes whose length is not told."""
+        """Tell whether it asks for holes whose length is not told."""
         return self.form == "untold"
 
     def facts(self) -> dict[str, Any]:

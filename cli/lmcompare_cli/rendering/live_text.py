@@ -160,7 +160,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
         speed: above 1 is faster.
 
     Raises:
-        UserError: the file is no trace, or has no such sample.
+        UserError: the file is not a trace, or has no such sample.
     """
     from lmcompare.generation.trace import Trace
 

@@ -240,7 +240,7 @@ def _is_stopped(
 
 
 def _with_one_end(logits: Float[Tensor, "B V"], ends: tuple[int, ...]) -> Float[Tensor, "B V"]:
-    """Join all ends in the first of them, as they say the same: beams for each were of one text.
+    """Join all ends in the first of them: they say the same, and each would take a beam.
 
     Probabilities add up to what they did.
     """

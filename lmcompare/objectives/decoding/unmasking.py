@@ -220,7 +220,7 @@ def _gibbs(draft: MaskedDraft) -> None:
 
 
 def _metropolis(draft: MaskedDraft) -> None:
-    """Do as `_gibbs`, but keep what stood there where it is the more probable (Hastings's rule).
+    """Do as `_gibbs`, but take a draw with the probability of Metropolis and Hastings only.
 
     The chain takes the exponential of the pseudo-log-likelihood as the joint distribution, and
     draws from it in the limit.

@@ -9,7 +9,7 @@ from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Fim, Glm, Objective, Prefix
 from lmcompare.objectives.corruption.noise import NO_INDEX
-from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
 from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
@@ -219,3 +219,22 @@ def test_what_was_written_is_told_in_the_order_of_the_text() -> None:
         [(2, 3), (4, 7), (9, 5)],
         [(1, 13), (3, 11), (3, 2)],
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, each) for name in OBJECTIVES for each in OBJECTIVES[name]().fillings],
+)
+def test_a_method_says_whether_it_writes_in_the_order_of_the_text(
+    name: str, method: str, vocab: Vocab
+) -> None:
+    objective, steps = OBJECTIVES[name](), list[DecodeStep]()
+    text = clean(vocab, 2)
+    holes = torch.zeros_like(text.visible)
+    holes[:, -7:] = True
+    request = request_of(text, holes, method=method, on_step=steps.append)
+    objective.fill(make_net(vocab, encodes=objective.encodes), request, vocab)
+    orders = [torch.cat([step.index[step.row == row] for step in steps]).tolist() for row in (0, 1)]
+    assert all(len(order) >= 7 for order in orders)
+    in_order = all(order == sorted(order) for order in orders)
+    assert objective.fillings[method].in_order == in_order
