@@ -30,6 +30,7 @@ from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.span_scoring import Span
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
@@ -648,7 +649,8 @@ def test_what_cannot_write_says_why(
     def refuse(*_: Any) -> None:
         raise Unsupported("not today")
 
-    monkeypatch.setattr(Clm, "write", refuse)
+    refusing = {"left-to-right": DecodingMethod("end", refuse, frozenset({"temperature"}))}
+    monkeypatch.setattr(Clm, "fillings", property(lambda _: refusing))
     (record,) = write(trained["clm"], cache, temperatures=(0.3,))
     assert (record.reason, record.method) == ("not today", "left-to-right")
     assert record in trained["clm"].results.read(GenerationRecord)
