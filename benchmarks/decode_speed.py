@@ -67,7 +67,7 @@ def ours(
     tokens = torch.nn.functional.pad(prompts(rows), (0, NEW))
     holes = torch.zeros_like(tokens, dtype=torch.bool)
     holes[:, PROMPT:] = True
-    blanks = FillRequest(
+    request = FillRequest(
         text=Text(tokens=tokens, visible=torch.ones_like(holes), word=torch.zeros_like(tokens)),
         holes=holes,
         any_length=False,
@@ -77,7 +77,7 @@ def ours(
     )
 
     def step() -> dict[str, Any]:
-        return {"written": what.fill(net, blanks, vocab).token[:, :NEW].tolist()}
+        return {"written": what.fill(net, request, vocab).token[:, :NEW].tolist()}
 
     return step, sum(p.numel() for p in net.parameters())
 
@@ -86,7 +86,7 @@ def theirs(name: str, size: str, rows: int, setting: str, device: Any = "cpu") -
     import torch
     import transformers
 
-    from lmcompare.huggingface.mapping import native_weights
+    from lmcompare.huggingface.mapping import hf_weights
 
     vocab = vocabulary()
     layers, width, heads, ffn = SIZES[size]
@@ -97,7 +97,7 @@ def theirs(name: str, size: str, rows: int, setting: str, device: Any = "cpu") -
         shape["rms_norm_eps"] = our_own.config.norm_epsilon
     net = getattr(transformers, name)(config_class(**shape))
     if name == PEERS["clm"]:
-        weights = native_weights(our_own.state_dict())
+        weights = hf_weights(our_own.state_dict())
         missing = net.load_state_dict(weights, strict=False)
         assert missing.missing_keys == ["lm_head.weight"]
         assert not missing.unexpected_keys

@@ -16,7 +16,7 @@ from gpu_timing import DEVICE, Measured, timed
 from torch import Tensor
 
 from lmcompare import devices
-from lmcompare.huggingface.mapping import native_weights
+from lmcompare.huggingface.mapping import hf_weights
 from lmcompare.model import Backbone
 from lmcompare.objectives import parse_objective
 from lmcompare.view import Text
@@ -101,7 +101,7 @@ def models(objective: str, size: str, dtype: torch.dtype) -> tuple[Backbone, Any
     other = getattr(transformers, name)(
         config(**{**shape, "rms_norm_eps": net.config.norm_epsilon})
     )
-    given = {**native_weights(net.state_dict()), "lm_head.weight": net.embedding}
+    given = {**hf_weights(net.state_dict()), "lm_head.weight": net.embedding}
     other.load_state_dict(given, strict=False)
     return net, other.to(DEVICE, dtype).eval()
 

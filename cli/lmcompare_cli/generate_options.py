@@ -1,72 +1,108 @@
-"""What `generate` and `eval` are asked for, refused in a line where it makes no sense.
+"""The options of `generate`, and what it and `eval` refuse in a line as it makes no sense.
 
 All is looked at before any model is.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from lmcompare.errors import UserError, did_you_mean
+import typer
+
+from lmcompare.errors import UserError
 from lmcompare.paths import JSON_LINES, suffix_of
 
 if TYPE_CHECKING:
     from lmcompare.generation.prompts import Request
-    from lmcompare.objectives.decoding.sampler import Sampler
     from lmcompare.runs.run import Run
+
+Form = Literal["text", "jsonl", "json"]
+PrecisionName = Literal["float32", "bfloat16"]  # as in `lmcompare.devices`, without its imports
+
+Runs = Annotated[
+    list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        "-p",
+        help="The text to continue; ___ in it is a hole to fill. Repeat for several. Without a "
+        "prompt the model starts from nothing.",
+        show_default=False,
+    ),
+]
+Prompts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A file with one prompt a line, or .jsonl with a field prompt; - for stdin.",
+        show_default=False,
+    ),
+]
+Num = Annotated[int, typer.Option("--num", "-n", min=1, help="How many samples of each prompt.")]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many tokens to write after a prompt; at most, with --end.",
+        show_default="64",
+    ),
+]
+HoleTokens = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many tokens each hole has.", show_default="left to the model"),
+]
+End = Annotated[bool, typer.Option("--end", help="Let the model say where a text ends.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="How to write: left-to-right, surest-first, ...",
+        show_default="the objective's own",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The seed of all samples.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(help="End a text before this; repeat for several.", show_default=False),
+]
+Batch = Annotated[
+    int,
+    typer.Option(min=1, help="How many samples are written together; changes none of them."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="The precision of the weights; bfloat16 is faster, less exact, and --batch may "
+        "change a text."
+    ),
+]
+Format = Annotated[Form, typer.Option("--format", "-f", help="The format of what goes to stdout.")]
+Trace = Annotated[
+    Path | None,
+    typer.Option(
+        readable=False,
+        help="A file to keep every step in, for `lmcompare show --replay`.",
+        show_default=False,
+    ),
+]
+Live = Annotated[
+    bool | None,
+    typer.Option(
+        "--live/--no-live", help="Show texts as they are written.", show_default="on a terminal"
+    ),
+]
 
 NO_PROMPTS = (".json", ".csv", ".tsv", ".parquet")  # whose source would be taken for prompts
 
 
-def make_sampler(given: Mapping[str, object]) -> "Sampler":
-    """The settings that were asked for (not None), and no others.
-
-    Raises:
-        UserError: some contradict each other, or are out of range.
-    """
-    from pydantic import ValidationError
-
-    from lmcompare.objectives.decoding.sampler import Sampler
-
-    try:
-        return Sampler.model_validate({k: v for k, v in given.items() if v is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise UserError(message) from None
-        option = str(first["loc"][0]).replace("_", "-")
-        message = message[0].lower() + message[1:]
-        raise UserError(f"--{option} cannot be {first['input']}: {message}") from None
-
-
-def read_decoding(text: str) -> "Sampler":
-    """Settings such as `greedy` or `top_k=40,temperature=0.7`.
-
-    Raises:
-        UserError: there is no such setting, or as `make_sampler`.
-    """
-    from lmcompare.objectives.decoding.sampler import Sampler
-
-    given: dict[str, object] = {}
-    for part in text.split(","):
-        name, _, value = (each.strip() for each in part.partition("="))
-        name = name.replace("-", "_")
-        if name not in Sampler.model_fields:
-            raise UserError(
-                f"--decoding {text!r} sets '{name}', which is not a setting of sampling: "
-                f"{did_you_mean(name, Sampler.model_fields)}"
-            )
-        given[name] = value or "true"
-    return make_sampler(given)
-
-
-def require_use(asked: "Request", max_new_tokens: int | None) -> None:
+def require_use(request: "Request", max_new_tokens: int | None) -> None:
     """Make sure that each option is of use to some prompt.
 
     Args:
-        asked: all of it.
+        request: all of it.
         max_new_tokens: as given; None where it was not.
 
     Raises:
@@ -74,14 +110,18 @@ def require_use(asked: "Request", max_new_tokens: int | None) -> None:
     """
     from lmcompare.generation.prompts import HOLE
 
-    holed = [HOLE in prompt for prompt in asked.prompts]
+    holed = [HOLE in prompt for prompt in request.prompts]
     for option, idle, why in (
-        ("--hole-tokens", asked.hole_tokens is not None and not any(holed), f"has a hole ({HOLE})"),
-        ("--end", asked.any_length and all(holed), "is continued"),
-        ("--stop", bool(asked.stop) and all(holed), "is continued"),
+        (
+            "--hole-tokens",
+            request.hole_tokens is not None and not any(holed),
+            f"has a hole ({HOLE})",
+        ),
+        ("--end", request.any_length and all(holed), "is continued"),
+        ("--stop", bool(request.stop) and all(holed), "is continued"),
         (
             "--max-new-tokens",
-            max_new_tokens is not None and asked.hole_tokens is not None and all(holed),
+            max_new_tokens is not None and request.hole_tokens is not None and all(holed),
             "is continued, or has holes of any length",
         ),
     ):
@@ -89,7 +129,7 @@ def require_use(asked: "Request", max_new_tokens: int | None) -> None:
             raise UserError(f"{option} is of no use, as no prompt {why}: leave it out")
 
 
-def require_place(trace: Path, runs: "list[Run]", asked: "Request") -> None:
+def require_place(trace: Path, runs: "list[Run]", request: "Request") -> None:
     """Make sure that a trace can be written, before all the work.
 
     Raises:
@@ -97,7 +137,7 @@ def require_place(trace: Path, runs: "list[Run]", asked: "Request") -> None:
     """
     if len(runs) > 1:
         raise UserError(f"a trace is of one run, and {len(runs)} are given: name one of them")
-    if asked.sampler.beams > 1:
+    if request.sampler.beams > 1:
         raise UserError(
             "a search with beams writes several texts and keeps one, which leaves no steps to "
             "trace: leave out --trace or --beams"
@@ -109,7 +149,7 @@ def require_place(trace: Path, runs: "list[Run]", asked: "Request") -> None:
 
 
 def read_prompts(given: list[str] | None, file: str | None) -> Iterator[str]:
-    """All prompts, those of the file last; where none is given, one of no text.
+    """Yield all prompts, those of the file last; where none is given, one of no text.
 
     Raises:
         UserError: a prompt is blank or unreadable.

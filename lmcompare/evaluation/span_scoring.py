@@ -88,7 +88,7 @@ def _ways(objective: Objective, question: Question) -> list[str]:
     able = {
         name: how
         for name, how in objective.scorings.items()
-        if question in how.answers and how.form == "told" and not how.weighs_all
+        if question in how.answers and not how.any_length and not how.weighs_all
     }
     left_last = question == "holes"  # else there is nothing on the right
     return sorted(

@@ -1,4 +1,4 @@
-"""Text written by a run's model: what stands behind a prompt, or in its holes.
+"""Text written by a run's model: what stands after a prompt, or in its holes.
 
 Each sample has random numbers of its own, a function of the seed, of its prompt's number and of its
 own alone, so that it is the same text whatever it is written beside.
@@ -6,14 +6,12 @@ own alone, so that it is the same text whatever it is written beside.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from time import perf_counter
 
 from lmcompare.data import Tokenizer
-from lmcompare.generation.prompts import Request, Row, batches, blanks_of, rows_of
+from lmcompare.generation.prompts import Request, Row, batches, fill_request, rows_of
 from lmcompare.model.flop_counter import Cost, Meter
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.vocab import Vocab
 
@@ -69,7 +67,7 @@ class Generated:
 
 def generate(
     subject: LoadedModel,
-    asked: Request,
+    request: Request,
     *,
     on_step: Callable[[GenerationBatch], Callable[[DecodeStep], None]] | None = None,
     warn: Callable[[str], None] = lambda text: None,
@@ -78,26 +76,27 @@ def generate(
 
     Args:
         subject: the model.
-        asked: for what.
-        on_step: given each batch of texts before they are written, who is told of its moments.
+        request: what is asked for.
+        on_step: given each batch of texts before they are written, who is told of its steps.
         warn: told of prompts that are too long and were cut on their left.
 
     Raises:
         UserError: an unreadable prompt, or one too long; settings that do not fit.
         Unsupported: the objective cannot write there, or not so.
     """
-    rows = [*rows_of(subject, asked, warn)]
+    rows = [*rows_of(subject, request, warn)]
     net, vocab = Meter(subject.net), subject.tokenizer.vocab
     start, samples = perf_counter(), []
-    for batch in batches(rows, asked.rows):
-        blanks = blanks_of(batch, asked, vocab)
+    for batch in batches(rows, request.rows):
+        filling = fill_request(batch, request, vocab)
         if on_step is not None:
-            blanks = replace(blanks, on_step=on_step(_page(batch, blanks, vocab)))
-        if asked.stop and batch[0].kind[0] == "end":
-            blanks = replace(blanks, should_stop=_Stop(subject.tokenizer, asked.stop).reached)
-        written = subject.objective.fill(net, blanks, vocab)
+            filling = replace(filling, on_step=on_step(_as_begun(batch, filling, vocab)))
+        if request.stop and batch[0].kind.holes == "end":
+            should_stop = _Stop(subject.tokenizer, request.stop).reached
+            filling = replace(filling, should_stop=should_stop)
+        written = subject.objective.fill(net, filling, vocab)
         samples += [
-            _sample(row, written, number, subject.tokenizer, asked)
+            _sample(row, written, number, subject.tokenizer, request)
             for number, row in enumerate(batch)
         ]
     seconds = perf_counter() - start
@@ -113,10 +112,10 @@ class _Stop:
         self.written: dict[int, list[int]] = {}
         self.stopped: set[int] = set()
 
-    def reached(self, moment: DecodeStep) -> bool:
-        """Whether none goes on that has not stopped."""
-        rows = moment.row.tolist()
-        for row, token in zip(rows, moment.token.tolist(), strict=True):
+    def reached(self, step: DecodeStep) -> bool:
+        """Tell whether none continues that has not stopped."""
+        rows = step.row.tolist()
+        for row, token in zip(rows, step.token.tolist(), strict=True):
             self.written.setdefault(row, []).append(token)
             text = "" if row in self.stopped else self.tokenizer.decode(self.written[row])
             if any(each in text for each in self.stop):
@@ -124,42 +123,41 @@ class _Stop:
         return self.stopped.issuperset(rows)
 
 
-def _page(batch: list[Row], blanks: FillRequest, vocab: Vocab) -> GenerationBatch:
-    masked = blanks.text.tokens.masked_fill(blanks.holes, vocab.roles.get("mask", vocab.pad))
+def _as_begun(batch: list[Row], filling: FillRequest, vocab: Vocab) -> GenerationBatch:
+    masked = filling.text.tokens.masked_fill(filling.holes, vocab.roles.get("mask", vocab.pad))
     return GenerationBatch(
         samples=[(row.prompt, row.number) for row in batch],
         tokens=[masked[number, : len(row.tokens)].tolist() for number, row in enumerate(batch)],
         holes=[row.holes for row in batch],
-        any_length=blanks.any_length,
+        any_length=filling.any_length,
     )
 
 
 def _sample(
-    row: Row, written: FillResult, number: int, tokenizer: Tokenizer, asked: Request
+    row: Row, written: FillResult, number: int, tokenizer: Tokenizer, request: Request
 ) -> Sample:
     at: dict[int, list[int]] = {}
-    pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)
-    for place, token in sorted((pair for pair in pairs if pair[0] != NOTHING), key=itemgetter(0)):
-        at.setdefault(place, []).append(token)
+    for index, token in written.in_order(number):
+        at.setdefault(index, []).append(token)
     tokens: list[int] = []
     is_written: list[bool] = []
     runs: list[list[int]] = []
-    for place, (token, replaced) in enumerate(
+    for index, (token, replaced) in enumerate(
         zip(row.tokens, written.holes[number].tolist(), strict=False)
     ):
-        if place == 0:
+        if index == 0:
             continue
         if not replaced:
             tokens.append(token)
             is_written.append(False)
             continue
-        if not written.holes[number, place - 1]:
+        if not written.holes[number, index - 1]:
             runs.append([])
-        runs[-1] += at.get(place, [])
-        tokens += at.get(place, [])
-        is_written += [True] * len(at.get(place, []))
-    if row.kind[0] == "end" and asked.stop:
-        kept = _up_to_stop(runs[0], tokenizer, asked.stop)
+        runs[-1] += at.get(index, [])
+        tokens += at.get(index, [])
+        is_written += [True] * len(at.get(index, []))
+    if row.kind.holes == "end" and request.stop:
+        kept = _up_to_stop(runs[0], tokenizer, request.stop)
         tokens = tokens[: len(tokens) - len(runs[0]) + len(kept)]
         is_written, runs = is_written[: len(tokens)], [kept]
     return Sample(
@@ -174,7 +172,7 @@ def _sample(
 
 
 def _up_to_stop(tokens: list[int], tokenizer: Tokenizer, stop: Sequence[str]) -> list[int]:
-    """The tokens before the first one with which some text to stop at is complete, or begins."""
+    """Return the tokens before the first one with which a text to stop at is complete or begins."""
     for end in range(1, len(tokens) + 1):
         text = tokenizer.decode(tokens[:end])
         found = [text.index(each) for each in stop if each in text]

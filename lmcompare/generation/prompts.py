@@ -1,7 +1,7 @@
 """Prompts: what is asked for, and the texts with holes that it makes.
 
-A prompt is cut at `___` (or a longer line), which stands for a hole; a prompt without one is gone
-on with. A space before a hole belongs to what is written there, as tokenizers have it.
+A prompt is cut at `___` (or a longer line), which stands for a hole; a prompt without one is
+continued. A space before a hole belongs to what is written there, as tokenizers have it.
 """
 
 import re
@@ -27,16 +27,16 @@ class Request:
     """What is to be written, and how.
 
     Attributes:
-        prompts: texts, each with holes, or to be gone on with.
+        prompts: texts, each with holes, or to be continued.
         sampler: how tokens are chosen.
         num: samples of each prompt.
-        max_new_tokens: tokens behind a prompt; at most, where the model says where it ends, and so
+        max_new_tokens: tokens after a prompt; at most, where the model says where it ends, and so
             for each hole, whose limit is lower where all of them would not fit.
         hole_tokens: tokens of each hole of a prompt; None leaves it to the model.
-        any_length: leave it to the model too where a text that is gone on with ends.
-        method: one of the objective's ways to write; by default the first that can.
+        any_length: leave it to the model too where a text that is continued ends.
+        method: one of the objective's decoding methods; by default the first that can.
         seed: of all samples.
-        stop: a text that is gone on with ends before the first of these.
+        stop: a text that is continued ends before the first of these.
         rows: samples that are written together; changes no text.
     """
 
@@ -52,6 +52,15 @@ class Request:
     rows: int = 16
 
 
+@dataclass(frozen=True)
+class RowKind:
+    """What rows that are written together have in common."""
+
+    holes: Holes
+    any_length: bool
+    limit: int  # of any length: tokens of a hole at most
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A text with holes that is to be written once."""
@@ -60,64 +69,68 @@ class Row:
     number: int
     tokens: list[int]
     holes: list[bool]
-    # which holes, whether they are of any length, and how long they are then at most
-    kind: tuple[Holes, bool, int]
+    kind: RowKind
 
 
-def rows_of(subject: LoadedModel, asked: Request, warn: Callable[[str], None]) -> Iterator[Row]:
-    """Every sample of every prompt."""
-    _require(asked)
-    _require_writable(asked.stop, subject.tokenizer)
-    for prompt, text in enumerate(asked.prompts):
+def rows_of(subject: LoadedModel, request: Request, warn: Callable[[str], None]) -> Iterator[Row]:
+    """Yield every sample of every prompt.
+
+    Raises:
+        UserError: an unreadable prompt, or one too long; settings that do not fit.
+        Unsupported: the objective cannot write there, or not so.
+    """
+    _require(request)
+    _require_writable(request.stop, subject.tokenizer)
+    for prompt, text in enumerate(request.prompts):
         holed = HOLE in text
-        any_length = asked.hole_tokens is None if holed else asked.any_length
+        any_length = request.hole_tokens is None if holed else request.any_length
         pieces = [_encode(piece, subject.tokenizer) for piece in re.split(f"[ \t]?{HOLE}_*", text)]
-        size = (asked.hole_tokens or 1) if holed else 1 if any_length else asked.max_new_tokens
+        size = (request.hole_tokens or 1) if holed else 1 if any_length else request.max_new_tokens
         if not holed:
             pieces.append([])
         inner: Holes = "any" if len(pieces) > 2 else "one" if pieces[1] else "end"
         subject.objective.which_filling(
-            asked.method, asked.sampler, holes=inner, any_length=any_length
+            request.method, request.sampler, holes=inner, any_length=any_length
         )
-        limit = _fit(pieces, size, subject, asked, warn, prompt=prompt, any_length=any_length)
+        limit = _fit(pieces, size, subject, request, warn, prompt=prompt, any_length=any_length)
         tokens, holes = [subject.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
         for piece in pieces[1:]:
             tokens += [subject.tokenizer.vocab.pad] * size + piece
             holes += [True] * size + [False] * len(piece)
-        for number in range(asked.num):
+        for number in range(request.num):
             yield Row(
                 prompt=prompt,
                 number=number,
                 tokens=tokens,
                 holes=holes,
-                kind=(inner, any_length, limit),
+                kind=RowKind(inner, any_length, limit),
             )
 
 
-def to_go_on(tokens: list[int], num_new: int, vocab: Vocab, *, prompt: int) -> Row:
-    """A sample of a text behind which so many tokens are to be written."""
+def row_to_continue(tokens: list[int], num_new: int, vocab: Vocab, *, prompt: int) -> Row:
+    """Return a sample of a text after which `num_new` tokens are to be written."""
     return Row(
         prompt=prompt,
         number=0,
         tokens=[vocab.bos, *tokens, *[vocab.pad] * num_new],
         holes=[False] * (1 + len(tokens)) + [True] * num_new,
-        kind=("end", False, num_new),
+        kind=RowKind("end", any_length=False, limit=num_new),
     )
 
 
-def _require(asked: Request) -> None:
+def _require(request: Request) -> None:
     for name, value in (
-        ("samples", asked.num),
-        ("new tokens", asked.max_new_tokens),
-        ("texts at a time", asked.rows),
-        ("tokens of a hole", 1 if asked.hole_tokens is None else asked.hole_tokens),
+        ("samples", request.num),
+        ("new tokens", request.max_new_tokens),
+        ("texts at a time", request.rows),
+        ("tokens of a hole", 1 if request.hole_tokens is None else request.hole_tokens),
     ):
         if value < 1:
             raise UserError(f"{value} {name} leave nothing to write: ask for 1 or more")
-    for text in asked.stop:
+    for text in request.stop:
         if text != text.encode("utf-8", errors="replace").decode():
             raise UserError(f"the text to stop at {text!r} is not in UTF-8: convert it first")
-    if "" in asked.stop:
+    if "" in request.stop:
         raise UserError("an empty text to stop at is everywhere: leave it out")
 
 
@@ -145,7 +158,7 @@ def _require_writable(stop: tuple[str, ...], tokenizer: Tokenizer) -> None:
 
 
 def _encode(piece: str, tokenizer: Tokenizer) -> list[int]:
-    """Ids of a piece of a prompt.
+    """Return the ids of a piece of a prompt.
 
     Raises:
         UserError: the tokenizer lacks some of its characters.
@@ -173,22 +186,22 @@ def _fit(
     pieces: list[list[int]],
     size: int,
     subject: LoadedModel,
-    asked: Request,
+    request: Request,
     warn: Callable[[str], None],
     *,
     prompt: int,
     any_length: bool,
 ) -> int:
-    """Cut a prompt that is gone on with on its left, so that all fits into what was trained on.
+    """Cut a prompt that is continued on its left, so that all fits into what was trained on.
 
     Returns:
-        Tokens at most of what is of any length.
+        How many tokens what is of any length has at most.
 
     Raises:
         UserError: it does not fit.
     """
     length = subject.record.config.batch.length
-    num_holes, limit = len(pieces) - 1, asked.max_new_tokens
+    num_holes, limit = len(pieces) - 1, request.max_new_tokens
     inner = num_holes > 1 or bool(pieces[1])
     if any_length and inner:
         fits = (length - 1 - sum(map(len, pieces))) // num_holes
@@ -217,14 +230,14 @@ def _fit(
 
 
 def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
-    """Rows of one kind together."""
+    """Yield rows of one kind together, `size` of them at most."""
     for kind in dict.fromkeys(row.kind for row in rows):
         alike = [row for row in rows if row.kind == kind]
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> FillRequest:
-    """Rows of one kind as an objective takes them."""
+def fill_request(batch: list[Row], request: Request, vocab: Vocab) -> FillRequest:
+    """Return rows of one kind as an objective takes them."""
     width = max(len(row.tokens) for row in batch)
     lengths = torch.tensor([len(row.tokens) for row in batch])
     visible = torch.arange(width) < lengths[:, None]
@@ -235,11 +248,11 @@ def blanks_of(batch: list[Row], asked: Request, vocab: Vocab) -> FillRequest:
     return FillRequest(
         text=Text(tokens=tokens, visible=visible, word=torch.arange(width).expand(visible.shape)),
         holes=holes,
-        any_length=batch[0].kind[1],
-        limit=batch[0].kind[2],
-        method=asked.method,
-        sampler=asked.sampler,
+        any_length=batch[0].kind.any_length,
+        limit=batch[0].kind.limit,
+        method=request.method,
+        sampler=request.sampler,
         generators=tuple(
-            rng.generator("sample", asked.seed, row.prompt, row.number) for row in batch
+            rng.generator("sample", request.seed, row.prompt, row.number) for row in batch
         ),
     )

@@ -59,7 +59,7 @@ class Start(_Line):
         pieces: of the same tokens.
         holes: which of them are to be written.
         any_length: a hole is one token here, and any number of them later.
-        text: what came of it, without what stands behind a text to stop at; empty before that.
+        text: what came of it, without what stands after a text to stop at; empty before that.
         num_steps: how many steps follow; 0 before that.
     """
 
@@ -177,13 +177,13 @@ class _Reader:
         return len(self._lines) - self._number
 
     def take(self, kind: type[Read]) -> Read:
-        """The next line."""
+        """Read the next line."""
         line = self.parse(kind)
         self._number += 1
         return line
 
     def parse(self, kind: type[Parsed]) -> Parsed:
-        """The same, to be read once more."""
+        """Read it without stepping forward."""
         if not self.num_left:
             raise self.broken("it ends too early")
         try:
@@ -195,6 +195,6 @@ class _Reader:
 
     def broken(self, reason: str) -> UserError:
         return UserError(
-            f"{self._path} is no whole trace ({reason}, at line {self._number + 1}): write it "
+            f"{self._path} is not a whole trace ({reason}, at line {self._number + 1}): write it "
             "again with `lmcompare generate --trace`"
         )

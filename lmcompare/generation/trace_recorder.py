@@ -27,57 +27,57 @@ class Span:
 
 
 class Draft:
-    """A text that is being written, as far as it is."""
+    """A text that is being written, as far as it has come."""
 
     def __init__(self, start: Start) -> None:
         self.start = start
         self._at: dict[int, list[Piece]] = {}
         self._fresh: set[int] = set()
-        self._reached = 0  # with holes of any length: all those before this place are written
+        self._reached = 0  # with holes of any length: all those before this index are written
 
     def put(self, step: Step) -> None:
         """Write what a step wrote."""
         self._fresh = set()
-        for place, token, piece in zip(step.places, step.ids, step.pieces, strict=True):
+        for index, token, piece in zip(step.places, step.ids, step.pieces, strict=True):
             if self.start.any_length:
-                self._at.setdefault(place, []).append(piece)
-                self._reached = place
-            elif token == self.start.ids[place]:  # the mask
-                self._at.pop(place, None)
+                self._at.setdefault(index, []).append(piece)
+                self._reached = index
+            elif token == self.start.ids[index]:  # the mask
+                self._at.pop(index, None)
                 continue
             else:
-                self._at[place] = [piece]
-            self._fresh.add(place)
+                self._at[index] = [piece]
+            self._fresh.add(index)
 
     def close(self) -> None:
-        """Nothing more will be written."""
+        """Take it as finished: nothing more will be written."""
         self._fresh = set()
         self._reached = len(self.start.ids)
 
     def tokens(self) -> Iterator[tuple[Piece | None, State]]:
-        """Every token, None where it is open."""
-        for place, (piece, is_hole) in enumerate(
+        """Yield every token, None where it is open."""
+        for index, (piece, is_hole) in enumerate(
             zip(self.start.pieces, self.start.holes, strict=True)
         ):
-            if place == 0:  # the start token
+            if index == 0:  # the start token
                 continue
             if not is_hole:
                 yield piece, "given"
                 continue
-            written = self._at.get(place, [])
+            written = self._at.get(index, [])
             for number, each in enumerate(written, start=1):
-                fresh = place in self._fresh and number == len(written)
+                fresh = index in self._fresh and number == len(written)
                 yield each, "fresh" if fresh else "written"
-            if place >= self._reached if self.start.any_length else not written:
+            if index >= self._reached if self.start.any_length else not written:
                 yield None, "open"
 
     def spans(self) -> list[Span]:
-        """The text in parts."""
+        """Return the text in parts."""
         return join(self.tokens())
 
 
 def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[Span]:
-    """The text that tokens make, in parts; a character of which a token is open is open itself."""
+    """Return the text that tokens make, in parts; a character is open where a token of it is."""
     spans: list[Span] = []
     decoder = _decoder("replace")
     num_begun = 0  # tokens of a character that has not ended
@@ -114,7 +114,7 @@ def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[Span]:
 
 
 def text_ends(pieces: Iterable[Piece]) -> tuple[str, list[int]]:
-    """The text that tokens make, without half a character at its end, and where each token ends."""
+    """Return the text that tokens make, without half a character at its end, and their ends."""
     decoder, text, ends = _decoder("replace"), "", []
     for piece in pieces:
         text += decoder.decode(_raw(piece))
@@ -135,7 +135,7 @@ class TokenText:
     def __init__(self, tokenizer: "Tokenizer") -> None:
         self._tokenizer = tokenizer
         self._known: dict[int, Piece] = {}
-        # Behind another token, as some tokenizers drop the space that a text begins with.
+        # After another token, as some tokenizers drop the space that a text begins with.
         words = (
             [number]
             for number in tokenizer.vocab.regular.tolist()
@@ -144,14 +144,14 @@ class TokenText:
         self._before = next(words, [])
 
     def __call__(self, ids: Sequence[int]) -> list[Piece]:
-        """The pieces of tokens in the midst of a text."""
+        """Return the pieces of tokens in the midst of a text."""
         for number in ids:
             if number not in self._known:
                 self._known[number] = self._piece(number, self._before)
         return [self._known[number] for number in ids]
 
     def from_start(self, ids: Sequence[int]) -> list[Piece]:
-        """The pieces of tokens that a text begins with."""
+        """Return the pieces of tokens that a text begins with."""
         return [*(self._piece(number, []) for number in ids[:1]), *self(ids[1:])]
 
     def _piece(self, number: int, before: list[int]) -> Piece:
@@ -167,7 +167,7 @@ class TokenText:
 
 
 class Recorder:
-    """Keeps every step of what is written; `generate` takes it as `watch`.
+    """Keeps every step of what is written; `generate` takes it as `on_step`.
 
     Args:
         tokenizer: how tokens are spelled.
@@ -186,7 +186,7 @@ class Recorder:
         self._starts: dict[tuple[int, int], Start] = {}
         self._steps: dict[tuple[int, int], list[Step]] = {}
 
-    def __call__(self, page: "GenerationBatch") -> "Callable[[DecodeStep], None]":
+    def __call__(self, batch: "GenerationBatch") -> "Callable[[DecodeStep], None]":
         starts = [
             Start(
                 prompt=prompt,
@@ -194,10 +194,10 @@ class Recorder:
                 ids=tuple(tokens),
                 pieces=(*self._spell(tokens[:1]), *self._spell.from_start(tokens[1:])),
                 holes=tuple(holes),
-                any_length=page.any_length,
+                any_length=batch.any_length,
             )
             for (prompt, number), tokens, holes in zip(
-                page.samples, page.tokens, page.holes, strict=True
+                batch.samples, batch.tokens, batch.holes, strict=True
             )
         ]
         for start in starts:
@@ -205,8 +205,8 @@ class Recorder:
             self._steps[start.prompt, start.number] = []
         self._hear(starts)
 
-        def tell(moment: "DecodeStep") -> None:
-            columns = (moment.row, moment.place, moment.token, moment.probability)
+        def tell(decoded: "DecodeStep") -> None:
+            columns = (decoded.row, decoded.index, decoded.token, decoded.probability)
             by_row: dict[int, list[tuple[int, int, float]]] = {}
             for row, *token in zip(*(column.tolist() for column in columns), strict=True):
                 by_row.setdefault(row, []).append(tuple(token))
@@ -219,10 +219,10 @@ class Recorder:
     def _add(self, start: Start, tokens: list[tuple[int, int, float]]) -> Step:
         places, ids, probabilities = zip(*tokens, strict=True)
         steps = self._steps[start.prompt, start.number]
-        first = 0 if start.any_length and steps else 1  # the place of the token that begins it all
+        first = 0 if start.any_length and steps else 1  # the index of the token that begins it all
         pieces = [
-            (self._spell.from_start if place == first else self._spell)([number])[0]
-            for place, number in zip(places, ids, strict=True)
+            (self._spell.from_start if index == first else self._spell)([number])[0]
+            for index, number in zip(places, ids, strict=True)
         ]
         step = Step(
             prompt=start.prompt,
@@ -237,17 +237,17 @@ class Recorder:
         return step
 
     def samples(self, written: "Iterable[Sample]") -> list[tuple[Start, list[Step]]]:
-        """Each sample as it began, with what came of it, and its steps."""
+        """Return each sample as it began, with what came of it, and its steps."""
         found = []
         for sample in written:
             start = self._starts[sample.prompt, sample.number]
             steps = self._steps[sample.prompt, sample.number]
-            # some models write all that stands behind the first hole, not the holes alone
+            # some models write all that stands after the first hole, not the holes alone
             if sample.is_written.count(False) < start.holes[1:].count(False):
-                behind = start.holes.index(True) + 1
+                num_kept = start.holes.index(True) + 1
                 start = start.model_copy(
                     update={
-                        name: getattr(start, name)[:behind] for name in ("ids", "pieces", "holes")
+                        name: getattr(start, name)[:num_kept] for name in ("ids", "pieces", "holes")
                     }
                 )
             found.append(

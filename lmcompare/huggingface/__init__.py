@@ -2,10 +2,10 @@
 
 from lmcompare.huggingface.export import export_hf
 from lmcompare.huggingface.mapping import (
-    NATIVE,
-    NativeModel,
-    native_config,
-    native_weights,
+    HF_MODELS,
+    HfModel,
+    hf_config,
+    hf_weights,
 )
 
-__all__ = ["NATIVE", "NativeModel", "export_hf", "native_config", "native_weights"]
+__all__ = ["HF_MODELS", "HfModel", "export_hf", "hf_config", "hf_weights"]

@@ -9,7 +9,7 @@ from lmcompare import files
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.huggingface import mapping as hf
+from lmcompare.huggingface import mapping
 from lmcompare.huggingface.model_card import model_card
 from lmcompare.runs.checkpoints import MODEL, write_tensors
 from lmcompare.runs.finding import load_checkpoint
@@ -29,7 +29,7 @@ def export_hf(
     *,
     force: bool = False,
     warn: Callable[[str], None] = lambda text: None,
-) -> hf.NativeModel:
+) -> mapping.HfModel:
     """Write a run's last checkpoint as a model of Hugging Face transformers.
 
     Args:
@@ -42,19 +42,19 @@ def export_hf(
         What transformers has it as.
 
     Raises:
-        UserError: no run, no checkpoint, a network of which there is no native class, or a folder
+        UserError: no run, no checkpoint, a network of which transformers has no class, or a folder
             that is not free or not writable; nothing is left behind.
     """
     record = run.record()
     objective, length = record.config.objective, record.config.batch.length
-    if objective.native is None:
+    if objective.hf_class is None:
         raise Unsupported(
             f"a model trained with {objective.name} cannot be exported to Hugging Face: "
-            f"{objective.not_native}"
+            f"{objective.why_no_hf_class}"
         )
     folder = folder.resolve()
     _require_free(folder, force=force)
-    native = hf.NATIVE[objective.native]
+    hf_model = mapping.HF_MODELS[objective.hf_class]
     tokenizer = run.tokenizer()
     checkpoint = load_checkpoint(run, warn=warn)
     done = run.done()
@@ -68,23 +68,23 @@ def export_hf(
         checkpoint=checkpoint.record,
         likelihoods=run.results.read(LikelihoodRecord, warn),
         infillings=run.results.read(InfillingRecord, warn),
-        native=native,
+        hf_model=hf_model,
         tokenizer=tokenizer,
         name=folder.name,
     )
     with files.new_folder(folder, replace=force) as new:
         # without this word, transformers does not take the file for one of torch
-        weights = hf.native_weights(checkpoint.weights())
+        weights = mapping.hf_weights(checkpoint.weights())
         write_tensors(new / MODEL, weights, {"format": "pt"})
-        shape = hf.native_config(record.config.model, native, tokenizer.vocab, length=length)
+        shape = mapping.hf_config(record.config.model, hf_model, tokenizer.vocab, length=length)
         _write_json(new / "config.json", shape)
-        if native.generates:
-            _write_json(new / GENERATION, hf.generation_config(native, tokenizer.vocab))
-        files.write_text(new / "tokenizer.json", hf.native_tokenizer(tokenizer))
-        described = hf.tokenizer_config(tokenizer, native, length=length)
+        if hf_model.generates:
+            _write_json(new / GENERATION, mapping.generation_config(hf_model, tokenizer.vocab))
+        files.write_text(new / "tokenizer.json", mapping.hf_tokenizer(tokenizer))
+        described = mapping.tokenizer_config(tokenizer, hf_model, length=length)
         _write_json(new / "tokenizer_config.json", described)
         files.write_text(new / CARD, card)
-    return native
+    return hf_model
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

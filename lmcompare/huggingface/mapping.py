@@ -16,12 +16,12 @@ from torch import Tensor
 
 from lmcompare.data import Tokenizer
 from lmcompare.model import ModelConfig
-from lmcompare.objectives import Native
+from lmcompare.objectives import HfClass
 from lmcompare.vocab import Vocab
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeModel:
+class HfModel:
     """A class of transformers that computes what the backbone computes."""
 
     model_type: str
@@ -35,8 +35,8 @@ class NativeModel:
     caveat: str
 
 
-NATIVE: Mapping[Native, NativeModel] = {
-    "causal": NativeModel(
+HF_MODELS: Mapping[HfClass, HfModel] = {
+    "causal": HfModel(
         model_type="llama",
         name="LlamaForCausalLM",
         auto_class="AutoModelForCausalLM",
@@ -47,7 +47,7 @@ NATIVE: Mapping[Native, NativeModel] = {
         generates=True,
         caveat="Say how many new tokens to write: the end token may never come.",
     ),
-    "masked": NativeModel(
+    "masked": HfModel(
         model_type="eurobert",
         name="EuroBertForMaskedLM",
         auto_class="AutoModelForMaskedLM",
@@ -73,39 +73,39 @@ _IN_LAYERS = {  # what is one matrix here and several there lies there from top 
 _SPACES = "\u0120\u2581 "  # how byte-level vocabularies, SentencePiece and others write a space
 
 
-def native_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def hf_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The backbone's weights under the names of Llama and EuroBERT, where they are the same.
 
     The head is the embedding, and left out as they leave it out.
     """
-    native: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         if name in _OUTSIDE_LAYERS:
-            native[_OUTSIDE_LAYERS[name]] = tensor
+            renamed[_OUTSIDE_LAYERS[name]] = tensor
             continue
         found = re.fullmatch(r"layers\.(\d+)\.(.+)\.weight", name)
-        assert found is not None, f"{name} has no native name"
+        assert found is not None, f"{name} has no name in transformers"
         theirs = _IN_LAYERS[found[2]]
         for each, part in zip(theirs, tensor.chunk(len(theirs)), strict=True):
             # safetensors refuses tensors that share memory
-            native[f"model.layers.{found[1]}.{each}.weight"] = part.clone()
-    return native
+            renamed[f"model.layers.{found[1]}.{each}.weight"] = part.clone()
+    return renamed
 
 
-def native_config(
-    config: ModelConfig, native: NativeModel, vocab: Vocab, *, length: int
+def hf_config(
+    config: ModelConfig, hf_model: HfModel, vocab: Vocab, *, length: int
 ) -> dict[str, Any]:
     """The content of `config.json`.
 
     Args:
         config: the shape.
-        native: what the network is.
+        hf_model: what the network is.
         vocab: of its tokenizer.
         length: tokens of a training block: no position beyond it was ever trained.
     """
     return {
-        "architectures": [native.name],
-        "model_type": native.model_type,
+        "architectures": [hf_model.name],
+        "model_type": hf_model.model_type,
         "vocab_size": vocab.size,
         "hidden_size": config.width,
         "intermediate_size": config.ffn,
@@ -123,20 +123,20 @@ def native_config(
         "mlp_bias": False,
         "tie_word_embeddings": True,
         "dtype": "float32",
-        **_token_ids(native, vocab),
+        **_token_ids(hf_model, vocab),
     }
 
 
-def generation_config(native: NativeModel, vocab: Vocab) -> dict[str, Any]:
+def generation_config(hf_model: HfModel, vocab: Vocab) -> dict[str, Any]:
     """The content of `generation_config.json`."""
-    return _token_ids(native, vocab)
+    return _token_ids(hf_model, vocab)
 
 
-def _token_ids(native: NativeModel, vocab: Vocab) -> dict[str, int]:
-    return {f"{role}_token_id": vocab.require(role) for role in native.roles}
+def _token_ids(hf_model: HfModel, vocab: Vocab) -> dict[str, int]:
+    return {f"{role}_token_id": vocab.require(role) for role in hf_model.roles}
 
 
-def native_tokenizer(tokenizer: Tokenizer) -> str:
+def hf_tokenizer(tokenizer: Tokenizer) -> str:
     """The content of `tokenizer.json`: begins every text as the rows of training were begun.
 
     Between the two texts of a pair stands what stood between two documents.
@@ -160,13 +160,13 @@ def native_tokenizer(tokenizer: Tokenizer) -> str:
     return Tokenizer(library).json
 
 
-def tokenizer_config(tokenizer: Tokenizer, native: NativeModel, *, length: int) -> dict[str, Any]:
+def tokenizer_config(tokenizer: Tokenizer, hf_model: HfModel, *, length: int) -> dict[str, Any]:
     """The content of `tokenizer_config.json`."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
         "model_input_names": ["input_ids", "attention_mask"],
-        "padding_side": native.padding_side,
+        "padding_side": hf_model.padding_side,
         "clean_up_tokenization_spaces": False,  # decoding gives back the text as it was
         **{f"{role}_token": token for role, token in _special_tokens(tokenizer).items()},
     }

@@ -10,7 +10,7 @@ from lmcompare.blocks.markdown import escape
 from lmcompare.data import Tokenizer
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.huggingface.mapping import NativeModel
+from lmcompare.huggingface.mapping import HfModel
 from lmcompare.runs.records import CheckpointRecord, ControlSheet, RunRecord
 
 MISSING = "—"
@@ -22,7 +22,7 @@ def model_card(
     checkpoint: CheckpointRecord,
     likelihoods: Iterable[LikelihoodRecord],
     infillings: Iterable[InfillingRecord],
-    native: NativeModel,
+    hf_model: HfModel,
     tokenizer: Tokenizer,
     name: str,
 ) -> str:
@@ -35,7 +35,7 @@ def model_card(
         checkpoint: of the state that is exported.
         likelihoods: measured of the run; those of another state are left out.
         infillings: the same of hidden tokens.
-        native: what the network is to transformers.
+        hf_model: what the network is to transformers.
         tokenizer: of the run.
         name: of the folder.
     """
@@ -44,39 +44,39 @@ def model_card(
     likelihoods = [each for each in likelihoods if each.step == steps]
     infillings = [each for each in infillings if each.step == steps]
     parts = [
-        _front_matter(native, objective),
+        _front_matter(hf_model, objective),
         f"# {escape(record.arm)}, seed {record.config.seed}",
         f"A language model of {record.num_parameters:,} parameters, trained with the objective "
         f"`{objective}` by lmcompare, which trains models that differ in nothing but their "
         "objective. It was trained to be compared with others, not to be used.",
-        _loading(native, name),
+        _loading(hf_model, name),
         "## Training\n\n" + _bullets(_training(record, checkpoint, tokenizer)),
         "## Results\n\n" + _results(checkpoint, likelihoods, infillings),
         _control_sheet(record.sheet),
-        "## To be read with it\n\n" + _caveats(record, native, tokenizer),
+        "## To be read with it\n\n" + _caveats(record, hf_model, tokenizer),
         _folded("The configuration in full", record.config.model_dump_json(indent=2), "json"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(native: NativeModel, objective: str) -> str:
+def _front_matter(hf_model: HfModel, objective: str) -> str:
     tags = "".join(f"\n- {json.dumps(tag)}" for tag in ("lmcompare", objective))
-    return f"---\nlibrary_name: transformers\npipeline_tag: {native.pipeline}\ntags:{tags}\n---"
+    return f"---\nlibrary_name: transformers\npipeline_tag: {hf_model.pipeline}\ntags:{tags}\n---"
 
 
-def _loading(native: NativeModel, name: str) -> str:
+def _loading(hf_model: HfModel, name: str) -> str:
     path = json.dumps(name, ensure_ascii=False)
     return f"""\
 ## Loading
 
 ```python
-from transformers import {native.auto_class}, AutoTokenizer
+from transformers import {hf_model.auto_class}, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained({path})
-model = {native.auto_class}.from_pretrained({path})
+model = {hf_model.auto_class}.from_pretrained({path})
 ```
 
-It is a `{native.name}` for transformers {native.since} or later;
-`pipeline("{native.pipeline}", model={path})` runs it."""
+It is a `{hf_model.name}` for transformers {hf_model.since} or later;
+`pipeline("{hf_model.pipeline}", model={path})` runs it."""
 
 
 def _training(
@@ -203,7 +203,7 @@ def _control_sheet(sheet: ControlSheet) -> str:
     )
 
 
-def _caveats(record: RunRecord, native: NativeModel, tokenizer: Tokenizer) -> str:
+def _caveats(record: RunRecord, hf_model: HfModel, tokenizer: Tokenizer) -> str:
     bos, eos = tokenizer.pieces([tokenizer.vocab.bos, tokenizer.vocab.eos])
     packed = f"Rows of training held several documents, `{eos}` between them"
     packed += ", hidden from each other." if record.config.batch.separate_documents else "."
@@ -213,8 +213,8 @@ def _caveats(record: RunRecord, native: NativeModel, tokenizer: Tokenizer) -> st
         f"No position beyond {record.config.batch.length} was ever trained.",
         f"Text that spells a special token, such as `{bos}`, is taken for that token. In training "
         "it was text; `split_special_tokens=True` takes it so.",
-        native.caveat,
-        *filter(None, [record.config.objective.native_note]),
+        hf_model.caveat,
+        *filter(None, [record.config.objective.hf_note]),
         "No licence is named here: it depends on the rights in the training text.",
     ]
     return "\n".join(f"- {line}" for line in lines)

@@ -9,15 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.objectives.bart import Bart
-from lmcompare.objectives.base import (
-    Form,
-    Likelihood,
-    Native,
-    Objective,
-    Protocol,
-    Question,
-    Scoring,
-)
+from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.clm import Clm
 from lmcompare.objectives.fim import Fim
 from lmcompare.objectives.glm import Glm
@@ -28,6 +20,7 @@ from lmcompare.objectives.mntp import Mntp
 from lmcompare.objectives.network import Network
 from lmcompare.objectives.plm import Plm
 from lmcompare.objectives.prefix import Prefix
+from lmcompare.objectives.scoring_types import EVERY, Form, Likelihood, Protocol, Question, Scoring
 from lmcompare.objectives.t5 import T5
 from lmcompare.objectives.ul2 import Ul2
 
@@ -77,7 +70,7 @@ _adapter: TypeAdapter[Objective] = TypeAdapter(AnyObjective)
 
 
 def parse_objective(given: Any) -> Objective:
-    """An objective from its name, or from a table with its name and hyper-parameters.
+    """Return the objective of a name, or of a table with its name and hyper-parameters.
 
     Raises:
         UserError: there is none of this name.
@@ -87,6 +80,7 @@ def parse_objective(given: Any) -> Objective:
 
 
 __all__ = [
+    "EVERY",
     "OBJECTIVES",
     "T5",
     "AnyObjective",
@@ -95,12 +89,12 @@ __all__ = [
     "Fim",
     "Form",
     "Glm",
+    "HfClass",
     "Hybrid",
     "Likelihood",
     "Mdlm",
     "Mlm",
     "Mntp",
-    "Native",
     "Network",
     "Objective",
     "Part",

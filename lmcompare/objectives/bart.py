@@ -14,21 +14,22 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.objectives.base import LONGER, Query
+from lmcompare.objectives.base import LONGER
 from lmcompare.objectives.corruption.noise import (
-    NOWHERE,
+    NO_INDEX,
     mean_over,
-    next_place,
+    next_index,
     next_token,
     tokens_at_rate,
 )
 from lmcompare.objectives.corruption.packing import PackedRows, pack, with_masks
 from lmcompare.objectives.corruption.spans import runs, scattered
-from lmcompare.objectives.decoding.autoregressive import follow
+from lmcompare.objectives.decoding.autoregressive import decode
 from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
-from lmcompare.objectives.decoding.template import Script
+from lmcompare.objectives.decoding.template import DecodeTemplate
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import score_spans
+from lmcompare.objectives.scoring.spans import score_spans
+from lmcompare.objectives.scoring_types import Query
 from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.objectives.t5 import aligned
 from lmcompare.view import IGNORE, Text, View
@@ -77,13 +78,21 @@ class Bart(SequenceToSequence):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Damage the text, and write all of it and its end.
+
+        With rate=0.4, mean_span=2 and seed 1, "We hold these truths to be self-evident" becomes
+
+            source    [BOS] We hold [MASK] be self-evident
+            reads     [BOS] We   hold  these  truths to be           self-evident
+            predicts  We    hold these truths to     be self-evident [EOS]
+        """
         source = self._damaged(text, vocab, rng)
         target = next_token(text.tokens, ~vocab.is_special(text.tokens))
         last = text.visible.sum(1, keepdim=True) - 1
         return self._view(source, text, target.scatter(1, last, vocab.eos))
 
     def read(self, text: Text, vocab: Vocab) -> View:
-        """The text as the source, and once more as what a decoder has written of it.
+        """Return the text as the source, and once more as what a decoder has written of it.
 
         As BART is fine-tuned (section 3): its decoder writes whole texts.
         """
@@ -94,60 +103,58 @@ class Bart(SequenceToSequence):
         return replace(output, source=source)
 
     def laid_out(
-        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+        self, text: Text, hidden: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """Each run of asked tokens is one mask in the source; all before a token is written."""
-        return self._written(with_masks(text, runs(asked), vocab), text, asked)
+        """Make each run of hidden tokens one mask of the source; all before a token is written."""
+        return self._written(with_masks(text, runs(hidden), vocab), text, hidden)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """With its end, a hole is asked for together with all that is written after it.
+    def with_ends(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score a hole and its end together with all that is written after it.
 
         Raises:
-            Unsupported: so, and a row has several holes.
+            Unsupported: a row has several holes.
         """
-        text, asked = query.text, query.asked
-        if query.scoring != "with-ends":
-            return super().answer(net, query, vocab)
-        if (runs(asked).total > 1).any():
+        text, hidden = query.text, query.score_mask
+        if (runs(hidden).total > 1).any():
             raise Unsupported(
                 "bart writes all that follows a hole anew, and does not say where each of several "
                 "holes ends"
             )
-        rest = (asked.cumsum(1) > 0) & text.visible
+        rest = (hidden.cumsum(1) > 0) & text.visible
         if text.document is not None:
-            rest &= text.document == text.document.gather(1, asked.int().argmax(1, keepdim=True))
+            rest &= text.document == text.document.gather(1, hidden.int().argmax(1, keepdim=True))
         target = next_token(text.tokens, rest & ~vocab.is_special(text.tokens))
         last = text.visible.sum(1, keepdim=True) - 1
         ended = torch.where(rest.gather(1, last), vocab.eos, IGNORE)
         target = target.scatter(1, last, ended)
-        view = self._view(with_masks(text, runs(asked), vocab), text, target)
-        place = next_place(text.tokens).where(asked.roll(-1, dims=1), NOWHERE)
-        place = aligned(place.cummax(1).values.where(target != IGNORE, NOWHERE), view)
-        return score_spans(net, view, place, text, vocab, ends=self.ends(vocab))
+        view = self._view(with_masks(text, runs(hidden), vocab), text, target)
+        index = next_index(text.tokens).where(hidden.roll(-1, dims=1), NO_INDEX)
+        index = aligned(index.cummax(1).values.where(target != IGNORE, NO_INDEX), view)
+        return score_spans(net, view, index, text, vocab, ends=self.ends(vocab))
 
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        """With holes of any length all is written that follows the first: no token ends a hole.
+    def write(self, net: Writer, request: FillRequest, vocab: Vocab) -> FillResult:
+        """Write all that follows the first hole where they are of any length: no token ends a hole.
 
         What follows the first counts with the limit of the holes.
         """
-        if not blanks.any_length:
-            return super().write(net, blanks, vocab)
-        source = with_masks(blanks.text, runs(blanks.holes), vocab)
-        rest = (blanks.holes.cumsum(1) > 0) & blanks.text.visible
-        view, place = self._written(source, blanks.text, rest)
-        other_holes = (runs(blanks.holes).total - 1).clamp(min=0)
-        more = (rest & ~blanks.holes).sum(1) + other_holes * blanks.limit
-        blanks = replace(blanks, holes=rest)
-        script = Script.of(view, place, blanks, ends=self.ends(vocab), more=more)
-        return follow(net, script, blanks, vocab)
+        if not request.any_length:
+            return super().write(net, request, vocab)
+        source = with_masks(request.text, runs(request.holes), vocab)
+        rest = (request.holes.cumsum(1) > 0) & request.text.visible
+        view, index = self._written(source, request.text, rest)
+        other_holes = (runs(request.holes).total - 1).clamp(min=0)
+        more = (rest & ~request.holes).sum(1) + other_holes * request.limit
+        request = replace(request, holes=rest)
+        template = DecodeTemplate.of(view, index, request, ends=self.ends(vocab), more=more)
+        return decode(net, template, request, vocab)
 
     def _written(
-        self, source: PackedRows, text: Text, asked: Bool[Tensor, "B T"]
+        self, source: PackedRows, text: Text, hidden: Bool[Tensor, "B T"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """What writes the text, and which asked token each position predicts."""
-        target = next_token(text.tokens, asked)
+        """Return what writes the text, and the index of the hidden token each position predicts."""
+        target = next_token(text.tokens, hidden)
         view = self._view(source, text, target)
-        return view, aligned(next_place(text.tokens).where(target != IGNORE, NOWHERE), view)
+        return view, aligned(next_index(text.tokens).where(target != IGNORE, NO_INDEX), view)
 
     def _view(self, source: PackedRows, text: Text, target: Int[Tensor, "B T"]) -> View:
         output = View.causal(text.tokens, visible=text.visible, document=text.document)
@@ -171,14 +178,14 @@ class Bart(SequenceToSequence):
         return pack(
             text.tokens.masked_fill(chosen, vocab.mask) if masked else text.tokens,
             text.visible if masked else text.visible & ~chosen,
-            place=torch.arange(text.tokens.shape[1]).expand_as(text.tokens),
+            index=torch.arange(text.tokens.shape[1]).expand_as(text.tokens),
             document=text.document,
             pad=vocab.pad,
         )
 
 
 def _shuffled_sentences(text: Text, vocab: Vocab, rng: torch.Generator) -> Float[Tensor, "B T"]:
-    """A key of each token to sort by: its sentence's place, drawn within its document."""
+    """Return keys to sort tokens by: the place of their sentence, drawn within its document."""
     special = vocab.is_special(text.tokens)  # stays, between the documents that it parts
     begins = torch.zeros_like(text.visible)
     begins[:, 1:] = vocab.ends_sentence(text.tokens)[:, :-1] | special[:, :-1]
@@ -187,15 +194,15 @@ def _shuffled_sentences(text: Text, vocab: Vocab, rng: torch.Generator) -> Float
 
 
 def _rotated(text: Text, rng: torch.Generator) -> Float[Tensor, "B T"]:
-    """A key of each token to sort by: how far it stands behind the one to begin with."""
+    """Return keys to sort tokens by: how far each stands after the one to begin with."""
     length = text.visible.sum(1, keepdim=True) - 1
     begin = (torch.rand(length.shape, generator=rng) * length).long()
-    place = torch.arange(text.tokens.shape[1]) - 1
-    return ((place - begin) % length.clamp(min=1)).float()
+    index = torch.arange(text.tokens.shape[1]) - 1
+    return ((index - begin) % length.clamp(min=1)).float()
 
 
 def _in_order(text: Text, keys: Float[Tensor, "B T"]) -> Text:
-    """The text with its tokens in the order of their keys; start token and padding stay."""
+    """Sort the tokens of a text by their keys; start token and padding stay."""
     keys = keys.masked_fill(~text.visible, torch.inf)
     keys[:, 0] = -torch.inf
     index = keys.argsort(dim=1, stable=True)

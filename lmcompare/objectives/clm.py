@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from lmcompare.objectives.base import Native, Objective, Query, Scoring
+from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.corruption.noise import mean_over, next_token
-from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, renormalise
+from lmcompare.objectives.decoding.autoregressive import at_the_end
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.scoring.next_token import left_to_right
+from lmcompare.objectives.scoring_types import Scoring
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -33,30 +31,28 @@ class Clm(Objective):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return LEFT_TO_RIGHT
+        return left_to_right(self.read)
 
     @property
     def fillings(self) -> Mapping[str, DecodingMethod]:
-        return AT_THE_END
+        return {"left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab))}
 
     @property
-    def native(self) -> Native:
+    def hf_class(self) -> HfClass:
         return "causal"
 
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Predict every token from those before it.
+
+        With seed 0, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] We   hold  these  truths to be           self-evident
+            predicts  We    hold these truths to     be self-evident .
+        """
         target = next_token(text.tokens, ~vocab.is_special(text.tokens))
         return self.read(text, vocab).predicting(target, mean_over(target))
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.causal(text.tokens, visible=text.visible, document=text.document)
-
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        text, asked = query.text, query.asked
-        if query.scoring == "renormalised":
-            return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
-        return predict_next(net, self.read(text, vocab), text, asked)
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)

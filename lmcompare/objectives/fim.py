@@ -7,7 +7,6 @@ marker). An end token says that the middle is complete. Every token of the text 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -16,25 +15,22 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare.errors import Unsupported
-from lmcompare.objectives.base import Native, Objective, Query, Scoring
-from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.base import HfClass, Objective
+from lmcompare.objectives.corruption.noise import NO_INDEX, mean_over
 from lmcompare.objectives.corruption.packing import pack
 from lmcompare.objectives.corruption.spans import runs
-from lmcompare.objectives.decoding.autoregressive import (
-    ANYWHERE,
-    AT_THE_END,
-    continue_text,
-    follow,
-)
+from lmcompare.objectives.decoding.autoregressive import anywhere, at_the_end, decode
 from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.template import Script
+from lmcompare.objectives.decoding.template import DecodeTemplate
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import LEFT_TO_RIGHT, predict_next, score_spans, spans
+from lmcompare.objectives.scoring.next_token import next_tokens
+from lmcompare.objectives.scoring.spans import score_spans, spans
+from lmcompare.objectives.scoring_types import Query, Scoring
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
 MARKS = ("fim_prefix", "fim_suffix", "fim_middle")
-# where start token, prefix, middle, suffix and the marks come in a row: plain, PSM, SPM
+# the rank of start token, prefix, middle, suffix and the marks in a row: plain, PSM, SPM
 ORDERS = {
     "bos": (0, 0, 0),
     "prefix": (2, 2, 5),
@@ -60,12 +56,27 @@ class Fim(Objective):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        holes = spans(1.0 if self.rate else 0.0, told=("holes",))
+        holes = spans(
+            1.0 if self.rate else 0.0,
+            given_length=self._given_length,
+            with_ends=self._with_ends,
+            told=("holes",),
+        )
         return {
             "given-length": holes["given-length"],
             # a row that is taken apart never begins with plain text
-            "causal": replace(LEFT_TO_RIGHT["causal"], hides=1.0 if self.rate < 1 else 0.0),
+            "causal": next_tokens(
+                lambda query, vocab: self.read(query.text, vocab),
+                hides=1.0 if self.rate < 1 else 0.0,
+            ),
             "with-ends": holes["with-ends"],
+        }
+
+    @property
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        return {
+            "left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab)),
+            "fim": anywhere(self._write, holes="one"),
         }
 
     @property
@@ -73,11 +84,11 @@ class Fim(Objective):
         return (*super().needs, *MARKS)
 
     @property
-    def native(self) -> Native:
+    def hf_class(self) -> HfClass:
         return "causal"
 
     @property
-    def native_note(self) -> str:
+    def hf_note(self) -> str:
         return (
             "It fills a hole after the marks of prefix, suffix and middle, in the order of "
             "Bavarian et al. (2022)."
@@ -86,6 +97,13 @@ class Fim(Objective):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Move the middle of some rows to their end, and predict every token of the text.
+
+        With rate=1.0 and seed 1, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] [PRE] We hold [SUF] truths to be self-evident [MID] these [EOS]
+            predicts  . We hold . truths to be self-evident . these [EOS] .
+        """
         num_rows = len(text.tokens)
         draw = torch.rand(num_rows, generator=rng)
         kind = torch.where(draw < self.rate, 1 + (draw < self.rate * self.spm).long(), 0)
@@ -97,45 +115,41 @@ class Fim(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.causal(text.tokens, visible=text.visible, document=text.document)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """Left to right, or the one hole of a row after what stands on both sides of it.
+    def _given_length(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score the one hole of a row after what stands on both sides of it."""
+        view, index = self._hole_last(query.text, vocab, query.score_mask)
+        return score_spans(net, view, index, query.text, vocab)
+
+    def _with_ends(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score the one hole of a row and its end."""
+        view, index = self._hole_last(query.text, vocab, query.score_mask)
+        return score_spans(net, view, index, query.text, vocab, ends=(vocab.eos,))
+
+    def _write(self, net: Writer, request: FillRequest, vocab: Vocab) -> FillResult:
+        view, index = self._hole_last(request.text, vocab, request.holes)
+        template = DecodeTemplate.of(view, index, request, ends=(vocab.eos,))
+        return decode(net, template, request, vocab)
+
+    def _hole_last(
+        self, text: Text, vocab: Vocab, hidden: Bool[Tensor, "B T"]
+    ) -> tuple[View, Int[Tensor, "B S"]]:
+        """Put the hole of each row last; return also which hidden token each position predicts.
 
         Raises:
-            Unsupported: the latter, and a row has several holes.
+            Unsupported: a row has several holes.
         """
-        text, asked = query.text, query.asked
-        if query.scoring == "causal":
-            return predict_next(net, self.read(text, vocab), text, asked)
-        if (runs(asked).total > 1).any():
+        if (runs(hidden).total > 1).any():
             raise Unsupported("fim fills one hole of a text; these have several")
-        view, place = self._asked(text, vocab, asked)
-        ends = (vocab.eos,) if query.scoring == "with-ends" else ()
-        return score_spans(net, view, place, text, vocab, ends=ends)
-
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return {**AT_THE_END, "fim": replace(ANYWHERE["left-to-right"], holes="one")}
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        if blanks.method == "left-to-right":
-            return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
-        view, place = self._asked(blanks.text, vocab, blanks.holes)
-        return follow(net, Script.of(view, place, blanks, ends=(vocab.eos,)), blanks, vocab)
-
-    def _asked(
-        self, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]
-    ) -> tuple[View, Int[Tensor, "B S"]]:
-        """Each row with its hole last, and which asked token each position predicts."""
-        first = torch.where(asked.any(1), asked.int().argmax(1), 1)
-        cuts = torch.stack([first, first + asked.sum(1)], dim=1)
-        view, place = self._view(text, vocab, cuts, torch.ones_like(first))
-        wanted = asked[torch.arange(len(place))[:, None], place.clamp(min=0)]
-        return view, place.where(wanted & (place != NOWHERE), NOWHERE)
+        first = torch.where(hidden.any(1), hidden.int().argmax(1), 1)
+        cuts = torch.stack([first, first + hidden.sum(1)], dim=1)
+        view, index = self._view(text, vocab, cuts, torch.ones_like(first))
+        wanted = hidden[torch.arange(len(index))[:, None], index.clamp(min=0)]
+        return view, index.where(wanted & (index != NO_INDEX), NO_INDEX)
 
     def _view(
         self, text: Text, vocab: Vocab, cuts: Int[Tensor, "B 2"], kind: Int[Tensor, " B"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """The rows taken apart, and which token of the text each position predicts.
+        """Take rows apart; return also the index of the token that each position predicts.
 
         Args:
             text: the text.
@@ -144,34 +158,34 @@ class Fim(Objective):
             kind: of each row: 0 leaves it whole, 1 is PSM, 2 is SPM.
         """
         num_rows, length = text.tokens.shape
-        places = torch.arange(length).expand(num_rows, length)
+        indices = torch.arange(length).expand(num_rows, length)
         rank = {name: torch.tensor(ranks)[kind][:, None] for name, ranks in ORDERS.items()}
-        keys = rank["prefix"].where(places < cuts[:, :1], rank["middle"])
-        keys = keys.where(places < cuts[:, 1:], rank["suffix"])
-        keys = rank["bos"].where(places == 0, keys)
+        keys = rank["prefix"].where(indices < cuts[:, :1], rank["middle"])
+        keys = keys.where(indices < cuts[:, 1:], rank["suffix"])
+        keys = rank["bos"].where(indices == 0, keys)
         marks = torch.tensor([*map(vocab.require, MARKS), vocab.eos]).expand(num_rows, -1)
         keys = torch.cat([keys, *(rank[name] for name in (*MARKS, "end"))], dim=1)
-        index = keys.argsort(dim=1, stable=True)
+        order = keys.argsort(dim=1, stable=True)
         apart = (kind > 0)[:, None].expand_as(marks)
         document = None
         if text.document is not None:
             document = torch.cat([text.document, text.document[:, :1].expand_as(marks)], dim=1)
         row = pack(
-            torch.cat([text.tokens, marks], dim=1).gather(1, index),
-            torch.cat([text.visible, apart], dim=1).gather(1, index),
-            place=torch.cat([places, torch.full_like(marks, NOWHERE)], dim=1).gather(1, index),
-            document=None if document is None else document.gather(1, index),
+            torch.cat([text.tokens, marks], dim=1).gather(1, order),
+            torch.cat([text.visible, apart], dim=1).gather(1, order),
+            index=torch.cat([indices, torch.full_like(marks, NO_INDEX)], dim=1).gather(1, order),
+            document=None if document is None else document.gather(1, order),
             pad=vocab.pad,
         )
-        is_end = row.visible & (row.tokens == vocab.eos) & (row.place == NOWHERE)
+        is_end = row.visible & (row.tokens == vocab.eos) & (row.index == NO_INDEX)
         predicted = (~vocab.is_special(row.tokens) | is_end).roll(-1, dims=1)
         predicted[:, -1] = False
         target = row.tokens.roll(-1, dims=1).where(predicted, IGNORE)
         document = row.document
         if document is not None:  # a mark is of the document of what follows it
             slot = torch.arange(row.tokens.shape[1])
-            follows = slot.where(row.place != NOWHERE, slot[-1]).flip(1).cummin(1).values.flip(1)
+            follows = slot.where(row.index != NO_INDEX, slot[-1]).flip(1).cummin(1).values.flip(1)
             document = document.gather(1, follows)
         view = View.causal(row.tokens, visible=row.visible, document=document)
-        place = row.place.roll(-1, dims=1).where(predicted, NOWHERE)
-        return view.predicting(target, mean_over(target)), place
+        index = row.index.roll(-1, dims=1).where(predicted, NO_INDEX)
+        return view.predicting(target, mean_over(target)), index

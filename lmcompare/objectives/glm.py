@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
-from lmcompare.objectives.corruption.packing import beside, with_masks
+from lmcompare.objectives.corruption.noise import NO_INDEX, mean_over
+from lmcompare.objectives.corruption.packing import interleave, with_masks
 from lmcompare.objectives.corruption.spans import Spans, runs, scattered
 from lmcompare.objectives.seq2seq_base import FromTheRest
 from lmcompare.objectives.t5 import require_spans
@@ -47,64 +47,72 @@ class Glm(FromTheRest):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Put a mask in the place of each span, and write the spans in random order.
+
+        With rate=0.5, mean_span=2 and seed 0, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] [MASK] [MASK] to be self-evident [BOS] these  truths [BOS] We   hold
+            order     0     0      0      0  0  0            1     2      3      4     5    6
+            predicts  .     .      .      .  .  .            these truths [EOS]  We    hold [EOS]
+        """
         candidates = ~vocab.is_special(text.tokens)
         spans = scattered(
             candidates.cumsum(1) - 1, candidates, self.rate, rng, mean=self.mean_span, shortest=1
         )
-        turn = torch.rand(text.tokens.shape, generator=rng)
-        return self._view(text, spans, vocab, turn)[0]
+        keys = torch.rand(text.tokens.shape, generator=rng)
+        return self._view(text, spans, vocab, keys)[0]
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
     def laid_out(
-        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+        self, text: Text, hidden: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """Each run of asked tokens is a span; they are written in the order of the text."""
-        turn = torch.arange(float(text.tokens.shape[1])).expand(text.tokens.shape)
-        return self._view(text, runs(asked), vocab, turn)
+        """Write each run of hidden tokens as a span, in the order of the text."""
+        keys = torch.arange(float(text.tokens.shape[1])).expand(text.tokens.shape)
+        return self._view(text, runs(hidden), vocab, keys)
 
     def _view(
-        self, text: Text, spans: Spans, vocab: Vocab, turn: Float[Tensor, "B T"]
+        self, text: Text, spans: Spans, vocab: Vocab, span_keys: Float[Tensor, "B T"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """Context and spans in one row, and which token of the text each position predicts.
+        """Return context and spans in one row, and the index of what each position predicts.
 
         Args:
             text: the text.
             spans: what is taken out of it.
             vocab: which ids are mask, start and end.
-            turn: by a span's number, when it is written.
+            span_keys: by a span's number: spans are written from the least to the greatest.
         """
         context = with_masks(text, spans, vocab)
         num_rows, length = text.tokens.shape
         # Two slots for each token of the text: the start of a span before it, and itself.
-        places = torch.arange(length).expand(num_rows, length)
-        kept = beside(spans.begins, spans.covered)
+        indices = torch.arange(length).expand(num_rows, length)
+        kept = interleave(spans.begins, spans.covered)
         slots = kept.sum(1)
         width = max(1, int(slots.max()))
         number = (spans.number - 1).clamp(min=0)
-        keys = beside(turn.gather(1, number), turn.gather(1, number))
-        index = keys.masked_fill(~kept, torch.inf).argsort(dim=1, stable=True)[:, :width]
+        keys = interleave(span_keys.gather(1, number), span_keys.gather(1, number))
+        order = keys.masked_fill(~kept, torch.inf).argsort(dim=1, stable=True)[:, :width]
         used = torch.arange(width) < slots[:, None]
 
         def arranged(marks: Tensor, tokens: Tensor) -> Tensor:
-            return beside(marks, tokens).gather(1, index)
+            return interleave(marks, tokens).gather(1, order)
 
         tokens = arranged(torch.tensor(vocab.bos), text.tokens)
-        place = arranged(torch.tensor(NOWHERE), places).where(used, NOWHERE)
-        span = arranged(number, number).where(used, NOWHERE)
-        # A mask stands behind what is kept before its span, and behind the masks before it.
+        index = arranged(torch.tensor(NO_INDEX), indices).where(used, NO_INDEX)
+        span = arranged(number, number).where(used, NO_INDEX)
+        # A mask stands after what is kept before its span, and after the masks before it.
         stands = (text.visible & ~spans.covered).cumsum(1) + number
-        at_mask = torch.zeros_like(places).scatter_(
+        at_mask = torch.zeros_like(indices).scatter_(
             1, number.where(spans.begins, length - 1), stands
         )
         last = torch.ones_like(used)
         last[:, :-1] = span[:, 1:] != span[:, :-1]
         following = torch.cat([tokens[:, 1:], tokens[:, :1]], dim=1)
         target = following.where(~last, vocab.eos).where(used, IGNORE)
-        predicted = torch.cat([place[:, 1:], place[:, :1]], dim=1).where(~last, NOWHERE)
+        predicted = torch.cat([index[:, 1:], index[:, :1]], dim=1).where(~last, NO_INDEX)
         slot = torch.arange(width).expand_as(tokens)
-        start = slot.where(place == NOWHERE, 0).cummax(1).values
+        start = slot.where(index == NO_INDEX, 0).cummax(1).values
         nothing = torch.full_like(context.tokens, IGNORE)
         target = torch.cat([nothing, target], dim=1)
         document = None
@@ -122,4 +130,4 @@ class Glm(FromTheRest):
             weight=mean_over(target),
             document=document,
         )
-        return view, torch.cat([torch.full_like(context.tokens, NOWHERE), predicted], dim=1)
+        return view, torch.cat([torch.full_like(context.tokens, NO_INDEX), predicted], dim=1)

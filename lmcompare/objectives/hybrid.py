@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
-from torch import Tensor
 
-from lmcompare.objectives.base import Native, Objective, Query, Scoring
+from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.corruption.noise import shares_of_rows
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.scoring_types import Scoring
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -86,6 +84,10 @@ class Hybrid(Objective):
         return self._judge.scorings
 
     @property
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        return self._judge.fillings
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(role for part in self.parts for role in part.objective.needs))
 
@@ -98,20 +100,31 @@ class Hybrid(Objective):
             part.objective.require(vocab, length=length)
 
     @property
-    def native(self) -> Native | None:
-        return self._judge.native
+    def hf_class(self) -> HfClass | None:
+        return self._judge.hf_class
 
     @property
-    def not_native(self) -> str:
-        return self._judge.not_native
+    def why_no_hf_class(self) -> str:
+        return self._judge.why_no_hf_class
 
     @property
-    def native_note(self) -> str:
-        return self._judge.native_note
+    def hf_note(self) -> str:
+        return self._judge.hf_note
 
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Share the rows out among the parts, each of which corrupts its own.
+
+        With seed 1, two rows of "We hold these truths to be self-evident" become
+
+            reads     [BOS] We   hold  these  truths to be           self-evident
+            order     0     1    2     3      4      5  6            7
+            predicts  We    hold these truths to     be self-evident .
+            reads     [BOS] We hold  [MASK] truths to be self-evident
+            order     0     0  0     0      0      0  0  0
+            predicts  .     .  these .      .      .  .  .
+        """
         shares = [part.share for part in self.parts]
         num_rows = len(text.tokens)
         if self.schedule == "mixed":
@@ -131,13 +144,3 @@ class Hybrid(Objective):
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._judge.read(text, vocab)
-
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        return self._judge.answer(net, query, vocab)
-
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return self._judge.fillings
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        return self._judge.write(net, blanks, vocab)

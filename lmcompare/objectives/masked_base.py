@@ -36,7 +36,7 @@ class Masking(Objective):
 
     @property
     def hides(self) -> float:
-        """The greatest share of a text that it hides at once, in the mean."""
+        """Return the greatest share of a text that it hides at once, in the mean."""
         return max(self.rate, self.final_rate or 0.0)
 
     @property
@@ -55,7 +55,7 @@ class Masking(Objective):
     def hide(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float
     ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
-        """What goes in, and which tokens were chosen to be predicted."""
+        """Choose tokens to predict, and return what is fed and which ones were chosen."""
         final = self.rate if self.final_rate is None else self.final_rate
         rate = self.rate + (final - self.rate) * min(progress, 1.0)
         candidates = ~vocab.is_special(text.tokens)

@@ -6,7 +6,6 @@ the expected loss is a bound on the negative log-likelihood. The network is not 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -15,12 +14,13 @@ from pydantic import Field
 from torch import Tensor
 
 from lmcompare import rng as streams
-from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
+from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.corruption.noise import first_by
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
-from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import answer_masked, chains
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.decoding.unmasking import unmasking
+from lmcompare.objectives.network import Network
+from lmcompare.objectives.scoring.masked import chains
+from lmcompare.objectives.scoring_types import EVERY, Query, Scoring
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -43,6 +43,7 @@ class Mdlm(Objective):
         return {
             "bound": Scoring(
                 "bound",
+                self._bound,
                 given="both",
                 answers=EVERY,
                 protocol="random-orders",
@@ -53,15 +54,20 @@ class Mdlm(Objective):
         }
 
     @property
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        methods = unmasking(self.read)
+        return {"ancestral": methods["ancestral"], **methods}
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return (*super().needs, "mask")
 
     @property
-    def native(self) -> Native:
+    def hf_class(self) -> HfClass:
         return "masked"
 
     @property
-    def native_note(self) -> str:
+    def hf_note(self) -> str:
         return (
             "It was trained at every share of masks up to all tokens: unmask in steps to generate."
         )
@@ -69,7 +75,16 @@ class Mdlm(Objective):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
-        """Times are stratified over the rows, for less variance; weights are over all tokens."""
+        """Hide tokens at rates that are stratified over the rows, for less variance.
+
+        A target weighs one over its row's rate, divided by the number of all tokens.
+
+        With seed 2, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] We [MASK] these truths [MASK] [MASK] [MASK]
+            predicts  .     .  hold   .     .      to     be     self-evident
+            weight    .     .  0.23   .     .      0.23   0.23   0.23
+        """
         num_rows = len(text.tokens)
         draw = (torch.arange(num_rows) + torch.rand(num_rows, generator=rng)) / num_rows
         time = (self.least_time + (1 - self.least_time) * draw)[:, None]
@@ -83,33 +98,17 @@ class Mdlm(Objective):
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """The bound, estimated; or exactly what unmasking in some other way would give."""
-        if query.scoring == "bound":
-            return self._bound(net, query.text, vocab, query.asked, query.replicate)
-        return answer_masked(net, query, vocab)
-
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return {"ancestral": UNMASKING["ancestral"], **UNMASKING}
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        return unmask(
-            net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
-        )
-
-    def _bound(
-        self, net: Network, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"], replicate: int
-    ) -> Float[Tensor, "B T"]:
-        """Exactly k of the n asked are hidden, k stratified over 1 to n, their loss times n/k.
+    def _bound(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Estimate the bound: hide k of n tokens, k stratified over 1 to n, their loss times n/k.
 
         Unbiased for the mean over all orders, and of lower variance than independent draws (LLaDA,
         appendix A). The draws of a row depend on its tokens, not on the rows beside it.
         """
-        count = asked.sum(1)
+        text, score_mask = query.text, query.score_mask
+        count = score_mask.sum(1)
         rows = [
-            streams.generator("bound", replicate, *text.tokens[row][text.visible[row]].tolist())
-            for row in range(len(text.tokens))
+            streams.generator("bound", query.replicate, *tokens[visible].tolist())
+            for tokens, visible in zip(text.tokens, text.visible, strict=True)
         ]
         scores = torch.zeros(text.tokens.shape)
         for stratum in range(STRATA):
@@ -117,8 +116,8 @@ class Mdlm(Objective):
             num = ((stratum + draw) / STRATA * count).long().add(1).minimum(count.clamp(min=1))
             keys = torch.ones(text.tokens.shape)
             for row, stream in enumerate(rows):
-                keys[row, asked[row]] = torch.rand(int(count[row]), generator=stream)
-            hidden = first_by(keys, asked, num)
+                keys[row, score_mask[row]] = torch.rand(int(count[row]), generator=stream)
+            hidden = first_by(keys, score_mask, num)
             target = text.tokens.masked_fill(~hidden, IGNORE)
             view = self._hide(text, vocab, hidden).predicting(target, hidden.float())
             scores += net.log_prob(view) * (count / num)[:, None] / STRATA

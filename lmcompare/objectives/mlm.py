@@ -7,20 +7,17 @@ while training (Yang et al. 2023).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from lmcompare.objectives.base import Native, Query, Scoring
+from lmcompare.objectives.base import HfClass
 from lmcompare.objectives.corruption.noise import mean_over
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.decoding.unmasking import unmasking
 from lmcompare.objectives.masked_base import Masking
-from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import answer_masked, masked
+from lmcompare.objectives.scoring.masked import masked
+from lmcompare.objectives.scoring_types import Scoring
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -39,12 +36,25 @@ class Mlm(Masking):
         return masked(self.hides)
 
     @property
-    def native(self) -> Native:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        return unmasking(self.read)
+
+    @property
+    def hf_class(self) -> HfClass:
         return "masked"
 
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Hide some tokens, and predict these alone.
+
+        Most of them become the mask, some a random token, and some stay.
+
+        With rate=0.3 and seed 3, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] be [MASK] [MASK] truths [MASK] be self-evident
+            predicts  .     We hold   these  .      to     .  .
+        """
         tokens, chosen = self.hide(text, vocab, rng, progress=progress)
         target = text.tokens.masked_fill(~chosen, IGNORE)
         return View.bidirectional(tokens, visible=text.visible, document=text.document).predicting(
@@ -53,15 +63,3 @@ class Mlm(Masking):
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
-
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        return answer_masked(net, query, vocab)
-
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return UNMASKING
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        return unmask(
-            net, blanks, vocab, lambda tokens: self.read(replace(blanks.text, tokens=tokens), vocab)
-        )

@@ -10,24 +10,18 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from lmcompare.objectives.base import Native, Query, Scoring
+from lmcompare.objectives.base import HfClass
 from lmcompare.objectives.corruption.noise import mean_over, next_token
-from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.unmasking import UNMASKING, unmask
+from lmcompare.objectives.decoding.autoregressive import at_the_end
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.decoding.unmasking import unmasking
 from lmcompare.objectives.masked_base import Masking
-from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import (
-    LEFT_TO_RIGHT,
-    answer_masked,
-    masked,
-    predict_next,
-    renormalise,
-)
+from lmcompare.objectives.scoring.masked import masked
+from lmcompare.objectives.scoring.next_token import left_to_right
+from lmcompare.objectives.scoring_types import Scoring
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -58,42 +52,42 @@ class Mntp(Masking):
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return masked(self.hides) if self.direction == "both" else LEFT_TO_RIGHT
+        if self.direction == "left":
+            return left_to_right(self.read)
+        return masked(self.hides, shift=1)
 
     @property
-    def native(self) -> Native | None:
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        if self.direction == "left":
+            return {
+                "left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab))
+            }
+        return unmasking(self.read, shift=1)
+
+    @property
+    def hf_class(self) -> HfClass | None:
         return "causal" if self.direction == "left" else None
 
     @property
-    def not_native(self) -> str:
+    def why_no_hf_class(self) -> str:
         return "transformers has no class that predicts a hidden token one place before it"
 
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Hide some tokens, and predict each one position before its own.
+
+        With rate=0.3 and seed 1, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] [MASK] hold these  [MASK] to be self-evident
+            predicts  We    .      .    truths .      .  .  .
+        """
         tokens, chosen = self.hide(text, vocab, rng, progress=progress)
         target = next_token(text.tokens, chosen)
         return self._see(text, tokens).predicting(target, mean_over(target))
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._see(text, text.tokens)
-
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        text, asked = query.text, query.asked
-        if query.scoring == "causal":
-            return predict_next(net, self.read(text, vocab), text, asked)
-        if query.scoring == "renormalised":
-            return renormalise(net, text, vocab, asked, lambda text, _: self.read(text, vocab))
-        return answer_masked(net, query, vocab, shift=1)
-
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return UNMASKING if self.direction == "both" else AT_THE_END
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        if self.direction == "left":
-            return continue_text(net, self.read(blanks.text, vocab), blanks, vocab)
-        return unmask(net, blanks, vocab, lambda tokens: self._see(blanks.text, tokens), shift=1)
 
     def _see(self, text: Text, tokens: Tensor) -> View:
         see = View.bidirectional if self.direction == "both" else View.causal

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from lmcompare import rng as streams
 from lmcompare.errors import UserError
-from lmcompare.objectives.base import EVERY, LONGER, Native, Objective, Query, Scoring
-from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
-from lmcompare.objectives.corruption.packing import at_places, pack
+from lmcompare.objectives.base import LONGER, HfClass, Objective
+from lmcompare.objectives.corruption.noise import NO_INDEX, mean_over
+from lmcompare.objectives.corruption.packing import pack, scores_at
 from lmcompare.objectives.corruption.spans import n_grams
-from lmcompare.objectives.decoding.any_order import ALONG, write_along
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.network import Network, Writer
+from lmcompare.objectives.decoding.any_order import any_order
+from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest
+from lmcompare.objectives.network import Network
+from lmcompare.objectives.scoring_types import EVERY, Query, Scoring
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 
@@ -42,9 +43,12 @@ class Plm(Objective):
     @property
     def scorings(self) -> Mapping[str, Scoring]:
         return {
-            "left-to-right": Scoring("exact", given="both", answers=EVERY, hides=self.rate),
+            "left-to-right": Scoring(
+                "exact", self._in_order, given="both", answers=EVERY, hides=self.rate
+            ),
             "orders": Scoring(
                 "bound",
+                self._in_random_order,
                 given="both",
                 answers=EVERY,
                 protocol="random-orders",
@@ -53,6 +57,14 @@ class Plm(Objective):
                 hides=self.rate,
             ),
         }
+
+    @property
+    def fillings(self) -> Mapping[str, DecodingMethod]:
+        def start_of(request: FillRequest, vocab: Vocab) -> View:
+            visible = request.text.visible & ~request.holes
+            return self.read(replace(request.text, visible=visible), vocab)
+
+        return any_order(start_of)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -67,11 +79,11 @@ class Plm(Objective):
             )
 
     @property
-    def native(self) -> Native:
+    def hf_class(self) -> HfClass:
         return "causal"
 
     @property
-    def native_note(self) -> str:
+    def hf_note(self) -> str:
         return (
             "This is the content stream, read from left to right. It predicts at query slots, "
             "which the class does not have: take its states, not its text."
@@ -80,6 +92,14 @@ class Plm(Objective):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Draw targets and their order, and predict each at a query slot after the text.
+
+        With rate=0.4 and seed 2, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] We hold these truths to be self-evident [MASK] [MASK] [MASK]
+            order     0     0  2    0     0      4  0  6            1      3      5
+            predicts  .     .  .    .     .      .  .  .            hold   to     self-evident
+        """
         candidates = ~vocab.is_special(text.tokens)
         num = (candidates.sum(1) * self.rate).round().long()
         chosen = n_grams(candidates, text.word, num, rng, longest=self.longest_span)
@@ -87,44 +107,37 @@ class Plm(Objective):
         return self._view(text, vocab, chosen, keys)[0]
 
     def read(self, text: Text, vocab: Vocab) -> View:
-        """The content stream, nothing being a target."""
+        """Return the content stream, nothing being a target."""
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """The asked tokens given all others, along the order of the text or along a random one.
+    def _in_order(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score tokens given all others, one after another in the order of the text."""
+        num_rows, length = query.text.tokens.shape
+        return self._along(net, query, vocab, torch.arange(float(length)).repeat(num_rows, 1))
+
+    def _in_random_order(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score tokens given all others, one after another in an order that is drawn.
 
         The mean over orders of a log-likelihood is a lower bound on that of the orders' mixture.
         """
-        text, asked = query.text, query.asked
+        text = query.text
         keys = torch.arange(float(text.tokens.shape[1])).repeat(len(text.tokens), 1)
-        if query.scoring == "orders":
-            for row in range(len(keys)):  # a row's order is its own, whatever is beside it
-                shown = text.visible[row]
-                stream = streams.generator(
-                    "order", query.replicate, *text.tokens[row][shown].tolist()
-                )
-                keys[row, shown] = torch.rand(int(shown.sum()), generator=stream)
-        view, place = self._view(text, vocab, asked, keys)
-        return at_places(net.log_prob(view), place, text.tokens.shape[1])
+        for row in range(len(keys)):  # a row's order is its own, whatever is beside it
+            shown = text.visible[row]
+            stream = streams.generator("order", query.replicate, *text.tokens[row][shown].tolist())
+            keys[row, shown] = torch.rand(int(shown.sum()), generator=stream)
+        return self._along(net, query, vocab, keys)
 
-    @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return ALONG
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        text, holes = blanks.text, blanks.holes
-        turn = torch.arange(float(holes.shape[1])).repeat(len(holes), 1)
-        if blanks.method == "right-to-left":
-            turn = -turn
-        elif blanks.method == "random":
-            turn = blanks.uniform_at(holes).float()
-        shown = replace(text, visible=text.visible & ~holes)
-        return write_along(net, self.read(shown, vocab), blanks, turn, vocab)
+    def _along(
+        self, net: Network, query: Query, vocab: Vocab, keys: Float[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        view, index = self._view(query.text, vocab, query.score_mask, keys)
+        return scores_at(index, net.log_prob(view), query.text.tokens.shape[1])
 
     def _view(
         self, text: Text, vocab: Vocab, chosen: Bool[Tensor, "B T"], keys: Float[Tensor, "B T"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """Content and query slots, and which token of the text each position predicts.
+        """Return content and query slots, and the index of the token that each position predicts.
 
         Args:
             text: the text.
@@ -136,20 +149,20 @@ class Plm(Objective):
         ranked = keys.masked_fill(~chosen, torch.inf).argsort(dim=1, stable=True)
         rank = torch.empty_like(ranked).scatter_(1, ranked, torch.arange(length).expand_as(ranked))
         order = (2 * (rank + 1)).masked_fill(~chosen, 0)
-        places = torch.arange(length).expand(num_rows, length)
-        slots = pack(text.tokens, chosen, place=places, document=text.document, pad=IGNORE)
-        place = slots.place.clamp(min=0)
+        indices = torch.arange(length).expand(num_rows, length)
+        slots = pack(text.tokens, chosen, index=indices, document=text.document, pad=IGNORE)
+        index = slots.index.clamp(min=0)
         document = None
         if text.document is not None:
-            document = torch.cat([text.document, text.document.gather(1, place)], dim=1)
+            document = torch.cat([text.document, text.document.gather(1, index)], dim=1)
         nothing = torch.full_like(text.tokens, IGNORE)
         view = View(
             tokens=torch.cat([text.tokens, torch.full_like(slots.tokens, vocab.mask)], dim=1),
-            position=torch.cat([places, place], dim=1),
-            order=torch.cat([order, (order.gather(1, place) - 1).clamp(min=0)], dim=1),
+            position=torch.cat([indices, index], dim=1),
+            order=torch.cat([order, (order.gather(1, index) - 1).clamp(min=0)], dim=1),
             visible=torch.cat([text.visible, torch.zeros_like(slots.visible)], dim=1),
             target=(target := torch.cat([nothing, slots.tokens], dim=1)),
             weight=mean_over(target),
             document=document,
         )
-        return view, torch.cat([torch.full_like(text.tokens, NOWHERE), slots.place], dim=1)
+        return view, torch.cat([torch.full_like(text.tokens, NO_INDEX), slots.index], dim=1)

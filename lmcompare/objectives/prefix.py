@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lmcompare.objectives.base import EVERY, Native, Objective, Query, Scoring
+from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.corruption.noise import mean_over, next_token
-from lmcompare.objectives.decoding.autoregressive import AT_THE_END, continue_text
-from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import predict_next, renormalise
+from lmcompare.objectives.decoding.autoregressive import at_the_end
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.scoring.next_token import next_tokens, renormalised
+from lmcompare.objectives.scoring_types import Scoring
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
@@ -35,20 +35,27 @@ class Prefix(Objective):
     @property
     def scorings(self) -> Mapping[str, Scoring]:
         return {
-            "prefix": Scoring("exact", given="left", answers=EVERY),
-            "renormalised": Scoring("exact", given="both", answers=("holes",), weighs_all=True),
+            # the prefix is all that stands before the first token that is asked about
+            "prefix": next_tokens(
+                lambda query, _: self._after(query.text, _first(query.score_mask))
+            ),
+            "renormalised": renormalised(lambda text, index, _: self._after(text, index)),
         }
 
     @property
     def fillings(self) -> Mapping[str, DecodingMethod]:
-        return AT_THE_END
+        return {
+            "left-to-right": at_the_end(
+                lambda request, _: self._after(request.text, _first(request.holes))
+            )
+        }
 
     @property
-    def native(self) -> Native:
+    def hf_class(self) -> HfClass:
         return "causal"
 
     @property
-    def native_note(self) -> str:
+    def hf_note(self) -> str:
         return (
             "It reads from left to right here, with an empty prefix; a prefix seen from both sides "
             "needs a mask of your own."
@@ -57,34 +64,31 @@ class Prefix(Objective):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Draw a prefix, whose tokens see each other, and predict what follows.
+
+        With seed 0, "We hold these truths to be self-evident" becomes
+
+            reads     [BOS] We hold these  truths to be           self-evident
+            order     0     0  0    0      1      2  3            4
+            predicts  .     .  .    truths to     be self-evident .
+        """
         num_rows, length = text.tokens.shape
         last = text.visible.sum(1).clamp(min=2)  # a prefix is 1 to all but one token long
         split = 1 + (torch.rand(num_rows, generator=rng) * (last - 1)).long()
-        asked = ~vocab.is_special(text.tokens) & (torch.arange(length) >= split[:, None])
-        target = next_token(text.tokens, asked)
+        predicted = ~vocab.is_special(text.tokens) & (torch.arange(length) >= split[:, None])
+        target = next_token(text.tokens, predicted)
         return self._after(text, split).predicting(target, mean_over(target))
 
     def read(self, text: Text, vocab: Vocab) -> View:
         return self._after(text, text.visible.sum(1))
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        """The prefix is all that stands before the first asked token of a row."""
-        text, asked = query.text, query.asked
-        if query.scoring == "renormalised":
-            return renormalise(net, text, vocab, asked, self._after)
-        return predict_next(net, self._after(text, _first(asked)), text, asked)
-
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        view = self._after(blanks.text, _first(blanks.holes))
-        return continue_text(net, view, blanks, vocab)
-
     def _after(self, text: Text, split: Int[Tensor, " B"]) -> View:
-        """Tokens before the split see each other; a prefix of the start token alone is causal."""
-        place = torch.arange(text.tokens.shape[1])
-        order = (place - split[:, None] + 1).clamp(min=0)
+        """Let tokens before the split see each other; with the start token alone this is causal."""
+        index = torch.arange(text.tokens.shape[1])
+        order = (index - split[:, None] + 1).clamp(min=0)
         return View.ordered(text.tokens, order, visible=text.visible, document=text.document)
 
 
-def _first(asked: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
-    """The place of the first asked token of each row, which is not the start token."""
-    return torch.where(asked.any(1), asked.int().argmax(1), 1)
+def _first(mask: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
+    """Return the index of the first token of a mask in each row; without any, 1."""
+    return torch.where(mask.any(1), mask.int().argmax(1), 1)

@@ -9,51 +9,65 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from lmcompare.objectives.base import Objective, Query, Scoring
+from lmcompare.objectives.base import Objective
 from lmcompare.objectives.corruption.packing import in_one_row
-from lmcompare.objectives.decoding.autoregressive import ANYWHERE, follow
+from lmcompare.objectives.decoding.autoregressive import anywhere, decode
 from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.template import Script
+from lmcompare.objectives.decoding.template import DecodeTemplate
 from lmcompare.objectives.network import Network, Writer
-from lmcompare.objectives.scoring import score_spans, spans
+from lmcompare.objectives.scoring.spans import score_spans, spans
+from lmcompare.objectives.scoring_types import Query, Scoring
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 
 
 class FromTheRest(Objective):
-    """Asked tokens are an output, and all others the source; so they are scored and written."""
+    """What is missing is an output, and all else the source; so it is scored and written."""
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:
-        return spans(self.hides)
+        return spans(self.hides, given_length=self.given_length, with_ends=self.with_ends)
 
     @property
     @abstractmethod
     def hides(self) -> float:
-        """The greatest share of a text that it takes out at once, in the mean."""
+        """Return the greatest share of a text that it takes out at once, in the mean."""
 
     @property
     def fillings(self) -> Mapping[str, DecodingMethod]:
-        return ANYWHERE
+        return {"left-to-right": anywhere(self.write)}
 
-    def answer(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
-        view, place = self.laid_out(query.text, query.asked, vocab)
-        ends = self.ends(vocab) if query.scoring == "with-ends" else ()
-        return score_spans(net, view, place, query.text, vocab, ends=ends)
+    def given_length(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score hidden tokens, the length of each hole being told."""
+        view, index = self.laid_out(query.text, query.score_mask, vocab)
+        return score_spans(net, view, index, query.text, vocab)
 
-    def write(self, net: Writer, blanks: FillRequest, vocab: Vocab) -> FillResult:
-        view, place = self.laid_out(blanks.text, blanks.holes, vocab)
-        return follow(net, Script.of(view, place, blanks, ends=self.ends(vocab)), blanks, vocab)
+    def with_ends(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:
+        """Score hidden tokens and where each hole ends.
+
+        Raises:
+            Unsupported: it does not say where these end.
+        """
+        view, index = self.laid_out(query.text, query.score_mask, vocab)
+        return score_spans(net, view, index, query.text, vocab, ends=self.ends(vocab))
+
+    def write(self, net: Writer, request: FillRequest, vocab: Vocab) -> FillResult:
+        """Fill the holes of a request, one after another in the order of the text."""
+        view, index = self.laid_out(request.text, request.holes, vocab)
+        template = DecodeTemplate.of(view, index, request, ends=self.ends(vocab))
+        return decode(net, template, request, vocab)
 
     def ends(self, vocab: Vocab) -> tuple[int, ...]:
-        """Ids that end a hole."""
+        """Return the ids that end a hole."""
         return (vocab.eos,)
 
     @abstractmethod
     def laid_out(
-        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+        self, text: Text, hidden: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """The view in which asked tokens are written, and which token each position predicts.
+        """Return the view in which hidden tokens are written, and which one each position predicts.
+
+        The latter is its index in the text, or NO_INDEX.
 
         Raises:
             Unsupported: it cannot write these.
@@ -73,9 +87,9 @@ class SequenceToSequence(FromTheRest):
         return self.architecture == "encoder-decoder"
 
     def read(self, text: Text, vocab: Vocab) -> View:
-        """The text as the source, without an output; an encoder reads it alone."""
+        """Return the text as the source, without an output; an encoder reads it alone."""
         return View.bidirectional(text.tokens, visible=text.visible, document=text.document)
 
     def join(self, source: View, output: View) -> View:
-        """Both in one view, as the architecture has it."""
+        """Put both in one view, as the architecture has it."""
         return replace(output, source=source) if self.encodes else in_one_row(source, output)

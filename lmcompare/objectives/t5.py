@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.objectives.base import LONGER
-from lmcompare.objectives.corruption.noise import NOWHERE
+from lmcompare.objectives.corruption.noise import NO_INDEX
 from lmcompare.objectives.corruption.packing import with_sentinels, write
 from lmcompare.objectives.corruption.spans import Spans, alternating, runs
 from lmcompare.objectives.seq2seq_base import SequenceToSequence
@@ -50,6 +50,14 @@ class T5(SequenceToSequence):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Put a sentinel in the place of each span, and write sentinels and spans.
+
+        With rate=0.4, mean_span=1.5 and seed 1, "We hold these truths to be self-evident" becomes
+
+            source    [BOS] We <0> truths to be <1>
+            reads     [BOS] <0>  hold  these <1>          self-evident
+            predicts  <0>   hold these <1>   self-evident [EOS]
+        """
         candidates = ~vocab.is_special(text.tokens)
         num_noise, num_spans = num_of(candidates, self.rate, self.mean_span)
         spans = alternating(candidates, num_noise, num_spans, rng, roll=self.roll)
@@ -59,15 +67,15 @@ class T5(SequenceToSequence):
         return (vocab.eos, *vocab.sentinels)
 
     def laid_out(
-        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+        self, text: Text, hidden: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        return self._view(text, asked_spans(self.name, text, vocab, asked), vocab)
+        return self._view(text, hidden_spans(self.name, text, vocab, hidden), vocab)
 
     def _view(self, text: Text, spans: Spans, vocab: Vocab) -> tuple[View, Int[Tensor, "B S"]]:
-        """The view, and which token of the text is predicted at each of its positions."""
+        """Return the view, and the index in the text of the token that each position predicts."""
         source, output = with_sentinels(text, spans, vocab)
         view = self.join(source.bidirectional(), write(output, vocab))
-        return view, aligned(output.place, view)
+        return view, aligned(output.index, view)
 
 
 def num_of(
@@ -75,24 +83,24 @@ def num_of(
     rate: float | Float[Tensor, " B"],
     mean_span: float | Float[Tensor, " B"],
 ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
-    """T5's numbers of tokens and of spans to take out of each row."""
+    """Return T5's numbers of tokens and of spans to take out of each row."""
     num_noise = (candidates.sum(1) * rate).round()
     return num_noise.long(), (num_noise / mean_span).round().long().clamp(min=1)
 
 
-def aligned(place: Int[Tensor, "B S"], view: View) -> Int[Tensor, "B N"]:
-    """The places of an output for the whole view, whose last positions it has."""
-    before = view.tokens.shape[1] - place.shape[1]
-    return torch.cat([place.new_full((len(place), before), NOWHERE), place], dim=1)
+def aligned(index: Int[Tensor, "B S"], view: View) -> Int[Tensor, "B N"]:
+    """Extend the indices of an output to the whole view, whose last positions it has."""
+    before = view.tokens.shape[1] - index.shape[1]
+    return torch.cat([index.new_full((len(index), before), NO_INDEX), index], dim=1)
 
 
-def asked_spans(name: str, text: Text, vocab: Vocab, asked: Bool[Tensor, "B T"]) -> Spans:
-    """Each run of asked tokens as a span.
+def hidden_spans(name: str, text: Text, vocab: Vocab, hidden: Bool[Tensor, "B T"]) -> Spans:
+    """Return each run of hidden tokens as a span.
 
     Raises:
         Unsupported: there are more of them than sentinels.
     """
-    spans = runs(asked & ~vocab.is_special(text.tokens))
+    spans = runs(hidden & ~vocab.is_special(text.tokens))
     if (most := int(spans.total.max())) > len(vocab.sentinels):
         raise Unsupported(
             f"{name} has {len(vocab.sentinels)} sentinels for the {most} holes of a text"

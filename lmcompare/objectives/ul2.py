@@ -19,7 +19,7 @@ from lmcompare.objectives.corruption.spans import Spans, alternating, runs
 from lmcompare.objectives.seq2seq_base import SequenceToSequence
 from lmcompare.objectives.t5 import (
     aligned,
-    asked_spans,
+    hidden_spans,
     num_of,
     require_sentinels,
     require_spans,
@@ -48,7 +48,7 @@ class Ul2(SequenceToSequence):
     @model_validator(mode="after")
     def _some(self) -> "Ul2":
         if self.r + self.s + self.x == 0:
-            raise ValueError("r, s and x are all 0, which is no ratio: raise one of them")
+            raise ValueError("r, s and x are all 0, which is not a ratio: raise one of them")
         return self
 
     @property
@@ -72,6 +72,21 @@ class Ul2(SequenceToSequence):
     def corrupt(
         self, text: Text, vocab: Vocab, rng: torch.Generator, *, progress: float = 1.0
     ) -> View:
+        """Share the rows out among the denoisers R, S and X, each announced by its mode token.
+
+        With r=1, s=1, x=1 and seed 2, three rows of "We hold these truths to be self-evident"
+        become
+
+            source    [BOS] [R] We hold these truths to <0> self-evident
+            reads     [BOS] <0> be    [EOS]
+            predicts  <0>   be  [EOS] .
+            source    [BOS] [S] We hold <0>
+            reads     [BOS] <0>   these  truths to be           self-evident
+            predicts  <0>   these truths to     be self-evident [EOS]
+            source    [BOS] [X] <0> these truths to <1>
+            reads     [BOS] <0> We   hold <1> be           self-evident
+            predicts  <0>   We  hold <1>  be  self-evident [EOS]
+        """
         denoisers = torch.tensor([*R, (1.0, 0.5), *X])  # S between them; its spans are its own
         weights = [self.r / len(R)] * len(R) + [self.s] + [self.x / len(X)] * len(X)
         which = shares_of_rows(weights, len(text.tokens), rng)
@@ -95,10 +110,10 @@ class Ul2(SequenceToSequence):
         return (vocab.eos, *vocab.sentinels)
 
     def laid_out(
-        self, text: Text, asked: Bool[Tensor, "B T"], vocab: Vocab
+        self, text: Text, hidden: Bool[Tensor, "B T"], vocab: Vocab
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """As T5; the mode is S where a row's end is asked, R where little is, and X elsewhere."""
-        spans = asked_spans(self.name, text, vocab, asked)
+        """Do as T5; the mode is S where a row's end is hidden, R where little is, and X else."""
+        spans = hidden_spans(self.name, text, vocab, hidden)
         last = text.visible.long().cumsum(1).argmax(1, keepdim=True)
         tail = (spans.total == 1) & spans.covered.gather(1, last)[:, 0]
         few = spans.covered.sum(1) < 0.3 * text.visible.sum(1)
@@ -108,8 +123,8 @@ class Ul2(SequenceToSequence):
     def _view(
         self, text: Text, spans: Spans, vocab: Vocab, mode: Int[Tensor, " B"]
     ) -> tuple[View, Int[Tensor, "B S"]]:
-        """The view, and which token of the text is predicted at each of its positions."""
+        """Return the view, and the index in the text of the token that each position predicts."""
         first = torch.tensor([vocab.require(role) for role in MODES])[mode]
         source, output = with_sentinels(text, spans, vocab, first=first)
         view = self.join(source.bidirectional(), write(output, vocab))
-        return view, aligned(output.place, view)
+        return view, aligned(output.index, view)

@@ -7,7 +7,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from inspect import cleandoc
 from io import StringIO
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from lmcompare import rng
 from lmcompare.model import ModelConfig, training_flops
 from lmcompare.objectives import (
+    EVERY,
     OBJECTIVES,
     Clm,
     Objective,
@@ -26,7 +27,6 @@ from lmcompare.objectives import (
     Scoring,
     parse_objective,
 )
-from lmcompare.objectives.base import EVERY
 from lmcompare.view import Text
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 
@@ -165,7 +165,7 @@ def to_json(entries: Sequence[Entry]) -> str:
             {
                 **_with_numbers(each),
                 "about": about(each.objective),
-                "scorings": {name: asdict(how) for name, how in each.objective.scorings.items()},
+                "scorings": {name: how.facts() for name, how in each.objective.scorings.items()},
                 "settings": [
                     {"name": name, "default": defaults[name], "description": what}
                     for name, _, what in settings(each.objective)

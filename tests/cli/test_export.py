@@ -49,7 +49,7 @@ def test_what_cannot_be_exported(
     Path("nothing").mkdir()
     assert "nothing holds no run yet" in the_error(command("export", "nothing", "out"))
     with monkeypatch.context() as patched:
-        patched.setattr(Mlm, "native", property(lambda self: None))
+        patched.setattr(Mlm, "hf_class", property(lambda self: None))
         error = the_error(command("export", run, "out"))
     assert error.startswith("a model trained with mlm cannot be exported to Hugging Face: ")
     shutil.rmtree(run / "checkpoint")

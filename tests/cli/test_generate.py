@@ -25,7 +25,7 @@ from lmcompare.runs.run import Run
 from lmcompare_cli import console
 from lmcompare_cli.app import app
 from lmcompare_cli.rendering import live_text
-from lmcompare_cli.rendering.live_text import Stream
+from lmcompare_cli.rendering.live_text import LiveText
 from tests.tiny import (
     COMMAND,
     Command,
@@ -293,7 +293,7 @@ def test_a_run_that_cannot_takes_no_other_down(command: Command, places: dict[st
     said = command("generate", places["study"], *options)
     assert said.code == 1
     assert said.err == (
-        f"{places['clm'].name}: clm writes at the end of a text only, and this one goes on behind "
+        f"{places['clm'].name}: clm writes at the end of a text only, and this one continues after "
         "its hole: choose an objective that fills a hole\n"
     )
     assert said.out.count("===\n") == 2
@@ -625,7 +625,7 @@ def told(place: int, piece: object) -> list[Step]:
 
 def streamed(terminal: Terminal, stop: list[str], *pieces: object) -> list[str]:
     """What was shown after each piece."""
-    stream, seen = Stream(stop), []
+    stream, seen = LiveText(stop), []
     stream.hear([start("a", *"■" * len(pieces))])
     for place, piece in enumerate(pieces, start=2):
         stream.hear(told(place, piece))
@@ -651,7 +651,7 @@ def test_what_may_be_the_beginning_of_a_stop_is_held_back(terminal: Terminal) ->
 
 
 def test_given_text_behind_a_hole_comes_when_the_hole_is_full(terminal: Terminal) -> None:
-    stream, seen = Stream([]), []
+    stream, seen = LiveText([]), []
     stream.hear([start("a", "■", "■", "d", "■", "f")])
     for place, piece in ((2, "b"), (3, "c"), (5, "e")):
         stream.hear(told(place, piece))

@@ -414,7 +414,7 @@ def test_a_broken_trace_is_refused(
 def test_another_file_is_no_trace(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="other is no whole trace"):
+    with pytest.raises(UserError, match="other is not a whole trace"):
         Trace.read(path)
     with pytest.raises(UserError, match="cannot be read"):
         Trace.read(tmp_path)
@@ -426,7 +426,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(lines: list[str], tmp_path: Path
     path, whole = tmp_path / "cut.jsonl", ("\n".join(lines)).encode()
     for size in range(0, len(whole), 31):
         path.write_bytes(whole[:size])
-        with pytest.raises(UserError, match="is no whole trace"):
+        with pytest.raises(UserError, match="is not a whole trace"):
             Trace.read(path)
 
 

@@ -10,7 +10,7 @@ from lmcompare import rng
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.training.batches import pieces
 from lmcompare.training.cuda_graphs import Replayed
@@ -116,7 +116,7 @@ def test_text(name: str, any_length: bool, device: torch.device) -> None:
         pytest.skip("it is told the length of what it writes")
 
     def write(place: torch.device) -> FillResult:
-        blanks = FillRequest(
+        request = FillRequest(
             text=replace(text, visible=torch.ones_like(text.visible)),
             holes=(torch.arange(23) >= 11).expand_as(text.visible),
             any_length=any_length,
@@ -124,12 +124,12 @@ def test_text(name: str, any_length: bool, device: torch.device) -> None:
             sampler=Sampler(greedy=True),
             generators=tuple(torch.Generator().manual_seed(row) for row in range(5)),
         )
-        return objective.fill(decided(name, place), blanks, VOCAB)
+        return objective.fill(decided(name, place), request, VOCAB)
 
     expected, found = write(CPU), write(device)
     assert found.token.tolist() == expected.token.tolist()
-    assert found.place.tolist() == expected.place.tolist()
-    assert (found.token != NOTHING).any(), "something is written"
+    assert found.index.tolist() == expected.index.tolist()
+    assert (found.token != NO_TOKEN).any(), "something is written"
 
 
 @gpu_only

@@ -23,15 +23,15 @@ from lmcompare.evaluation.infilling.measure import measure_infilling
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
 from lmcompare.evaluation.options import EvalOptions
 from lmcompare.huggingface import (
-    NATIVE,
+    HF_MODELS,
     export,
     export_hf,
-    native_config,
-    native_weights,
+    hf_config,
+    hf_weights,
 )
-from lmcompare.huggingface.mapping import native_tokenizer, tokenizer_config
+from lmcompare.huggingface.mapping import hf_tokenizer, tokenizer_config
 from lmcompare.model import Backbone, ModelConfig
-from lmcompare.objectives import OBJECTIVES, Clm, Native
+from lmcompare.objectives import OBJECTIVES, Clm, HfClass
 from lmcompare.runs.checkpoints import MODEL
 from lmcompare.runs.finding import load_checkpoint
 from lmcompare.runs.run import Run
@@ -43,11 +43,11 @@ from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasure
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[parity]")
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-VIEWS: dict[Native, Callable[..., View]] = {"causal": View.causal, "masked": View.bidirectional}
-LOADERS: dict[Native, Any] = {
-    kind: getattr(transformers, native.auto_class) for kind, native in NATIVE.items()
+VIEWS: dict[HfClass, Callable[..., View]] = {"causal": View.causal, "masked": View.bidirectional}
+LOADERS: dict[HfClass, Any] = {
+    kind: getattr(transformers, hf_model.auto_class) for kind, hf_model in HF_MODELS.items()
 }
-EXPORTABLE = [name for name, objective in OBJECTIVES.items() if objective().native]
+EXPORTABLE = [name for name, objective in OBJECTIVES.items() if objective().hf_class]
 KINDS = ("bpe", "word", "unigram", "bytes", "characters")
 LOSSLESS = ("bpe", "unigram", "bytes")
 AWKWARD = [
@@ -62,8 +62,8 @@ AWKWARD = [
 ]
 
 
-def kind_of(name: str) -> Native:
-    kind = OBJECTIVES[name]().native
+def kind_of(name: str) -> HfClass:
+    kind = OBJECTIVES[name]().hf_class
     assert kind is not None
     return kind
 
@@ -81,7 +81,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path) ->
 def exported(runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     places = {name: tmp_path_factory.mktemp("exported") / name for name in runs}
     for name, run in runs.items():
-        assert export_hf(run, places[name]) == NATIVE[kind_of(name)]
+        assert export_hf(run, places[name]) == HF_MODELS[kind_of(name)]
     return places
 
 
@@ -94,7 +94,7 @@ def backbone(run: Run) -> tuple[Backbone, Tokenizer]:
 
 
 @torch.no_grad()
-def our_logits(net: Backbone, tokens: torch.Tensor, visible: torch.Tensor, kind: Native) -> Any:
+def our_logits(net: Backbone, tokens: torch.Tensor, visible: torch.Tensor, kind: HfClass) -> Any:
     return net.states(VIEWS[kind](tokens, visible=visible)) @ net.embedding.T
 
 
@@ -104,25 +104,25 @@ def their_logits(model: Any, tokens: torch.Tensor, visible: torch.Tensor) -> tor
     return logits
 
 
-@pytest.mark.parametrize("kind", NATIVE)
+@pytest.mark.parametrize("kind", HF_MODELS)
 @pytest.mark.parametrize(
     ("heads", "width", "ffn", "base"),
     [(1, 22, 31, 10_000.0), (3, 30, 17, 500.0), (5, 70, 101, 1e6)],
 )
 def test_our_weights_in_their_class_give_our_logits(
-    kind: Native, heads: int, width: int, ffn: int, base: float, vocab: Vocab
+    kind: HfClass, heads: int, width: int, ffn: int, base: float, vocab: Vocab
 ) -> None:
     config = ModelConfig(layers=3, width=width, heads=heads, ffn=ffn, rotary_base=base)
     net = Backbone(config, vocab_size=vocab.size, seed=7).eval()
     with torch.no_grad():
         for parameter in net.parameters():  # far from its initial state
             parameter.mul_(1 + torch.rand_like(parameter)).mul_(3 if parameter.ndim > 1 else 1)
-    theirs = native_config(config, NATIVE[kind], vocab, length=23)
+    theirs = hf_config(config, HF_MODELS[kind], vocab, length=23)
     model = LOADERS[kind].from_config(
         transformers.AutoConfig.for_model(theirs.pop("model_type"), **theirs)
     )
-    assert type(model).__name__ == NATIVE[kind].name
-    missing, unexpected = model.load_state_dict(native_weights(net.state_dict()), strict=False)
+    assert type(model).__name__ == HF_MODELS[kind].name
+    missing, unexpected = model.load_state_dict(hf_weights(net.state_dict()), strict=False)
     assert (missing, unexpected) == (["lm_head.weight"], [])
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert model.num_parameters() == config.num_parameters(vocab.size)
@@ -142,7 +142,7 @@ def test_a_trained_model_gives_our_logits(
     net, tokenizer = backbone(runs[name])
     model, loading = LOADERS[kind].from_pretrained(exported[name], output_loading_info=True)
     assert not any(loading.values()), loading
-    assert type(model).__name__ == NATIVE[kind].name
+    assert type(model).__name__ == HF_MODELS[kind].name
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.num_parameters() == runs[name].record().num_parameters
     text = make_text(tokenizer.vocab)
@@ -191,25 +191,25 @@ def ours() -> dict[str, Tokenizer]:
     }
 
 
-def loaded(tokenizer: Tokenizer, place: Path, kind: Native = "masked") -> Any:
+def loaded(tokenizer: Tokenizer, place: Path, kind: HfClass = "masked") -> Any:
     """A tokenizer of ours as `AutoTokenizer` has it, beside the model that it is for."""
     place.mkdir()
-    native = NATIVE[kind]
-    shape = native_config(ModelConfig(), native, tokenizer.vocab, length=1009)
+    hf_model = HF_MODELS[kind]
+    shape = hf_config(ModelConfig(), hf_model, tokenizer.vocab, length=1009)
     (place / "config.json").write_text(json.dumps(shape))
-    (place / "tokenizer.json").write_text(native_tokenizer(tokenizer), encoding="utf-8")
-    described = tokenizer_config(tokenizer, native, length=1009)
+    (place / "tokenizer.json").write_text(hf_tokenizer(tokenizer), encoding="utf-8")
+    described = tokenizer_config(tokenizer, hf_model, length=1009)
     (place / "tokenizer_config.json").write_text(json.dumps(described))
     return transformers.AutoTokenizer.from_pretrained(place)
 
 
-@pytest.mark.parametrize("native", NATIVE)
+@pytest.mark.parametrize("hf_class", HF_MODELS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_become_our_ids(
-    ours: dict[str, Tokenizer], kind: str, native: Native, tmp_path: Path
+    ours: dict[str, Tokenizer], kind: str, hf_class: HfClass, tmp_path: Path
 ) -> None:
     tokenizer = ours[kind]
-    theirs = loaded(tokenizer, tmp_path / "out", native)
+    theirs = loaded(tokenizer, tmp_path / "out", hf_class)
     for text, each in zip(AWKWARD, tokenizer.encode(AWKWARD), strict=True):
         found = theirs(text).input_ids
         assert found == [tokenizer.vocab.bos, *each.ids.tolist()], text
@@ -333,7 +333,7 @@ def test_what_is_written(runs: dict[str, Run], exported: dict[str, Path], name: 
         {"generation_config.json"} if kind_of(name) == "masked" else set()
     )
     shape = json.loads((exported[name] / "config.json").read_text())
-    assert shape["architectures"] == [NATIVE[kind_of(name)].name]
+    assert shape["architectures"] == [HF_MODELS[kind_of(name)].name]
     assert shape["tie_word_embeddings"]
     described = json.loads((exported[name] / "tokenizer_config.json").read_text())
     assert described["mask_token"] == "[MASK]"
@@ -345,13 +345,13 @@ def test_what_is_written(runs: dict[str, Run], exported: dict[str, Path], name: 
 @pytest.mark.parametrize("name", EXPORTABLE)
 def test_the_card(runs: dict[str, Run], exported: dict[str, Path], name: str) -> None:
     card = (exported[name] / "README.md").read_text(encoding="utf-8")
-    record, native = runs[name].record(), NATIVE[kind_of(name)]
+    record, hf_model = runs[name].record(), HF_MODELS[kind_of(name)]
     from huggingface_hub import ModelCard
 
     data = ModelCard(card).data.to_dict()
     assert data == {
         "library_name": "transformers",
-        "pipeline_tag": native.pipeline,
+        "pipeline_tag": hf_model.pipeline,
         "tags": ["lmcompare", name],
     }, "and no licence"
     sheet = record.sheet
@@ -369,7 +369,7 @@ def test_the_card(runs: dict[str, Run], exported: dict[str, Path], name: str) ->
     assert f"torch {record.versions['torch']}" in card
     validation = runs[name].last_validation()
     assert f"{validation:.4f} nats a target" in card
-    assert f'{native.auto_class}.from_pretrained("{name}")' in card
+    assert f'{hf_model.auto_class}.from_pretrained("{name}")' in card
     assert "No likelihood was measured" in card
 
 
@@ -504,11 +504,11 @@ def test_an_export_that_cannot_take_its_place_leaves_the_old_one(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_has_no_native_class_is_said_and_not_faked(
+def test_what_has_no_class_in_transformers_is_said_and_not_faked(
     runs: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Clm, "native", property(lambda self: None))
-    monkeypatch.setattr(Clm, "not_native", property(lambda self: "it reads tea leaves"))
+    monkeypatch.setattr(Clm, "hf_class", property(lambda self: None))
+    monkeypatch.setattr(Clm, "why_no_hf_class", property(lambda self: "it reads tea leaves"))
     with pytest.raises(Unsupported) as error:
         export_hf(runs["clm"], tmp_path / "out")
     assert str(error.value) == (
@@ -519,14 +519,14 @@ def test_what_has_no_native_class_is_said_and_not_faked(
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in EXPORTABLE])
 def test_whatever_has_none_says_why(name: str) -> None:
-    assert len(OBJECTIVES[name]().not_native) > 10
+    assert len(OBJECTIVES[name]().why_no_hf_class) > 10
 
 
-def test_a_weight_without_a_native_name_is_no_silent_loss() -> None:
-    with pytest.raises(AssertionError, match=r"clock\.weight has no native name"):
-        native_weights({"clock.weight": torch.zeros(2)})
+def test_a_weight_without_a_name_in_transformers_is_no_silent_loss() -> None:
+    with pytest.raises(AssertionError, match=r"clock\.weight has no name in transformers"):
+        hf_weights({"clock.weight": torch.zeros(2)})
     with pytest.raises(KeyError, match="cross_attention"):
-        native_weights({"layers.0.cross_attention.weight": torch.zeros(2)})
+        hf_weights({"layers.0.cross_attention.weight": torch.zeros(2)})
 
 
 def test_exporting_needs_no_transformers() -> None:

@@ -66,7 +66,7 @@ def cost_of(
     text = text_of(vocab, rows=rows)
     holes = asked_at(text, *places)
     holes[1:, places.start] = False
-    blanks = FillRequest(
+    request = FillRequest(
         text=text,
         holes=holes,
         any_length=False,
@@ -76,7 +76,7 @@ def cost_of(
         generators=tuple(torch.Generator().manual_seed(row) for row in range(rows)),
     )
     meter = Meter(net)
-    objective.fill(meter, blanks, vocab)
+    objective.fill(meter, request, vocab)
     return meter.cost
 
 

@@ -38,8 +38,8 @@ class Steps:
         )
         holes = asked_at(text, *range(5, 11), *range(13, 13 + NUM - 6))
         holes[1:, 7:] = False  # fewer in other rows
-        meter, self.moments = Patient(net), list[DecodeStep]()
-        blanks = FillRequest(
+        meter, self.steps = Patient(net), list[DecodeStep]()
+        request = FillRequest(
             text=text,
             holes=holes,
             any_length=False,
@@ -47,22 +47,22 @@ class Steps:
             method=method,
             sampler=Sampler(**settings),
             generators=tuple(torch.Generator().manual_seed(row) for row in range(rows)),
-            on_step=self.moments.append,
+            on_step=self.steps.append,
         )
-        self.written = Mdlm().fill(meter, blanks, vocab)
+        self.written = Mdlm().fill(meter, request, vocab)
         self.passes = meter.cost.passes
         self.places = [*holes[0].nonzero()[:, 0].tolist()]
 
     @property
     def sizes(self) -> list[int]:
-        return [len(moment.place) for moment in self.moments]
+        return [len(step.index) for step in self.steps]
 
     def assert_each_once(self) -> None:
         """And never a mask, and what was told is what was written."""
         told = [
             pair
-            for moment in self.moments
-            for pair in zip(moment.place.tolist(), moment.token.tolist(), strict=True)
+            for step in self.steps
+            for pair in zip(step.index.tolist(), step.token.tolist(), strict=True)
         ]
         assert sorted(told) == pairs_of(self.written)[0]
         assert [place for place, _ in sorted(told)] == self.places
@@ -110,23 +110,23 @@ def test_those_who_are_sure_enough_come_together(net: Backbone, vocab: Vocab) ->
     """And the surest one though it is not sure enough."""
     at_once = Steps(net, vocab, "threshold", threshold=1e-9, greedy=True)
     assert at_once.sizes == [NUM]
-    sure = at_once.moments[0].probability
+    sure = at_once.steps[0].probability
     for least in sure.sort().values[[0, NUM // 2, NUM - 2]].tolist():
         found = Steps(net, vocab, "threshold", threshold=least, greedy=True)
         found.assert_each_once()
-        should_stop = at_once.moments[0].place[sure >= least]
-        assert sorted(found.moments[0].place.tolist()) == sorted(should_stop.tolist())
-        for moment in found.moments:
-            assert len(moment.place) == 1 or (moment.probability >= least).all()
+        expected = at_once.steps[0].index[sure >= least]
+        assert sorted(found.steps[0].index.tolist()) == sorted(expected.tolist())
+        for step in found.steps:
+            assert len(step.index) == 1 or (step.probability >= least).all()
         assert found.passes == len(found.sizes)
 
 
 def test_the_surest_are_those_of_the_highest_probability(net: Backbone, vocab: Vocab) -> None:
     """Greedy, so that the first pass shows all of them: the four surest come first."""
-    at_once = Steps(net, vocab, "threshold", threshold=1e-9, greedy=True).moments[0]
-    first = Steps(net, vocab, "surest-first", steps=4, greedy=True).moments[0]
-    ranked = at_once.place[at_once.probability.argsort(descending=True)]
-    assert sorted(first.place.tolist()) == sorted(ranked[: math.ceil(NUM / 4)].tolist())
+    at_once = Steps(net, vocab, "threshold", threshold=1e-9, greedy=True).steps[0]
+    first = Steps(net, vocab, "surest-first", steps=4, greedy=True).steps[0]
+    ranked = at_once.index[at_once.probability.argsort(descending=True)]
+    assert sorted(first.index.tolist()) == sorted(ranked[: math.ceil(NUM / 4)].tolist())
 
 
 def test_entropies_are_bounded_together_but_for_the_last(net: Backbone, vocab: Vocab) -> None:
@@ -135,7 +135,7 @@ def test_entropies_are_bounded_together_but_for_the_last(net: Backbone, vocab: V
     for bound in (0.1, 2.0, 11.0):
         found = Steps(net, vocab, "entropy", entropy=bound)
         found.assert_each_once()
-        first = found.moments[0].place.tolist()
+        first = found.steps[0].index.tolist()
         masked = text.clone()
         masked[0, found.places] = vocab.mask
         wanted = torch.zeros_like(masked, dtype=torch.bool)
@@ -158,15 +158,15 @@ def test_mask_predict_does_ever_fewer_over(num_rounds: int, net: Backbone, vocab
     assert found.passes == 1 + len(again)
     assert found.sizes == [NUM, *(num for each in again for num in (each, each))]
     sure: dict[int, float] = {}
-    for number, moment in enumerate(found.moments):
-        places = moment.place.tolist()
+    for number, step in enumerate(found.steps):
+        places = step.index.tolist()
         if number % 2:  # taken back: those that were least sure when they were written
-            assert (moment.token == vocab.mask).all()
+            assert (step.token == vocab.mask).all()
             least = sorted(sure, key=sure.__getitem__)[: len(places)]
             assert sorted(places) == sorted(least)
         else:
-            assert not vocab.is_special(moment.token).any()
-            sure |= dict(zip(places, moment.probability.tolist(), strict=True))
+            assert not vocab.is_special(step.token).any()
+            sure |= dict(zip(places, step.probability.tolist(), strict=True))
     assert Steps(net, vocab, "mask-predict").passes == 10 - (NUM // 10 == 0), "rounds, if not said"
 
 
@@ -175,7 +175,7 @@ def test_blocks_share_the_steps(net: Backbone, vocab: Vocab) -> None:
     found = Steps(net, vocab, "surest-first", block=5, steps=6)
     found.assert_each_once()
     assert found.sizes == [3, 2, 3, 2, 2, 1]
-    firsts = [sorted(found.places).index(int(moment.place.min())) // 5 for moment in found.moments]
+    firsts = [sorted(found.places).index(int(step.index.min())) // 5 for step in found.steps]
     assert firsts == [0, 0, 1, 1, 2, 2]
     found = Steps(net, vocab, "ancestral", block=5, steps=90)
     found.assert_each_once()
@@ -186,12 +186,12 @@ def test_chains_pass_once_for_each_token_of_each_round(net: Backbone, vocab: Voc
     found = Steps(net, vocab, "gibbs", steps=3)
     assert found.passes == 1 + 3 * NUM
     for number in range(3):
-        part = found.moments[1 + number * NUM : 1 + (number + 1) * NUM]
-        assert sorted(int(moment.place) for moment in part) == found.places
+        part = found.steps[1 + number * NUM : 1 + (number + 1) * NUM]
+        assert sorted(int(step.index) for step in part) == found.places
 
 
 def test_rows_of_fewer_holes_wait_for_others(net: Backbone, vocab: Vocab) -> None:
     found = Steps(net, vocab, "surest-first", rows=2, steps=3)
-    counts = [(moment.row == 1).sum().item() for moment in found.moments]
+    counts = [(step.row == 1).sum().item() for step in found.steps]
     assert counts == [1, 1, 0]
     assert found.passes == 3

@@ -15,8 +15,8 @@ from lmcompare.objectives import (
     Objective,
     Prefix,
     parse_objective,
-    scoring,
 )
+from lmcompare.objectives.scoring import passes
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net, plain_text
@@ -83,7 +83,7 @@ def test_how_many_go_through_at_once_changes_nothing(
     for how in objective.scorings:
         before = objective.score(net, text, vocab, asked, scoring=how)
         with monkeypatch.context() as patch:
-            patch.setattr(scoring, "TOKENS_AT_ONCE", 3 * text.tokens.shape[1] + 1)
+            patch.setattr(passes, "TOKENS_AT_ONCE", 3 * text.tokens.shape[1] + 1)
             after = objective.score(net, text, vocab, asked, scoring=how)
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 

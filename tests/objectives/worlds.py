@@ -9,7 +9,7 @@ from lmcompare import rng
 from lmcompare.model import Backbone
 from lmcompare.objectives import T5, Bart, Fim, Glm, Objective, Ul2
 from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.objectives.network import Writer
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
@@ -50,7 +50,7 @@ def draw(
     """The same text many times over, written at some places; with a limit, in any length."""
     text = plain_text(torch.tensor([tokens]), word=torch.arange(len(tokens))[None])
     text = text.rows(torch.zeros(rows, dtype=torch.int64))
-    blanks = FillRequest(
+    request = FillRequest(
         text=text,
         holes=asked_at(text, *places),
         any_length=limit is not None,
@@ -58,14 +58,14 @@ def draw(
         generators=tuple(rng.generator("test", row) for row in range(rows)),
         **{"sampler": Sampler(), **settings},
     )
-    return objective.fill(net, blanks, vocab)
+    return objective.fill(net, request, vocab)
 
 
 def pairs_of(written: FillResult) -> list[list[tuple[int, int]]]:
     """Place and token of all that was written, row by row, in the order of the text."""
-    pairs = torch.stack([written.place, written.token], dim=2).tolist()
+    pairs = torch.stack([written.index, written.token], dim=2).tolist()
     return [
-        sorted(((p, t) for p, t in row if p != NOTHING), key=lambda pair: pair[0]) for row in pairs
+        sorted(((p, t) for p, t in row if p != NO_TOKEN), key=lambda pair: pair[0]) for row in pairs
     ]
 
 

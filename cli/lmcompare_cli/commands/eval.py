@@ -10,10 +10,10 @@ from lmcompare_cli import eval_tasks, options
 from lmcompare_cli.console import cache_folder, print_json, warn
 from lmcompare_cli.generate_options import (
     num_rows_of,
-    read_decoding,
     require_task,
 )
 from lmcompare_cli.places import find_place, find_places
+from lmcompare_cli.sampler_options import read_decoding
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:

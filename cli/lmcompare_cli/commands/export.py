@@ -46,6 +46,6 @@ def export(
             f"{place} holds {1 + len(others)} runs and one can be exported at a time: name it, "
             f"such as {run.path}"
         )
-    native = exporters[to](run, folder, force=force, warn=warn)
-    say(f"{native.auto_class}.from_pretrained loads it as {native.name}")
+    hf_model = exporters[to](run, folder, force=force, warn=warn)
+    say(f"{hf_model.auto_class}.from_pretrained loads it as {hf_model.name}")
     output.print(visible(str(folder), keep=""), soft_wrap=True)

@@ -27,12 +27,12 @@ LONGEST = 20.0  # seconds that a sample is played
 
 
 def is_moving() -> bool:
-    """Whether stdout is a terminal on which something can be drawn over."""
+    """Tell whether stdout is a terminal on which something can be drawn over."""
     return output.is_terminal and not output.is_dumb_terminal and output.file.isatty()
 
 
 def write_sample(sample: "Sample", tokenizer: "Tokenizer") -> None:
-    """A text: on a terminal what was written is set apart; elsewhere it is exactly the text."""
+    """Write a text: on a terminal with what was written set apart; elsewhere exactly the text."""
     if not output.is_terminal:
         output.file.write(printable(sample.text, output) + "\n")
         return
@@ -50,7 +50,7 @@ def _parts(sample: "Sample", tokenizer: "Tokenizer") -> "list[Span]":
     return spans if exact else [Span(sample.text, "written")]
 
 
-class Stream:
+class LiveText:
     """One text, written from left to right: each character as soon as it is sure.
 
     Args:
@@ -68,7 +68,7 @@ class Stream:
             write("\n")
 
     def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
-        """What `Recorder` tells."""
+        """Show what `Recorder` tells."""
         from lmcompare.generation.trace import Start
         from lmcompare.generation.trace_recorder import Draft, join
 
@@ -82,29 +82,29 @@ class Stream:
         if self._stop:
             tokens = tokens[: len(tokens) - len(written) + _num_sure(written, self._stop)]
         spans = join([*tokens, (None, "open")])  # half a character is open too
-        self._go_on([span for span in spans if span.state != "open"])
+        self._continue([span for span in spans if span.state != "open"])
 
     def end(self, sample: "Sample", tokenizer: "Tokenizer") -> None:
-        """The rest, when all is known."""
+        """Write the rest, when all is known."""
         if not sample.text.startswith(self._written):  # what a decoder did with later tokens
             write("\n")
             self._written = ""
-        self._go_on(_parts(sample, tokenizer))
+        self._continue(_parts(sample, tokenizer))
         write("\n")
         self._ended = True
 
-    def _go_on(self, spans: "Iterable[Span]") -> None:
-        place = 0
+    def _continue(self, spans: "Iterable[Span]") -> None:
+        end = 0  # of the spans so far, in characters
         for span in spans:
-            new = span.text[max(len(self._written) - place, 0) :]
-            place += len(span.text)
+            new = span.text[max(len(self._written) - end, 0) :]
+            end += len(span.text)
             if new:
                 write(new, STYLES["given" if span.state == "given" else "written"])
                 self._written += new
 
 
 def _num_sure(pieces: "Sequence[Piece]", stop: Sequence[str]) -> int:
-    """How many tokens surely stand before the first text to stop at."""
+    """Count the tokens that surely stand before the first text to stop at."""
     from lmcompare.generation.trace_recorder import text_ends
 
     text, ends = text_ends(pieces)
@@ -116,7 +116,7 @@ def _num_sure(pieces: "Sequence[Piece]", stop: Sequence[str]) -> int:
     return sum(end <= first for end in ends)
 
 
-class Pages:
+class LiveBatch:
     """All texts that are written together, with blocks for what is not written yet."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class Pages:
         self._live.stop()
 
     def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
-        """What `Recorder` tells."""
+        """Show what `Recorder` tells."""
         from lmcompare.generation.trace import Start
         from lmcompare.generation.trace_recorder import Draft
 
@@ -160,7 +160,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
         speed: above 1 is faster.
 
     Raises:
-        UserError: the file is no trace, or has no such sample.
+        UserError: the file is not a trace, or has no such sample.
     """
     from lmcompare.generation.trace import Trace
 
@@ -176,7 +176,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
 
 
 def show_steps(start: "Start", steps: "Sequence[Step]") -> None:
-    """A line for each step: its number, the text by then, and what was written, parted by tabs."""
+    """Write a line for each step, with tabs: its number, the text by then, what was written."""
     from lmcompare.generation.trace_recorder import Draft
 
     draft = Draft(start)
@@ -226,20 +226,20 @@ def _line(spans: "Iterable[Span]", *, keep: str = "\n\t") -> Line:
 
 
 def _tokens(start: "Start", step: "Step") -> str:
-    """As `7:▁list 0.41`, or `7:■` for what is taken back."""
+    """Return tokens as `7:▁list 0.41`, or `7:■` where one is taken back."""
     shown = []
-    for place, number, piece, probability in zip(
+    for index, number, piece, probability in zip(
         step.places, step.ids, step.pieces, step.probabilities, strict=True
     ):
-        if number == start.ids[place]:
-            shown.append(f"{place}:{glyphs().full}")
+        if number == start.ids[index]:
+            shown.append(f"{index}:{glyphs().full}")
             continue
         text = (
             legible(piece)
             if isinstance(piece, str)
             else "".join(f"\\x{each:02x}" for each in piece)
         )
-        shown.append(f"{place}:{text} {probability:.2f}")
+        shown.append(f"{index}:{text} {probability:.2f}")
     return "  ".join(shown)
 
 

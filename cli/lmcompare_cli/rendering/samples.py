@@ -14,55 +14,55 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Texts:
+class Written:
     """What a run wrote.
 
     Attributes:
         methods: of each prompt, how it was written.
-        shown: it stands on the terminal already.
+        shown: whether it is on the terminal already.
     """
 
     subject: "LoadedModel"
-    asked: "Request"
+    request: "Request"
     precision: str
     methods: tuple[str, ...]
     generated: "Generated"
     shown: bool
 
 
-def print_texts(texts: Texts, *, several: bool, first: bool) -> None:
-    """Each text; a heading says of which run, prompt and sample it is, where there are others."""
-    for sample in texts.generated.samples:
+def print_samples(written: Written, *, several: bool, first: bool) -> None:
+    """Print each text; a heading says of which run, prompt and sample, where there are others."""
+    for sample in written.generated.samples:
         parts = [
-            *([texts.subject.run.path.name] if several else []),
-            *([f"prompt {sample.prompt}"] if len(texts.asked.prompts) > 1 else []),
-            *([f"sample {sample.number}"] if texts.asked.num > 1 else []),
+            *([written.subject.run.path.name] if several else []),
+            *([f"prompt {sample.prompt}"] if len(written.request.prompts) > 1 else []),
+            *([f"sample {sample.number}"] if written.request.num > 1 else []),
         ]
         if parts:
             heading = visible(", ".join(parts), keep="")
             write(("" if first else "\n") + f"=== {heading} ===\n", "cyan")
         first = False
-        write_sample(sample, texts.subject.tokenizer)
+        write_sample(sample, written.subject.tokenizer)
 
 
-def as_json(texts: Texts, sample: "Sample") -> dict[str, object]:
-    """A sample, and how it was written."""
-    record, asked, cost = texts.subject.record, texts.asked, texts.generated.cost
-    method = texts.methods[sample.prompt]
-    obeyed = texts.subject.objective.fillings[method].settings
+def as_json(written: Written, sample: "Sample") -> dict[str, object]:
+    """Return a sample, and how it was written."""
+    record, request, cost = written.subject.record, written.request, written.generated.cost
+    method = written.methods[sample.prompt]
+    obeyed = written.subject.objective.fillings[method].settings
     return {
-        "run": str(texts.subject.run.path),
-        "objective": texts.subject.objective.name,
+        "run": str(written.subject.run.path),
+        "objective": written.subject.objective.name,
         "arm": record.arm,
         "run_seed": record.config.seed,
-        "step": texts.subject.step,
-        "seed": asked.seed,
+        "step": written.subject.step,
+        "seed": request.seed,
         "method": method,
-        "precision": texts.precision,
+        "precision": written.precision,
         "settings": {
-            name: value for name, value in asked.sampler.model_dump().items() if name in obeyed
+            name: value for name, value in request.sampler.model_dump().items() if name in obeyed
         },
-        "prompt": asked.prompts[sample.prompt],
+        "prompt": request.prompts[sample.prompt],
         "prompt_number": sample.prompt,
         "number": sample.number,
         "text": sample.text,
@@ -72,6 +72,6 @@ def as_json(texts: Texts, sample: "Sample") -> dict[str, object]:
             "passes": cost.passes,
             "positions": cost.positions,
             "flops": cost.flops,
-            "seconds": texts.generated.seconds,
+            "seconds": written.generated.seconds,
         },
     }

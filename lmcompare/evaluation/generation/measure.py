@@ -34,7 +34,7 @@ from lmcompare.evaluation.generation.text_summary import figures
 from lmcompare.evaluation.generation.throughput import write_and_measure
 from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.span_scoring import Span
-from lmcompare.generation.prompts import Request, to_go_on
+from lmcompare.generation.prompts import Request, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
@@ -180,7 +180,7 @@ class _Desk:
         else:
             vocab, num_new = self.subject.tokenizer.vocab, self.assignment.new_tokens
             shown = [
-                to_go_on(piece.ids[: self._border].tolist(), num_new, vocab, prompt=number)
+                row_to_continue(piece.ids[: self._border].tolist(), num_new, vocab, prompt=number)
                 for number, piece in enumerate(self.pieces)
             ]
             request = Request(prompts=(), sampler=sampler, method=method)

@@ -19,11 +19,10 @@ import torch
 
 from lmcompare import devices
 from lmcompare.evaluation.generation.record import WritingCost
-from lmcompare.generation.prompts import Request, Row, blanks_of
+from lmcompare.generation.prompts import Request, Row, fill_request
 from lmcompare.model import Backbone
 from lmcompare.model.flop_counter import Meter
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING
 from lmcompare.objectives.network import Writer
 from lmcompare.runs.loaded_model import LoadedModel
 
@@ -79,7 +78,7 @@ def write_and_measure(
         start = perf_counter()
         written = _write(subject.net, subject, batch, asked)
         together += perf_counter() - start
-        tokens += [_in_order(written, number) for number in range(len(batch))]
+        tokens += [[token for _, token in written.in_order(row)] for row in range(len(batch))]
         done()
     peak = None if before is None else _held_at_most(subject.net.device) - before
     seconds, waited = [], []
@@ -121,8 +120,8 @@ def _write(
     on_step: Callable[[DecodeStep], None] | None = None,
 ) -> FillResult:
     vocab = subject.tokenizer.vocab
-    blanks = replace(blanks_of(batch, asked, vocab), on_step=on_step)
-    return subject.objective.fill(net, blanks, vocab)
+    request = replace(fill_request(batch, asked, vocab), on_step=on_step)
+    return subject.objective.fill(net, request, vocab)
 
 
 def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
@@ -136,12 +135,6 @@ def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
     with suppress(_Begun):
         _write(subject.net, subject, [row], asked, on_step=begun)
     return perf_counter() - start
-
-
-def _in_order(written: FillResult, number: int) -> list[int]:
-    """The tokens of a row in the order of the text, in which they may not have been written."""
-    pairs = zip(written.place[number].tolist(), written.token[number].tolist(), strict=True)
-    return [token for place, token in sorted(pairs) if place != NOTHING]
 
 
 def _size(net: Backbone) -> int:

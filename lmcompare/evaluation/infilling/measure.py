@@ -244,7 +244,7 @@ def _protocols(
 
 
 def _why_none(objective: Objective, form: Form, protocol: Protocol) -> str:
-    if form == "untold" and all(how.form == "told" for how in objective.scorings.values()):
+    if form == "untold" and not any(how.any_length for how in objective.scorings.values()):
         return f"{objective.name} does not say where a hole ends: it must be told its length"
     return f"{objective.name} does not fill holes {protocol}"
 

@@ -22,8 +22,8 @@ from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
-from lmcompare.generation.prompts import Request, batches, blanks_of, to_go_on
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.generation.prompts import Request, batches, fill_request, row_to_continue
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel
 
 AT_ONCE = 256  # texts that are kept together
@@ -149,14 +149,13 @@ def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
     for number, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
         kept = int((whole.bytes.cumsum() <= len(part.before.encode())).sum())
         shown = whole.ids[:kept].tolist()
-        rows.append(to_go_on(shown, max(1, len(whole) - kept), vocab, prompt=number))
+        rows.append(row_to_continue(shown, max(1, len(whole) - kept), vocab, prompt=number))
     request = Request(prompts=(), sampler=Sampler(greedy=True))
     found = [""] * len(parts)
     for batch in batches(rows, ROWS_AT_ONCE):
-        written = subject.objective.fill(subject.net, blanks_of(batch, request, vocab), vocab)
-        for row, place, token in zip(batch, written.place, written.token, strict=True):
-            order = place.where(place != NOTHING, torch.iinfo(place.dtype).max).argsort()
-            new = token[order][place[order] != NOTHING].tolist()
+        written = subject.objective.fill(subject.net, fill_request(batch, request, vocab), vocab)
+        for number, row in enumerate(batch):
+            new = [token for _, token in written.in_order(number)]
             shown = row.tokens[1 : len(row.tokens) - sum(row.holes)]
             text, before = tokenizer.decode([*shown, *new]), tokenizer.decode(shown)
             found[row.prompt] = text[len(before) :]

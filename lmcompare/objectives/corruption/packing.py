@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare.objectives.corruption.noise import NOWHERE, mean_over
+from lmcompare.objectives.corruption.noise import NO_INDEX, mean_over
 from lmcompare.objectives.corruption.spans import Spans
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
@@ -18,11 +18,11 @@ class PackedRows:
 
     tokens: Int[Tensor, "B S"]
     visible: Bool[Tensor, "B S"]
-    place: Int[Tensor, "B S"]  # where they stand in the text, or NOWHERE
+    index: Int[Tensor, "B S"]  # where they stand in the text, or NO_INDEX
     document: Int[Tensor, "B S"] | None
 
     def bidirectional(self) -> View:
-        """As an encoder reads it."""
+        """Return the view of an encoder."""
         return View.bidirectional(self.tokens, visible=self.visible, document=self.document)
 
 
@@ -30,38 +30,38 @@ def pack(
     tokens: Int[Tensor, "B N"],
     keep: Bool[Tensor, "B N"],
     *,
-    place: Int[Tensor, "B N"],
+    index: Int[Tensor, "B N"],
     document: Int[Tensor, "B N"] | None,
     pad: int,
 ) -> PackedRows:
-    """The kept tokens of each row in their order, padded to the longest row."""
-    goes = keep.cumsum(1) - 1
-    length = max(1, int(goes[:, -1].max()) + 1)
+    """Pack the kept tokens of each row in their order, padded to the longest row."""
+    column_of = keep.cumsum(1) - 1
+    length = max(1, int(column_of[:, -1].max()) + 1)
     row, column = keep.nonzero(as_tuple=True)
-    goes = goes[row, column]
+    packed_column = column_of[row, column]
 
     def packed(channel: Tensor, fill: int) -> Tensor:
         return channel.new_full((len(tokens), length), fill).index_put_(
-            (row, goes), channel[row, column]
+            (row, packed_column), channel[row, column]
         )
 
     return PackedRows(
         tokens=packed(tokens, pad),
         visible=torch.arange(length) < keep.sum(1, keepdim=True),
-        place=packed(place, NOWHERE),
+        index=packed(index, NO_INDEX),
         document=None if document is None else packed(document, 0),
     )
 
 
-def beside(marks: Tensor, tokens: Tensor) -> Tensor:
-    """A mark before each token: two columns out of one."""
+def interleave(marks: Tensor, tokens: Tensor) -> Tensor:
+    """Put a mark before each token: two columns out of one."""
     return torch.stack([marks.expand_as(tokens), tokens], dim=2).flatten(1)
 
 
 def with_sentinels(
     text: Text, spans: Spans, vocab: Vocab, *, first: Int[Tensor, " B"] | None = None
 ) -> tuple[PackedRows, PackedRows]:
-    """T5's source and output (Raffel et al. 2020, section 3.1.4).
+    """Return T5's source and output (Raffel et al. 2020, section 3.1.4).
 
     Each span is one sentinel in the source; the output is each sentinel followed by its span, and
     an end token. Spans for which there is no sentinel left stay in the source.
@@ -77,14 +77,14 @@ def with_sentinels(
     covered = spans.covered & (number <= len(sentinels))
     begins = spans.begins & covered
     marks = sentinels[(number - 1).clamp(0, len(sentinels) - 1)]
-    tokens = beside(marks, text.tokens)
-    places = torch.arange(text.tokens.shape[1]).expand_as(text.tokens)
-    place = beside(torch.tensor(NOWHERE), places)
+    tokens = interleave(marks, text.tokens)
+    indices = torch.arange(text.tokens.shape[1]).expand_as(text.tokens)
+    index = interleave(torch.tensor(NO_INDEX), indices)
     document = None if text.document is None else text.document.repeat_interleave(2, dim=1)
-    kept = beside(begins, text.visible & ~covered)
+    kept = interleave(begins, text.visible & ~covered)
     if first is None:
-        source = pack(tokens, kept, place=place, document=document, pad=vocab.pad)
-    else:  # behind the token that opens a document
+        source = pack(tokens, kept, index=index, document=document, pad=vocab.pad)
+    else:  # after the token that opens a document
         opened = torch.zeros_like(text.visible)
         opened[:, 1] = True
         if text.document is not None:
@@ -92,15 +92,15 @@ def with_sentinels(
         source = pack(
             _before_each(first[:, None], tokens),
             _before_each(opened & text.visible, kept),
-            place=_before_each(torch.tensor(NOWHERE), place),
+            index=_before_each(torch.tensor(NO_INDEX), index),
             document=None if text.document is None else text.document.repeat_interleave(3, dim=1),
             pad=vocab.pad,
         )
     last = begins.any(1, keepdim=True)
     output = pack(
         torch.cat([tokens, torch.full_like(tokens[:, :1], vocab.eos)], dim=1),
-        torch.cat([beside(begins, covered), last], dim=1),
-        place=torch.cat([place, torch.full_like(place[:, :1], NOWHERE)], dim=1),
+        torch.cat([interleave(begins, covered), last], dim=1),
+        index=torch.cat([index, torch.full_like(index[:, :1], NO_INDEX)], dim=1),
         document=None if document is None else torch.cat([document, document[:, -1:]], dim=1),
         pad=vocab.pad,
     )
@@ -108,13 +108,13 @@ def with_sentinels(
 
 
 def _before_each(added: Tensor, pairs: Tensor) -> Tensor:
-    """One more column before each mark and its token: three out of two."""
+    """Put one more column before each mark and its token: three out of two."""
     pairs = pairs.unflatten(1, (-1, 2))
     return torch.cat([added.expand(pairs.shape[:2])[..., None], pairs], dim=2).flatten(1)
 
 
 def with_masks(text: Text, spans: Spans, vocab: Vocab) -> PackedRows:
-    """The text with one mask for each span, empty ones included; its spans are taken out."""
+    """Take spans out of a text, each giving way to one mask; an empty one adds a mask."""
     kept = text.visible & ~spans.covered
     length = kept.sum(1) + spans.total
     width = int(length.max())
@@ -123,23 +123,23 @@ def with_masks(text: Text, spans: Spans, vocab: Vocab) -> PackedRows:
     tokens = torch.full((len(kept), width), vocab.mask).index_put_(
         (row, goes), text.tokens[row, column]
     )
-    place = torch.full_like(tokens, NOWHERE).index_put_((row, goes), column)
+    index = torch.full_like(tokens, NO_INDEX).index_put_((row, goes), column)
     visible = torch.arange(width) < length[:, None]
     document = None
     if text.document is not None:
         # a mask is of the document before it
-        nearest = place.cummax(1).values.clamp(min=0)
+        nearest = index.cummax(1).values.clamp(min=0)
         document = text.document.gather(1, nearest)
     return PackedRows(
         tokens=tokens.masked_fill(~visible, vocab.pad),
         visible=visible,
-        place=place,
+        index=index,
         document=document,
     )
 
 
 def write(output: PackedRows, vocab: Vocab) -> View:
-    """A causal view that writes `output`, from a start token; each of its tokens is a target."""
+    """Return a causal view that writes `output` after a start token; each token is a target."""
     start = torch.full_like(output.tokens[:, :1], vocab.bos)
     begun = torch.ones_like(output.visible[:, :1])
     document = output.document
@@ -155,7 +155,7 @@ def write(output: PackedRows, vocab: Vocab) -> View:
 
 
 def in_one_row(source: View, output: View) -> View:
-    """The output after the source, for a network without an encoder: the source is a prefix."""
+    """Put the output after the source, which is a prefix, for a network without an encoder."""
     after = source.visible.sum(1, keepdim=True)
     document = None
     if source.document is not None and output.document is not None:
@@ -171,10 +171,10 @@ def in_one_row(source: View, output: View) -> View:
     )
 
 
-def at_places(
-    log_prob: Float[Tensor, "B S"], place: Int[Tensor, "B S"], length: int
+def scores_at(
+    index: Int[Tensor, "B S"], log_prob: Float[Tensor, "B S"], length: int
 ) -> Float[Tensor, "B {length}"]:
-    """What was found of each token of the text, added up where it stands there."""
-    row, column = (place != NOWHERE).nonzero(as_tuple=True)
-    scores = torch.zeros(len(place), length)
-    return scores.index_put_((row, place[row, column]), log_prob[row, column], accumulate=True)
+    """Add up log-probabilities at the index in the text of the token that each is about."""
+    row, column = (index != NO_INDEX).nonzero(as_tuple=True)
+    scores = torch.zeros(len(index), length)
+    return scores.index_put_((row, index[row, column]), log_prob[row, column], accumulate=True)

@@ -24,14 +24,14 @@ class Spans:
 
     @property
     def begins(self) -> Bool[Tensor, "B T"]:
-        """The first token of each span that is not empty."""
+        """Mark the first token of each span that is not empty."""
         before = torch.full_like(self.number[:, :1], -1)
         last = torch.where(self.covered, self.number, before).cummax(1).values
         return self.covered & (self.number > torch.cat([before, last[:, :-1]], dim=1))
 
 
 def runs(covered: Bool[Tensor, "B T"]) -> Spans:
-    """Each run of covered tokens as one span."""
+    """Return each run of covered tokens as one span."""
     begins = covered.clone()
     begins[:, 1:] &= ~covered[:, :-1]
     return Spans(covered=covered, number=begins.cumsum(1), total=begins.sum(1))
@@ -45,10 +45,12 @@ def alternating(
     *,
     roll: bool = False,
 ) -> Spans:
-    """T5's spans: gap, span, gap, span, ... with lengths that are uniformly random compositions.
+    """Draw T5's spans: gap, span, gap, span, ... with lengths that are random compositions.
+
+    All compositions are alike.
 
     The first gap is not empty and nothing follows the last span, so the first candidate is never
-    covered and the last one always; `roll` turns a row by a random number of places. What is no
+    covered and the last one always; `roll` turns a row by a random number of tokens. What is not a
     candidate (a special token) is never covered and ends a span.
 
     Args:
@@ -56,7 +58,7 @@ def alternating(
         num_noise: how many to cover; taken as 1 to N - 1.
         num_spans: in how many spans; taken as 1 to what fits.
         rng: the only source of randomness.
-        roll: whether all places are alike.
+        roll: whether a span may stand anywhere.
     """
     count = candidates.sum(1)
     num_noise = num_noise.clamp(min=1).minimum(count - 1).clamp(min=0)
@@ -67,8 +69,8 @@ def alternating(
     ends = torch.stack(lengths, dim=2).flatten(1).cumsum(1)
     index = (candidates.cumsum(1) - 1).clamp(min=0)
     if roll:
-        turn = (torch.rand(len(count), generator=rng) * count).long()
-        index = (index + turn[:, None]) % count.clamp(min=1)[:, None]
+        shift = (torch.rand(len(count), generator=rng) * count).long()
+        index = (index + shift[:, None]) % count.clamp(min=1)[:, None]
     segment = torch.searchsorted(ends, index, right=True)
     covered = candidates & (segment % 2 == 1)
     begins = covered.clone()
@@ -79,7 +81,7 @@ def alternating(
 def compositions(
     total: Int[Tensor, " B"], parts: Int[Tensor, " B"], rng: torch.Generator
 ) -> Int[Tensor, "B K"]:
-    """Each total as a sum of so many positive numbers, all such sums alike; zeros after them."""
+    """Draw each total as a sum of `parts` positive numbers, all sums alike; then come zeros."""
     units = torch.arange(max(1, int(total.max())))
     keys = torch.rand(len(total), len(units), generator=rng)
     inside = units < total[:, None]
@@ -97,7 +99,7 @@ def scattered(
     mean: float,
     shortest: int,
 ) -> Spans:
-    """Spans of items with lengths of Poisson's law, anywhere in the row, that share no item.
+    """Draw spans of items anywhere in a row that share no item, with lengths of Poisson's law.
 
     Lengths are drawn until they cover `rate` of the items, the last one cut to fit, so that the
     mean length in a row that holds few spans is somewhat below `mean`; then all arrangements of the
@@ -123,17 +125,17 @@ def scattered(
     used = before < num_noise[:, None]
     length = torch.where(used, length.minimum(num_noise[:, None] - before), 0)
     total = used.sum(1)
-    places = torch.arange(max(1, int((num_items - num_noise + total).max())))
-    free = places < (num_items - num_noise + total)[:, None]
-    is_span = first_by(torch.rand(num_rows, len(places), generator=rng), free, total)
+    slots = torch.arange(max(1, int((num_items - num_noise + total).max())))
+    free = slots < (num_items - num_noise + total)[:, None]
+    is_span = first_by(torch.rand(num_rows, len(slots), generator=rng), free, total)
     number = is_span.cumsum(1)
     size = torch.where(is_span, length.gather(1, (number - 1).clamp(min=0)), free.long())
-    place = torch.searchsorted(size.cumsum(1), item.clamp(min=0), right=True)
-    place = place.clamp(max=len(places) - 1)
+    slot = torch.searchsorted(size.cumsum(1), item.clamp(min=0), right=True)
+    slot = slot.clamp(max=len(slots) - 1)
     inside = item >= 0
-    covered = candidates & inside & is_span.gather(1, place)
-    number = torch.where(inside, number.gather(1, place), 0)
-    # What is no candidate ends a span: what goes on behind it is one more.
+    covered = candidates & inside & is_span.gather(1, slot)
+    number = torch.where(inside, number.gather(1, slot), 0)
+    # What is not a candidate ends a span: what continues after it is one more.
     last = number.where(covered, -1).cummax(1).values
     again = torch.zeros_like(covered)
     again[:, 1:] = covered[:, 1:] & ~covered[:, :-1] & (number[:, 1:] == last[:, :-1])
@@ -142,7 +144,7 @@ def scattered(
 
 @cache
 def _poisson(mean: float, shortest: int) -> Float[Tensor, " N"]:
-    """Cumulated probabilities of `shortest`, `shortest` + 1, ... under Poisson's law."""
+    """Return the cumulated probabilities of `shortest`, `shortest` + 1, ... of Poisson's law."""
     longest = shortest + ceil(mean + 9 * sqrt(mean)) + 20  # less than 1e-15 lies beyond
     law = torch.tensor(
         [exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(shortest, longest + 1)],
@@ -159,7 +161,7 @@ def n_grams(
     *,
     longest: int,
 ) -> Bool[Tensor, "B T"]:
-    """Exactly `num` candidates of each row, in runs of 1 to `longest` words, p(n) like 1/n.
+    """Choose `num` candidates of each row, in runs of 1 to `longest` words, p(n) like 1/n.
 
     XLNet's law (Yang et al. 2019, section 3.4). Each row is cut into runs, which are taken in
     random order; the last one is cut to fit.

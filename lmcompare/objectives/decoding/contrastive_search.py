@@ -11,7 +11,7 @@ from torch.nn.functional import normalize, pad
 
 
 class Contrast:
-    """Which candidate each of N texts goes on with; it has a line for each of K, B = N x K.
+    """Which candidate continues each of N texts; it has a line for each of K, B = N x K.
 
     Args:
         states: of what was read of each text at first.
@@ -36,13 +36,13 @@ class Contrast:
         self._first = torch.arange(len(states), device=states.device) * num_candidates
 
     def candidates(self, logits: Float[Tensor, "B V"]) -> Int[Tensor, " B"]:
-        """The likeliest tokens of each text, one for each of its lines, which are all alike."""
+        """Return the likeliest tokens of each text, one for each of its lines; these are alike."""
         found = logits[:: self._num].softmax(1).topk(self._num, dim=1)
         self._probability = found.values  # N K
         return found.indices.flatten()
 
     def best(self, states: Float[Tensor, "B D"]) -> Int[Tensor, " B"]:
-        """After the candidates were read: for each line, the one of its text that is gone on with.
+        """Return for each line which one continues its text, after the candidates were read.
 
         Args:
             states: of the candidates.
@@ -51,7 +51,7 @@ class Contrast:
         like = new @ self._read[:, : self._length].mT  # N K L
         like = like.masked_fill(~self._shown[:, None, : self._length], -torch.inf).amax(2)
         merit = (1 - self._penalty) * self._probability - self._penalty * like
-        best = merit.where(self._probability > 0, -torch.inf).argmax(1)  # none that is no text
+        best = merit.where(self._probability > 0, -torch.inf).argmax(1)  # none that is not text
         rows = self._first + best
         self._read[:, self._length] = new.flatten(0, 1)[rows]
         self._length += 1

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-NOTHING = -1  # in a history: no token
+NO_TOKEN = -1  # where a row has fewer tokens than others
 # settings of a law to draw one token from, and of a choice of one
 DRAWN = frozenset({"temperature", "top_k", "top_p", "min_p", "typical"})
 CHOSEN = DRAWN | {"greedy"}
@@ -22,7 +22,7 @@ class Sampler(BaseModel):
 
     greedy: bool = Field(False, description="always the likeliest token")
     temperature: float = Field(1.0, description="below 1 sharpens, above 1 flattens")
-    top_k: int | None = Field(None, ge=1, description="of the so many likeliest tokens only")
+    top_k: int | None = Field(None, ge=1, description="only of this many likeliest tokens")
     top_p: float | None = Field(
         None, gt=0, le=1, description="of the fewest tokens that have this probability together"
     )
@@ -39,7 +39,7 @@ class Sampler(BaseModel):
         "that is left, normalised (transformers penalises them afterwards, so its beams differ)",
     )
     no_repeat_ngram: int | None = Field(
-        None, ge=1, description="no so many tokens in a row come a second time"
+        None, ge=1, description="this many tokens in a row never come twice"
     )
     beams: int = Field(1, ge=1, description="texts that are kept in a search for the likeliest")
     length_penalty: float = Field(
@@ -49,7 +49,7 @@ class Sampler(BaseModel):
         None, ge=0, le=1, description="of contrastive search: what likeness to the text costs"
     )
     candidates: int = Field(
-        5, ge=2, description="of contrastive search: likeliest tokens that are tried at each place"
+        5, ge=2, description="of contrastive search: likeliest tokens that are tried at each step"
     )
     steps: int | None = Field(None, ge=1, description="forward passes, or rounds over the text")
     threshold: float | None = Field(
@@ -96,7 +96,7 @@ class Sampler(BaseModel):
 
     @property
     def in_words(self) -> list[str]:
-        """Each setting that was set."""
+        """Return each setting that was set, in words."""
         return [
             name.replace("_", "-") if value is True else f"{name.replace('_', '-')} {value:g}"
             for name, value in self.model_dump(exclude_unset=True).items()
@@ -104,7 +104,7 @@ class Sampler(BaseModel):
 
     @property
     def looks_back(self) -> bool:
-        """Whether what was written changes what comes next, beyond what the model makes of it."""
+        """Tell whether it changes what comes next by what was written."""
         return self.repetition_penalty != 1 or self.no_repeat_ngram is not None
 
     def shape(
@@ -114,12 +114,12 @@ class Sampler(BaseModel):
         banned: Int[Tensor, " K"],
         history: Int[Tensor, "N L"] | None = None,
     ) -> Float[Tensor, "N V"]:
-        """The logits of the law that is drawn from: minus infinity for what never is.
+        """Return the logits of the law that is drawn from: minus infinity for what never is.
 
         Args:
             logits: what the model predicts.
-            banned: ids of what is no text.
-            history: what was written, the latest last; NOTHING where there is no token.
+            banned: ids of what is not text.
+            history: what was written, the latest last; NO_TOKEN where there is no token.
         """
         logits = logits.float().index_fill(1, banned, -torch.inf)
         if history is not None and self.repetition_penalty != 1:
@@ -146,7 +146,7 @@ class Sampler(BaseModel):
     def choose(
         self, logits: Float[Tensor, "N V"], uniform: Float[Tensor, " N"]
     ) -> Int[Tensor, " N"]:
-        """A token of each row by its law.
+        """Choose a token of each row by its law.
 
         Args:
             logits: as `shape` gives them.
@@ -163,7 +163,7 @@ class Sampler(BaseModel):
 def _nucleus(
     logits: Float[Tensor, "N V"], merit: Float[Tensor, "N V"], share: float
 ) -> Float[Tensor, "N V"]:
-    """Only the tokens of most merit, the fewest that have this probability together.
+    """Keep only the tokens of most merit, the fewest that have this probability together.
 
     Merit is probability in Holtzman et al. 2020 (https://arxiv.org/abs/1904.09751), and nearness to
     the entropy in Meister et al. 2023 (https://arxiv.org/abs/2202.00666).
@@ -179,9 +179,9 @@ def _nucleus(
 def _penalise(
     logits: Float[Tensor, "N V"], history: Int[Tensor, "N L"], penalty: float
 ) -> Float[Tensor, "N V"]:
-    """CTRL's (Keskar et al. 2019, https://arxiv.org/abs/1909.05858), for both signs."""
+    """Make what was said rarer, as CTRL does (Keskar et al. 2019, arxiv.org/abs/1909.05858)."""
     said = torch.zeros(len(logits), logits.shape[1] + 1, dtype=torch.bool, device=logits.device)
-    said.scatter_(1, history.where(history != NOTHING, logits.shape[1]), True)
+    said.scatter_(1, history.where(history != NO_TOKEN, logits.shape[1]), True)
     less = torch.where(logits > 0, logits / penalty, logits * penalty)
     return torch.where(said[:, :-1], less, logits)
 
@@ -189,12 +189,12 @@ def _penalise(
 def _never_again(
     logits: Float[Tensor, "N V"], history: Int[Tensor, "N L"], length: int
 ) -> Float[Tensor, "N V"]:
-    """Without the tokens that would end an n-gram that was written before, if that leaves any."""
+    """Leave out the tokens that would end an n-gram a second time, if that leaves any."""
     if history.shape[1] < length:
         return logits
     seen = history.unfold(1, length, 1)  # N W n
     last = history[:, None, history.shape[1] - length + 1 :]
-    again = (seen[:, :, :-1] == last).all(2) & (seen != NOTHING).all(2)
+    again = (seen[:, :, :-1] == last).all(2) & (seen != NO_TOKEN).all(2)
     banned = torch.zeros(len(logits), logits.shape[1] + 1, dtype=torch.bool, device=logits.device)
     banned.scatter_(1, seen[:, :, -1].where(again, logits.shape[1]), True)
     left = logits.masked_fill(banned[:, :-1], -torch.inf)

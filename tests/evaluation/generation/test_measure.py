@@ -30,8 +30,8 @@ from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.span_scoring import Span
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
-from lmcompare.objectives.decoding.fill_request import FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.decoding.fill_request import DecodingMethod
+from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
@@ -508,9 +508,9 @@ def test_time_is_taken_of_one_and_of_many(
     """By a clock that goes on by a second whenever it is read."""
     clock, fill, sizes = itertools.count(), Clm.fill, []
 
-    def counted(objective: Clm, net: Any, blanks: Any, vocab: Any) -> Any:
-        sizes.append(len(blanks.holes))
-        return fill(objective, net, blanks, vocab)
+    def counted(objective: Clm, net: Any, request: Any, vocab: Any) -> Any:
+        sizes.append(len(request.holes))
+        return fill(objective, net, request, vocab)
 
     monkeypatch.setattr(Clm, "fill", counted)
     monkeypatch.setattr(throughput, "perf_counter", lambda: float(next(clock)))
@@ -521,13 +521,6 @@ def test_time_is_taken_of_one_and_of_many(
     assert record.cost.first_token_seconds == 1
     assert record.num_texts == len(items(trained["clm"], record)) == 17
     assert sizes == [1, 1, 7, 7, 7, 1, 1, 1, 1], "to warm up, together, alone and till the first"
-
-
-def test_tokens_are_kept_in_the_order_of_the_text() -> None:
-    token = torch.tensor([[5, 3, NOTHING, 7], [2, NOTHING, NOTHING, NOTHING]])
-    place = torch.tensor([[9, 2, NOTHING, 4], [3, NOTHING, NOTHING, NOTHING]])
-    written = FillResult(token=token, place=place, holes=torch.zeros(2, 11, dtype=torch.bool))
-    assert [throughput._in_order(written, number) for number in range(2)] == [[3, 7, 5], [2]]
 
 
 def test_nobody_waits_longer_than_for_the_first_token(
@@ -656,7 +649,8 @@ def test_what_cannot_write_says_why(
     def refuse(*_: Any) -> None:
         raise Unsupported("not today")
 
-    monkeypatch.setattr(Clm, "write", refuse)
+    refusing = {"left-to-right": DecodingMethod("end", refuse, frozenset({"temperature"}))}
+    monkeypatch.setattr(Clm, "fillings", property(lambda _: refusing))
     (record,) = write(trained["clm"], cache, temperatures=(0.3,))
     assert (record.reason, record.method) == ("not today", "left-to-right")
     assert record in trained["clm"].results.read(GenerationRecord)

@@ -23,7 +23,7 @@ from lmcompare.objectives import (
     Ul2,
 )
 from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net, make_text
@@ -49,7 +49,9 @@ WRITERS: list[tuple[Objective, str, str]] = [
 ]
 
 
-def blanks(text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings) -> FillRequest:
+def request_of(
+    text: Text, holes: torch.Tensor, sampler: Sampler = GREEDY, **settings
+) -> FillRequest:
     text = replace(text, tokens=text.tokens.masked_fill(holes, 0))  # padding
     generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
     given = {"any_length": False, "limit": 5, **settings}
@@ -81,10 +83,10 @@ def clean(vocab: Vocab, rows: int = 5) -> Text:
 
 def filled(text: Text, written) -> torch.Tensor:
     """The text with what was written in its holes of given lengths."""
-    tokens = text.tokens.masked_fill(written.holes, NOTHING)
-    row, column = (written.place != NOTHING).nonzero(as_tuple=True)
-    tokens[row, written.place[row, column]] = written.token[row, column]
-    assert not (tokens == NOTHING).any()
+    tokens = text.tokens.masked_fill(written.holes, NO_TOKEN)
+    row, column = (written.index != NO_TOKEN).nonzero(as_tuple=True)
+    tokens[row, written.index[row, column]] = written.token[row, column]
+    assert not (tokens == NO_TOKEN).any()
     return tokens
 
 
@@ -122,7 +124,7 @@ def test_the_likeliest_tokens_are_written(
     net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
     holes = holes_of(text, kind)
     try:
-        written = objective.fill(net, blanks(text, holes, method=method), vocab)
+        written = objective.fill(net, request_of(text, holes, method=method), vocab)
     except Unsupported:
         assert objective.fillings[method].holes != "any"
         assert kind != "end"
@@ -176,8 +178,8 @@ def called(given: object) -> str:
 
 def rows_of(written: FillResult) -> list[list[tuple[int, int]]]:
     """What was written where, row by row, in its order."""
-    pairs = torch.stack([written.place, written.token], dim=2).tolist()
-    return [[(place, token) for place, token in row if place != NOTHING] for row in pairs]
+    pairs = torch.stack([written.index, written.token], dim=2).tolist()
+    return [[(place, token) for place, token in row if place != NO_TOKEN] for row in pairs]
 
 
 @pytest.mark.parametrize(
@@ -195,14 +197,14 @@ def test_a_text_is_the_same_whatever_it_is_written_beside(
     text = text.rows(torch.tensor([0, 1]))
     holes = holes_of(text, kind)
     settings = {"method": method, "any_length": any_length}
-    written = rows_of(objective.fill(net, blanks(text, holes, sampler, **settings), vocab))
+    written = rows_of(objective.fill(net, request_of(text, holes, sampler, **settings), vocab))
     for row, length in enumerate(text.visible.sum(1).tolist()):
         alone = Text(
             tokens=text.tokens[row : row + 1, :length],
             visible=text.visible[row : row + 1, :length],
             word=text.word[row : row + 1, :length],
         )
-        asked = blanks(alone, holes[row : row + 1, :length], sampler, **settings)
+        asked = request_of(alone, holes[row : row + 1, :length], sampler, **settings)
         asked = replace(asked, generators=(torch.Generator().manual_seed(row),))
         assert written[row] == rows_of(objective.fill(net, asked, vocab))[0]
         at = {place for place, _ in written[row]}

@@ -98,7 +98,7 @@ def test_who_watches_a_search_is_told_nothing() -> None:
     """It writes several texts for each row; of one alone it tells."""
     moments: list[DecodeStep] = []
     text = plain_text(torch.tensor([TOKENS] * 2), word=torch.arange(6).repeat(2, 1))
-    blanks = FillRequest(
+    request = FillRequest(
         text=text,
         holes=asked_at(text, *END),
         any_length=False,
@@ -107,7 +107,7 @@ def test_who_watches_a_search_is_told_nothing() -> None:
         generators=(torch.Generator(),) * 2,
         on_step=moments.append,
     )
-    Clm().fill(restless_net(WORLD), blanks, WORLD)
+    Clm().fill(restless_net(WORLD), request, WORLD)
     assert not moments
-    Clm().fill(restless_net(WORLD), replace(blanks, sampler=Sampler()), WORLD)
+    Clm().fill(restless_net(WORLD), replace(request, sampler=Sampler()), WORLD)
     assert max(int(moment.row.max()) for moment in moments) == 1

@@ -12,7 +12,7 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net
-from tests.objectives.decoding.test_autoregressive import blanks, clean, holes_of
+from tests.objectives.decoding.test_autoregressive import clean, holes_of, request_of
 from tests.objectives.worlds import (
     PIECES,
     WORDS,
@@ -90,7 +90,7 @@ def test_without_a_penalty_it_is_greedy(objective: Objective, vocab: Vocab) -> N
     kind = "end" if isinstance(objective, Clm | Prefix | Fim) else "any"
     holes = holes_of(text, kind)
     found = [
-        objective.fill(net, blanks(text, holes, sampler), vocab).token
+        objective.fill(net, request_of(text, holes, sampler), vocab).token
         for sampler in (Sampler(greedy=True), Sampler(degeneration_penalty=0))
     ]
     assert torch.equal(*found)
@@ -100,7 +100,7 @@ def test_more_candidates_than_tokens_are_all_tokens(vocab: Vocab) -> None:
     """What is no text is none of them, however little it is like what was read."""
     text, net = clean(vocab), make_net(vocab)
     found = [
-        Clm().fill(net, blanks(text, holes_of(text, "end"), sampler), vocab).token
+        Clm().fill(net, request_of(text, holes_of(text, "end"), sampler), vocab).token
         for sampler in (
             Sampler(degeneration_penalty=0.9, candidates=len(vocab.regular)),
             Sampler(degeneration_penalty=0.9, candidates=vocab.size + 7),
@@ -111,23 +111,23 @@ def test_more_candidates_than_tokens_are_all_tokens(vocab: Vocab) -> None:
 
 
 def test_who_watches_is_told_of_the_text_that_is_kept(vocab: Vocab) -> None:
-    moments: list[DecodeStep] = []
+    steps: list[DecodeStep] = []
     text, net = clean(vocab), make_net(vocab)
     sampler = Sampler(degeneration_penalty=0.8, candidates=3)
-    asked = blanks(text, holes_of(text, "end"), sampler, on_step=moments.append)
+    asked = request_of(text, holes_of(text, "end"), sampler, on_step=steps.append)
     written = Clm().fill(net, asked, vocab)
     told = {}
-    for moment in moments:
-        pairs = zip(moment.row.tolist(), moment.place.tolist(), strict=True)
-        told |= dict(zip(pairs, moment.token.tolist(), strict=True))
-    row, step = (written.place >= 0).nonzero(as_tuple=True)
-    pairs = zip(row.tolist(), written.place[row, step].tolist(), strict=True)
+    for step in steps:
+        pairs = zip(step.row.tolist(), step.index.tolist(), strict=True)
+        told |= dict(zip(pairs, step.token.tolist(), strict=True))
+    row, step = (written.index >= 0).nonzero(as_tuple=True)
+    pairs = zip(row.tolist(), written.index[row, step].tolist(), strict=True)
     assert told == dict(zip(pairs, written.token[row, step].tolist(), strict=True))
 
 
 def test_an_end_is_like_nothing(vocab: Vocab) -> None:
     text = clean(vocab)
     sampler = Sampler(degeneration_penalty=0.8)
-    asked = blanks(text, holes_of(text, "one"), sampler, any_length=True)
+    asked = request_of(text, holes_of(text, "one"), sampler, any_length=True)
     with pytest.raises(UserError, match="no use for degeneration_penalty where no number of"):
         Glm().fill(make_net(vocab), asked, vocab)

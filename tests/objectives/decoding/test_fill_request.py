@@ -8,8 +8,9 @@ import torch
 from lmcompare.errors import Unsupported
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Fim, Glm, Objective, Prefix
-from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.corruption.noise import NO_INDEX
+from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
+from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net, make_text, plain_text
@@ -22,7 +23,7 @@ def clean(vocab: Vocab, rows: int) -> Text:
     return plain_text(tokens, word=torch.arange(LENGTH).expand(rows, -1))
 
 
-def blanks_of(text: Text, holes: torch.Tensor, **settings) -> FillRequest:
+def request_of(text: Text, holes: torch.Tensor, **settings) -> FillRequest:
     given = {"any_length": False, "limit": 5, "sampler": Sampler(), **settings}
     generators = tuple(torch.Generator().manual_seed(row) for row in range(len(holes)))
     return FillRequest(text=text, holes=holes, generators=generators, **given)
@@ -50,27 +51,27 @@ def text_of(*rows: str) -> Text:
     ids=str,
 )
 def test_the_kind_of_holes_is_that_of_the_hardest_row(rows: list[str], kind: str) -> None:
-    assert blanks_of(text_of(*rows), marked(*rows)).kind == kind
+    assert request_of(text_of(*rows), marked(*rows)).kind == kind
 
 
 def test_the_first_numbers_do_not_depend_on_how_many_are_drawn() -> None:
     text, holes = text_of("xx__", "x___"), marked("xx__", "x___")
-    many = blanks_of(text, holes).uniform(101)
+    many = request_of(text, holes).uniform(101)
     assert many.dtype == torch.float64
     assert ((many >= 0) & (many < 1)).all()
     for num in range(101):
-        assert torch.equal(blanks_of(text, holes).uniform(num), many[:, :num])
+        assert torch.equal(request_of(text, holes).uniform(num), many[:, :num])
 
 
 def test_numbers_of_places_do_not_depend_on_padding_or_on_other_rows() -> None:
-    narrow = blanks_of(text_of("xx__"), marked("xx__"))
-    wide = blanks_of(text_of("xx__  ", "x_x_x_"), marked("xx__  ", "x_x_x_"))
+    narrow = request_of(text_of("xx__"), marked("xx__"))
+    wide = request_of(text_of("xx__  ", "x_x_x_"), marked("xx__  ", "x_x_x_"))
     for _ in range(3):
         found = wide.uniform_at(wide.holes)
         assert torch.equal(found[:1, :4], narrow.uniform_at(narrow.holes))
         assert (found[~wide.holes] == 0).all()
     one_by_one = [narrow.uniform(1) for _ in range(4)]
-    again = blanks_of(text_of("xx__"), marked("xx__"))
+    again = request_of(text_of("xx__"), marked("xx__"))
     for _ in range(3):
         again.uniform_at(again.holes)
     assert torch.equal(torch.cat(one_by_one, 1), again.uniform(4))
@@ -84,9 +85,9 @@ def test_a_row_without_holes_stays_as_it_is(name: str, num: int, vocab: Vocab) -
     net, text = make_net(vocab, encodes=objective.encodes), clean(vocab, 2)
     holes = torch.zeros_like(text.visible)
     holes[1, LENGTH - num :] = True
-    written = objective.fill(net, blanks_of(text, holes), vocab)
-    assert (written.token[0] == NOTHING).all()
-    assert (written.token[1] != NOTHING).sum() == num
+    written = objective.fill(net, request_of(text, holes), vocab)
+    assert (written.token[0] == NO_TOKEN).all()
+    assert (written.token[1] != NO_TOKEN).sum() == num
 
 
 @pytest.mark.parametrize("name", [*OBJECTIVES])
@@ -99,7 +100,7 @@ def test_what_stands_in_a_hole_is_of_no_account(name: str, vocab: Vocab) -> None
         found = []
         for filler in (vocab.pad, vocab.mask, vocab.eos, vocab.sentinels[0], int(vocab.regular[9])):
             other = replace(text, tokens=text.tokens.masked_fill(holes, filler))
-            asked = blanks_of(other, holes, any_length=any_length)
+            asked = request_of(other, holes, any_length=any_length)
             try:
                 found.append(objective.fill(net, asked, vocab).token.tolist())
             except Unsupported:
@@ -120,7 +121,7 @@ def test_what_was_read_is_not_said_again(objective: Objective, vocab: Vocab) -> 
     written = {}
     for length in (None, 1, 2):
         sampler = Sampler(no_repeat_ngram=length, top_k=5) if length else Sampler(top_k=5)
-        given = objective.fill(net, blanks_of(text, holes, sampler=sampler), vocab)
+        given = objective.fill(net, request_of(text, holes, sampler=sampler), vocab)
         written[length] = [
             _said(text.tokens[row, : 7 + 3 * row].tolist(), given, row) for row in range(3)
         ]
@@ -131,7 +132,7 @@ def test_what_was_read_is_not_said_again(objective: Objective, vocab: Vocab) -> 
 
 
 def _said(prompt: list[int], written: FillResult, row: int) -> tuple[list[int], int]:
-    new = [token for token in written.token[row].tolist() if token != NOTHING]
+    new = [token for token in written.token[row].tolist() if token != NO_TOKEN]
     return prompt + new, len(prompt)
 
 
@@ -149,8 +150,10 @@ def test_what_was_read_is_rarer_by_the_penalty(objective: Objective, vocab: Voca
     holes = torch.zeros_like(text.visible)
     holes[:, -1] = True
     sampler = Sampler(greedy=True, repetition_penalty=1e9)
-    (token,) = objective.fill(net, blanks_of(text, holes, sampler=sampler), vocab).token[0].tolist()
-    plain = objective.fill(net, blanks_of(text, holes, sampler=Sampler(greedy=True)), vocab)
+    (token,) = (
+        objective.fill(net, request_of(text, holes, sampler=sampler), vocab).token[0].tolist()
+    )
+    plain = objective.fill(net, request_of(text, holes, sampler=Sampler(greedy=True)), vocab)
     candidates = vocab.regular
     tries = text.tokens.repeat(len(candidates), 1)
     tries[:, -1] = candidates
@@ -181,9 +184,9 @@ def test_what_is_no_text_may_come_again(net: Backbone, vocab: Vocab) -> None:
     holes[:, [5, 9, 14]] = True
     for setting in ({"no_repeat_ngram": 1}, {"repetition_penalty": 1e9}):
         sampler = Sampler(greedy=True, **setting)
-        blanks = blanks_of(text, holes, sampler=sampler, any_length=True)
-        written = Glm().fill(Fond(net, vocab.eos), blanks, vocab)
-        assert (written.token == NOTHING).all()
+        request = request_of(text, holes, sampler=sampler, any_length=True)
+        written = Glm().fill(Fond(net, vocab.eos), request, vocab)
+        assert (written.token == NO_TOKEN).all()
 
 
 def test_padding_does_not_part_what_was_read(net: Backbone, vocab: Vocab) -> None:
@@ -196,12 +199,42 @@ def test_padding_does_not_part_what_was_read(net: Backbone, vocab: Vocab) -> Non
     holes[:, [5, 9]] = True
     sampler = Sampler(greedy=True, no_repeat_ngram=3)
     fond = Fond(net, token)
-    together = Glm().fill(fond, blanks_of(text, holes, sampler=sampler), vocab)
+    together = Glm().fill(fond, request_of(text, holes, sampler=sampler), vocab)
     alone = replace(
         text.rows(torch.tensor([0])),
         tokens=text.tokens[:1, :14],
         visible=text.visible[:1, :14],
         word=text.word[:1, :14],
     )
-    single = Glm().fill(fond, blanks_of(alone, holes[:1, :14], sampler=sampler), vocab)
+    single = Glm().fill(fond, request_of(alone, holes[:1, :14], sampler=sampler), vocab)
     assert single.token[0].tolist() == together.token[0].tolist()
+
+
+def test_what_was_written_is_told_in_the_order_of_the_text() -> None:
+    """Tokens of one hole of any length share an index, and stay as they came."""
+    token = torch.tensor([[5, 3, NO_TOKEN, 7], [11, 2, 13, NO_TOKEN]])
+    index = torch.tensor([[9, 2, NO_INDEX, 4], [3, 3, 1, NO_INDEX]])
+    written = FillResult(token=token, index=index, holes=torch.zeros(2, 17, dtype=torch.bool))
+    assert [written.in_order(row) for row in range(2)] == [
+        [(2, 3), (4, 7), (9, 5)],
+        [(1, 13), (3, 11), (3, 2)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, each) for name in OBJECTIVES for each in OBJECTIVES[name]().fillings],
+)
+def test_a_method_says_whether_it_writes_in_the_order_of_the_text(
+    name: str, method: str, vocab: Vocab
+) -> None:
+    objective, steps = OBJECTIVES[name](), list[DecodeStep]()
+    text = clean(vocab, 2)
+    holes = torch.zeros_like(text.visible)
+    holes[:, -7:] = True
+    request = request_of(text, holes, method=method, on_step=steps.append)
+    objective.fill(make_net(vocab, encodes=objective.encodes), request, vocab)
+    orders = [torch.cat([step.index[step.row == row] for step in steps]).tolist() for row in (0, 1)]
+    assert all(len(order) >= 7 for order in orders)
+    in_order = all(order == sorted(order) for order in orders)
+    assert objective.fillings[method].in_order == in_order

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lmcompare.objectives.decoding.sampler import NOTHING, Sampler
+from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from tests.laws import assert_follows
 
 SIZE = 61
@@ -150,7 +150,7 @@ def test_where_every_token_would_come_again_none_is_forbidden() -> None:
 
 
 def test_padding_in_a_history_is_no_token() -> None:
-    history = torch.tensor([[NOTHING, NOTHING, 3, 5, 3], [7, 3, 5, 7, 3]])
+    history = torch.tensor([[NO_TOKEN, NO_TOKEN, 3, 5, 3], [7, 3, 5, 7, 3]])
     logits = logits_of(6, rows=2)
     found = shape(logits, history, no_repeat_ngram=2)
     assert kept(found) == [[token for token in range(SIZE) if token != 5]] * 2
@@ -158,7 +158,7 @@ def test_padding_in_a_history_is_no_token() -> None:
     moved = [row.nonzero()[:, 0].tolist() for row in penalised != logits]
     assert moved == [[3, 5], [3, 5, 7]]
     assert (penalised <= logits).all(), "of both signs it is rarer"
-    again = shape(logits, torch.full((2, 3), NOTHING), no_repeat_ngram=1)
+    again = shape(logits, torch.full((2, 3), NO_TOKEN), no_repeat_ngram=1)
     assert torch.equal(again, logits)
 
 

@@ -159,7 +159,7 @@ def trace(
     objective: Objective, net: Backbone, method: str, **settings
 ) -> tuple[FillResult, list[DecodeStep]]:
     """Of draws in the small world, what was written and each step of it."""
-    moments: list[DecodeStep] = []
+    steps: list[DecodeStep] = []
     sampler = Sampler(**settings)
     written = draw(
         objective,
@@ -169,28 +169,28 @@ def trace(
         PLACES,
         method=method,
         sampler=sampler,
-        on_step=moments.append,
+        on_step=steps.append,
     )
-    return written, moments
+    return written, steps
 
 
 @pytest.mark.parametrize("objective", [Mlm(), Mntp()], ids=lambda given: given.name)
 def test_what_a_chain_draws_last_has_the_law_given_the_rest(objective: Objective) -> None:
     net, shift = restless_net(WORLD, seed=10), int(isinstance(objective, Mntp))
-    written, moments = trace(objective, net, "gibbs", steps=1)
-    assert len(moments) == 1 + len(PLACES), "all at once, and then each again"
-    assert sorted(zip(moments[0].row.tolist(), moments[0].place.tolist(), strict=True)) == [
+    written, steps = trace(objective, net, "gibbs", steps=1)
+    assert len(steps) == 1 + len(PLACES), "all at once, and then each again"
+    assert sorted(zip(steps[0].row.tolist(), steps[0].index.tolist(), strict=True)) == [
         (row, place) for row in range(len(written.token)) for place in PLACES
     ]
-    rounds = torch.stack([moment.place[moment.row.argsort()] for moment in moments[1:]])
+    rounds = torch.stack([step.index[step.row.argsort()] for step in steps[1:]])
     assert (rounds.sort(0).values == torch.tensor(PLACES)[:, None]).all(), "each once a round"
     turns = [tuple(each) for each in rounds.T.tolist()]
     assert_follows(turns, dict.fromkeys(permutations(PLACES), 1 / 6))
     groups: dict[tuple, list[int]] = defaultdict(list)
     for place, token, row in zip(
-        moments[-1].place.tolist(),
-        moments[-1].token.tolist(),
-        moments[-1].row.tolist(),
+        steps[-1].index.tolist(),
+        steps[-1].token.tolist(),
+        steps[-1].row.tolist(),
         strict=True,
     ):
         rest = tuple((p, int(written.token[row, p])) for p in PLACES if p != place)
