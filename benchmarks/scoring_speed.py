@@ -88,7 +88,7 @@ def shared(found: list[str]) -> float:
 
 
 def ours(folder: Path, objective: str) -> tuple[Step, int]:
-    from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+    from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
     from lmcompare.runs.loaded_model import load_model
     from lmcompare.runs.run import Run
 
@@ -97,7 +97,7 @@ def ours(folder: Path, objective: str) -> tuple[Step, int]:
     scoring = choose_scoring(subject, parts)
 
     def step() -> dict[str, Any]:
-        return {"scores": [-each.nats for each in ask(subject, parts, scoring)]}
+        return {"scores": [-each.nats for each in score_spans(subject, parts, scoring)]}
 
     return step, sum(p.numel() for p in subject.net.parameters())
 

@@ -219,23 +219,3 @@ def num_rows_of(given: str) -> int:
     if not given.isdecimal() or int(given) == 0:
         raise UserError(f"--batch-size is a number of rows, 1 or more, or auto, not {given!r}")
     return int(given)
-
-
-def require_task(chosen: set[str], task: str, what: str, **given: object) -> None:
-    """Make sure that options of a task are of use.
-
-    Args:
-        chosen: tasks.
-        task: the one that the options are about.
-        what: they say of it.
-        given: options by name; None where one was not used.
-
-    Raises:
-        UserError: the task is not chosen, and some are given.
-    """
-    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
-    if idle and task not in chosen:
-        raise UserError(
-            f"{', '.join(idle)} is about {what}, which is not asked for: add --tasks {task}, or "
-            "leave it out"
-        )

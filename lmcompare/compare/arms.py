@@ -4,20 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lmcompare.compare.plateau import steps_to_leave, unigram_of_targets
 from lmcompare.config.budget import Spent
 from lmcompare.errors import UserError
-from lmcompare.evaluation.generation.record import GenerationRecord
-from lmcompare.evaluation.infilling.measure import SHARES
-from lmcompare.evaluation.infilling.record import InfillingRecord
-from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.selection import Kind, kind_of
-from lmcompare.evaluation.tasks.record import TaskRecord
-from lmcompare.objectives import OBJECTIVES
-from lmcompare.runs.records import ResultRecord, RunRecord
+from lmcompare.evaluation.registry import kinds
+from lmcompare.runs.records import ResultRecord, RunRecord, TextRecord
 from lmcompare.runs.run import Run
+
+Kept = TypeVar("Kept", bound=ResultRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +29,9 @@ class Result:
     peak_memory: int | None  # bytes
     undisturbed_seconds: float | None = None  # without other work on the machine, where it shows
     read: Mapping[int, str] | None = None  # by step, a hash of what was read up to it
-    likelihoods: Sequence[LikelihoodRecord]
-    infillings: Sequence[InfillingRecord]
-    generations: Sequence[GenerationRecord]
-    tasks: Sequence[TaskRecord]  # of benchmarks; those of the model as it started too
-    outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; in none of the above
-    unselected: Sequence[ResultRecord] = ()  # that the user does not want; in none of the above
+    measured: Sequence[ResultRecord]  # kind by kind; of the model as it started, too
+    outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; not in the above
+    unselected: Sequence[ResultRecord] = ()  # that the user does not want; not in the above
 
     @cached_property
     def unigram_of_targets(self) -> float | None:
@@ -57,19 +50,22 @@ class Result:
         """Of the order, the initial weights and the corruption."""
         return self.record.config.seed
 
+    def of(self, kind: type[Kept]) -> list[Kept]:
+        """Return the results of one kind."""
+        return [each for each in self.measured if isinstance(each, kind)]
+
     def is_stale(self, measured: ResultRecord) -> bool:
         """Whether it was measured before the run had ended."""
         return self.finished and measured.step != self.spent.steps
 
-    def is_unselected(self, kind: Kind) -> bool:
+    def is_unselected(self, kind: type[ResultRecord]) -> bool:
         """Return whether something of that kind was measured, and is not wanted."""
-        return any(kind_of(each) == kind for each in self.unselected)
+        return any(isinstance(each, kind) for each in self.unselected)
 
-    def is_new(self, measured: LikelihoodRecord | InfillingRecord) -> bool:
+    def is_new(self, measured: TextRecord, scoring: str | None) -> bool:
         """Return whether training never hid as much of a text as was asked for there."""
-        how = self.record.config.objective.scorings.get(measured.scoring or "")
-        share = SHARES[measured.hidden] if isinstance(measured, InfillingRecord) else 1.0
-        return how is not None and how.is_new(share)
+        how = self.record.config.objective.scorings.get(scoring or "")
+        return how is not None and how.is_new(measured.hidden_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,24 +169,12 @@ def _read(run: Run, note: Callable[[str], None]) -> Result | None:
     )
 
 
-_KNOWN = {name for kind in OBJECTIVES.values() for name in kind.model_validate({}).scorings}
-
-
 def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
-    """All results by kind, those apart that were asked in a way that there is no longer."""
-    results = run.results
-    found: dict[str, Any] = {"generations": results.read(GenerationRecord, note), "outdated": []}
-    kinds: Mapping[str, Sequence[LikelihoodRecord | InfillingRecord | TaskRecord]] = {
-        "likelihoods": results.read(LikelihoodRecord, note),
-        "infillings": results.read(InfillingRecord, note),
-        "tasks": results.read(TaskRecord, note),
-    }
-    for kind, records in kinds.items():
-        found[kind] = []
-        for each in records:
-            unknown = each.scoring is not None and each.scoring not in _KNOWN
-            formless = isinstance(each, InfillingRecord) and each.form is None
-            found["outdated" if unknown or formless else kind].append(each)
+    """All results, kind by kind, those apart that were asked in a way that there is no longer."""
+    found: dict[str, list[ResultRecord]] = {"measured": [], "outdated": []}
+    for kind in kinds().values():
+        for each in run.results.read(kind.record, note):
+            found["outdated" if each.is_outdated else "measured"].append(each)
     return found
 
 

@@ -1,36 +1,19 @@
 """From runs to everything that a table of them says."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from lmcompare.blocks import Paragraph
-from lmcompare.compare import sanity_checks
-from lmcompare.compare.arms import Arm, Result, group_arms, read_results
-from lmcompare.compare.control import (
-    DEPTH,
-    HIDDEN_TOKENS,
-    PROMPTS,
-    ControlCheck,
-    control_checks,
-    depths,
-)
-from lmcompare.compare.figures.drawing import can_draw
-from lmcompare.compare.figures.learning_curves import Curves, learning_curves
-from lmcompare.compare.frame import tidy, with_differences
+from lmcompare.compare.arms import Arm, group_arms, read_results
+from lmcompare.compare.control import DEPTH, ControlCheck, control_checks, depths
+from lmcompare.compare.frame import tidy, with_rows
 from lmcompare.compare.plateau import note_on_plateaus
 from lmcompare.compare.selecting import select
-from lmcompare.compare.tables import task_results
-from lmcompare.compare.tables.generation import GenerationTable, generation_tables
-from lmcompare.compare.tables.infilling import InfillingTable, infilling_tables
-from lmcompare.compare.tables.likelihood import short
-from lmcompare.compare.tables.likelihood_sections import Section, sections
-from lmcompare.compare.tables.task_verdicts import benchmark_tables
-from lmcompare.compare.tables.tasks import BenchmarkTable
-from lmcompare.evaluation.infilling.record import InfillingRecord
-from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.selection import Kind
+from lmcompare.compare.tables import all_tables
+from lmcompare.evaluation.metric import short
 from lmcompare.runs.records import ResultRecord
 from lmcompare.runs.run import Run
 
@@ -48,11 +31,7 @@ class Comparison:
     """What is known of some runs, side by side."""
 
     frame: pd.DataFrame  # tidy: a row for each run and metric
-    sections: Sequence[Section]  # the table: rows within a section may be ranked
-    hidden: Sequence[InfillingTable]  # the second table, if anything was asked: nothing is ranked
-    generated: Sequence[GenerationTable]  # the third, of what was written: as the second
-    benchmarks: Sequence[BenchmarkTable]  # one for each kind: verdicts beside a reference
-    curves: Sequence[Curves]  # of benchmarks that were asked at several checkpoints
+    tables: Mapping[str, Sequence[Any]]  # by the key of `lmcompare.compare.tables`
     facts: Sequence[ControlCheck]  # what was held equal, and what not
     consequences: Sequence[ControlCheck]
     notes: Sequence[str]
@@ -121,51 +100,30 @@ def compare(
     notes += _notes_on_runs(arms)
     notes += _notes_on_seeds(arms)
     notes += _notes_on_sampling(arms)
-    table = sections(arms, frame)
+    shown = [(each, each.tables(arms, frame, reference=reference)) for each in all_tables()]
     facts = control_checks(arms) if sum(len(arm.results) for arm in arms) > 1 else []
-    unequal = ", ".join(
-        fact.name for fact in facts if not fact.equal and fact.name not in (HIDDEN_TOKENS, PROMPTS)
-    )
-    if unequal and any(row.mark for section in table for row in section.rows):
+    unequal = ", ".join(fact.name for fact in facts if not fact.equal and fact.ranks)
+    if unequal and any(each.is_ranked(tables) for each, tables in shown):
         notes.append(
             f"best and tie are about these models, not objectives alone, as these differ: {unequal}"
         )
     consequences = _consequences(arms, frame)
     if any(each.name == DEPTH for each in consequences):
         notes.append(f"{DEPTH}: number of layers; encoder + decoder where there are both")
-    notes += sanity_checks.notes_on_likelihoods(arms)
     left = {arm.label: [each.steps_to_leave_unigram for each in arm.results] for arm in arms}
     if plateaus := note_on_plateaus(left):
         notes.append(plateaus)
-    benchmarks = benchmark_tables(arms, reference=reference)
-    if reference is not None and not benchmarks:
-        notes.append(f"no benchmark was asked, so nothing is compared with {reference}")
-    generated, curves = generation_tables(arms), learning_curves(arms)
-    notes += _notes_on_writing(generated)
-    if curves and not can_draw():
-        notes.append("no picture of learning curves: it needs pip install 'lmcompare[plots]'")
+    named = {arm.label: arm for arm in arms}
+    for each, tables in shown:
+        notes += each.notes(arms, tables, reference=reference)
+        frame = with_rows(frame, each.rows(tables, named))
     return Comparison(
-        frame=with_differences(frame, arms, benchmarks),
-        sections=table,
-        hidden=infilling_tables(arms),
-        generated=generated,
-        benchmarks=benchmarks,
-        curves=curves,
+        frame=frame,
+        tables={each.key: tables for each, tables in shown},
         facts=facts,
         consequences=consequences,
         notes=notes,
     )
-
-
-def _notes_on_writing(generated: Sequence[GenerationTable]) -> Iterator[str]:
-    """Why there is no picture of what was written."""
-    if any(table.judge is None for table in generated):
-        yield (
-            "what was written has no judge, and so there is no picture of it: lmcompare eval "
-            "--tasks generation --judge RUN"
-        )
-    if any(table.judge is not None for table in generated) and not can_draw():
-        yield "no picture of what was written: it needs pip install 'lmcompare[plots]'"
 
 
 def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
@@ -173,39 +131,18 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     marked = [arm.label for arm in arms if not arm.finished]
     if marked:
         yield f"unfinished, so not ranked: {', '.join(marked)}"
-    missing = _lacking(results, "likelihood", lambda result: result.likelihoods)
-    if missing:
-        yield f"not evaluated: lmcompare eval {' '.join(missing)}"
-    unasked = _lacking(results, "infilling", lambda result: result.infillings)
-    if 0 < len(unasked) < len(results):
-        yield f"not asked for hidden tokens: lmcompare eval --tasks infilling {' '.join(unasked)}"
-    silent = _lacking(results, "generation", lambda result: result.generations)
-    if 0 < len(silent) < len(results):
-        yield f"not asked to write: lmcompare eval --tasks generation {' '.join(silent)}"
+    for each in all_tables():
+        yield from each.lacking(results)
     for result in results:
-        for option, measured in (
-            ("", result.likelihoods),
-            (" --tasks infilling", result.infillings),
-            (" --tasks generation", result.generations),
-        ):
-            stale = [each.step for each in measured if result.is_stale(each)]
-            if stale:
-                yield (
-                    f"evaluated at step {stale[0]:,} of {result.spent.steps:,} and left out: "
-                    f"lmcompare eval{option} {result.run.path}"
-                )
-        again = {_what(each) for each in (*result.likelihoods, *result.infillings, *result.tasks)}
-        old = {_what(each): each.task for each in result.outdated}
+        for each in all_tables():
+            yield from each.stale(result)
+        again = {_what(record) for record in result.measured}
+        old = {_what(record): record.task for record in result.outdated}
         tasks = [task for what, task in old.items() if what not in again]
         if tasks:
             yield (
                 "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
                 f"{','.join(dict.fromkeys(tasks))} {result.run.path}"
-            )
-        for benchmark in task_results.stale(result):
-            yield (
-                f"asked at step {benchmark.step:,} of {result.spent.steps:,} and left out: "
-                f"lmcompare eval --tasks {benchmark.task} {result.run.path}"
             )
     disturbed = [str(each.run.path) for each in results if each.undisturbed_seconds is not None]
     if disturbed:
@@ -219,17 +156,6 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
             f"{len(changed)} of {len(results)} runs were made by an lmcompare with changes "
             "that are in no commit: whether they share their code is not known"
         )
-
-
-def _lacking(
-    results: Sequence[Result], kind: Kind, measured: Callable[[Result], Sequence[ResultRecord]]
-) -> list[str]:
-    """The runs of which nothing of a kind was measured."""
-    return [
-        str(result.run.path)
-        for result in results
-        if not measured(result) and not result.is_unselected(kind)
-    ]
 
 
 def _what(record: ResultRecord) -> tuple[str, str, str, int]:
@@ -251,16 +177,10 @@ def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
     largest: dict[str, float] = {}
     for arm in arms:
         for result in arm.results:
-            sampled: list[LikelihoodRecord | InfillingRecord] = [
-                *result.likelihoods,
-                *result.infillings,
-            ]
-            for record in sampled:
-                if record.standard_error is not None and record.nats:
-                    hidden = [record.hidden] if isinstance(record, InfillingRecord) else []
-                    what = " ".join([arm.label, str(record.scoring), *hidden])
-                    error = record.standard_error / record.nats
-                    largest[what] = max(error, largest.get(what, 0.0))
+            for record in result.measured:
+                if (found := record.sampling_error) is not None:
+                    what = f"{arm.label} {found[0]}"
+                    largest[what] = max(found[1], largest.get(what, 0.0))
     wide = [f"{what} {error:.1%}" for what, error in largest.items() if error > _LARGEST_ERROR]
     if wide:
         yield f"sampled, with a standard error above {_LARGEST_ERROR:.0%}: {', '.join(wide)}"

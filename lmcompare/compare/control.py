@@ -1,16 +1,17 @@
 """What runs must share for their difference to be the objective's: equal or not, and where."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from lmcompare.compare import control_seeds
 from lmcompare.compare.arms import Arm, Result, flat, shown
+from lmcompare.evaluation.kind import AnyKind
+from lmcompare.evaluation.registry import kinds
 from lmcompare.model import ModelConfig
-from lmcompare.runs.records import ControlSheet, TextRecord
+from lmcompare.runs.records import ControlSheet
 
-HIDDEN_TOKENS, PROMPTS = "hidden tokens", "prompts"  # the facts that no ranking hangs on
 DEPTH = "depth"
 
 
@@ -22,6 +23,7 @@ class ControlCheck:
     equal: bool
     found: Mapping[str, Sequence[str]]  # each value in words, and the arms it was found in
     caution: str = ""  # what an unlike value is known to do
+    ranks: bool = True  # whether a ranking hangs on it
 
     @property
     def words(self) -> str:
@@ -43,6 +45,7 @@ class _Question:
     answer: Callable[[Result], object]  # must be equal; of settings those that are not are shown
     words: Callable[[Result], str]  # shown of what is no settings, and of what is equal
     cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
+    ranks: bool = True
 
 
 def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
@@ -52,7 +55,7 @@ def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
         _ask(text, arms),
         _fact(ControlSheet.FACTS["order"], control_seeds.orders(arms)),
         _fact("initial weights", control_seeds.weights(arms)),
-        *(_ask(question, arms) for question in others),
+        *(_ask(question, arms) for question in (*others, *_of_measurements(arms))),
         _seeds(arms),
     ]
     objective = _ask(_OBJECTIVE, arms)
@@ -146,28 +149,21 @@ def _libraries(result: Result) -> Mapping[str, object]:
     return {name: each for name, each in result.record.versions.items() if name != "lmcompare"}
 
 
-def _evaluated(result: Result) -> str | None:
-    texts = {f"{each.source} {each.text_hash[:8]}" for each in result.likelihoods}
-    return " and ".join(sorted(texts)) or None
+def _of_measurements(arms: Sequence[Arm]) -> Iterator[_Question]:
+    """Yield what the kinds of evaluation want equal, so that their results compare."""
+    for kind in kinds().values():
+        facts = [kind.facts(result.of(kind.record)) for arm in arms for result in arm.results]
+        for name in dict.fromkeys(name for each in facts for name in each):
+            fact = _measured_fact(kind, name)
+            yield _Question(name, fact, _in_words(fact), ranks=kind.ranked)
 
 
-def _hidden(result: Result) -> str | None:
-    return _texts(result.infillings)
+def _measured_fact(kind: AnyKind, name: str) -> Callable[[Result], str | None]:
+    return lambda result: kind.facts(result.of(kind.record)).get(name)
 
 
-def _prompts(result: Result) -> str | None:
-    return _texts(result.generations)
-
-
-def _texts(measured: Iterable[TextRecord]) -> str | None:
-    texts = {f"{each.source} {each.text[:8]}" for each in measured}
-    return " and ".join(sorted(texts)) or None
-
-
-def _windows(result: Result) -> str | None:
-    windows = {(each.window, each.stride) for each in result.likelihoods}
-    words = (f"{window} tokens, stride {stride}" for window, stride in sorted(windows))
-    return " and ".join(words) or None
+def _in_words(fact: Callable[[Result], object]) -> Callable[[Result], str]:
+    return lambda result: str(fact(result))
 
 
 _OBJECTIVE = _Question(
@@ -215,10 +211,6 @@ _QUESTIONS = [
     _Question(
         "libraries", _libraries, lambda result: f"torch {result.record.versions.get('torch')}"
     ),
-    _Question("evaluated text", _evaluated, lambda result: str(_evaluated(result))),
-    _Question(HIDDEN_TOKENS, _hidden, lambda result: str(_hidden(result))),
-    _Question(PROMPTS, _prompts, lambda result: str(_prompts(result))),
-    _Question("scoring window", _windows, lambda result: str(_windows(result))),
 ]
 
 
@@ -236,7 +228,9 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
     if all(answer == first for _, _, answer in answers):
         words = question.words(answers[0][1])
         words += "" if len(answered) == len(arms) else f"; only in {', '.join(answered)}"
-        return ControlCheck(name=question.name, equal=True, found={words: answered})
+        return ControlCheck(
+            name=question.name, equal=True, found={words: answered}, ranks=question.ranks
+        )
     differing = _differing([answer for _, _, answer in answers if isinstance(answer, Mapping)])
     found: dict[str, dict[str, list[int]]] = {}
     for arm, result, answer in answers:
@@ -247,7 +241,11 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
         found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
     cautions = [said for key, said in question.cautions.items() if key in differing]
     return ControlCheck(
-        name=question.name, equal=False, found=_by_value(found), caution="; ".join(cautions)
+        name=question.name,
+        equal=False,
+        found=_by_value(found),
+        caution="; ".join(cautions),
+        ranks=question.ranks,
     )
 
 

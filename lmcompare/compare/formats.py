@@ -13,13 +13,9 @@ from lmcompare.blocks.visible import visible
 from lmcompare.compare.comparison import Comparison
 from lmcompare.compare.document import document
 from lmcompare.compare.figures.drawing import can_draw
-from lmcompare.compare.figures.learning_curves import Curves, draw
-from lmcompare.compare.figures.quality_diversity import frontier
-from lmcompare.compare.tables.generation import GenerationTable
-from lmcompare.compare.tables.likelihood_sections import Section
-from lmcompare.compare.tables.tasks import BenchmarkTable
+from lmcompare.compare.tables import all_tables
 
-SCHEMA = 1  # of the JSON
+SCHEMA = 2  # of the JSON
 _FORMULA = ("=", "+", "-", "@")  # what one begins with
 
 
@@ -44,41 +40,14 @@ def to_json(comparison: Comparison) -> str:
         "schema_version": SCHEMA,
         "facts": [asdict(fact) for fact in comparison.facts],
         "consequences": [asdict(fact) for fact in comparison.consequences],
-        "sections": [_section(section) for section in comparison.sections],
-        "hidden": [asdict(table) for table in comparison.hidden],
-        "generated": [_generated(table) for table in comparison.generated],
-        "benchmarks": [_benchmarks(table) for table in comparison.benchmarks],
-        "curves": [_curves(curves) for curves in comparison.curves],
+        "tables": {
+            each.key: [each.as_json(table) for table in comparison.tables.get(each.key, ())]
+            for each in all_tables()
+        },
         "notes": list(comparison.notes),
         "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
     }
     return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
-
-
-def _section(section: Section) -> dict[str, Any]:
-    scored = None if section.scored is None else section.scored._asdict()
-    return {"scored": scored, "rows": [asdict(row) for row in section.rows]}
-
-
-def _generated(table: GenerationTable) -> dict[str, Any]:
-    judge = None if table.judge is None else table.judge.model_dump()
-    return asdict(table) | {"judge": judge}
-
-
-def _benchmarks(table: BenchmarkTable) -> dict[str, Any]:
-    document = asdict(table)
-    for block, shown in zip(document["blocks"], table.blocks, strict=True):
-        for row, each in zip(block["rows"], shown.rows, strict=True):
-            row["verdict"] = each.verdict
-    return document
-
-
-def _curves(curves: Curves) -> dict[str, Any]:
-    document = asdict(curves)
-    for line, shown in zip(document["lines"], curves.lines, strict=True):
-        for point, each in zip(line["points"], shown.points, strict=True):
-            point["spent"] = each.spent.model_dump()
-    return document
 
 
 def _finite(value: Any) -> Any:
@@ -122,12 +91,8 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
     for suffix, write in FORMATS.items():
         paths.append(folder / f"{name}.{suffix}")
         files.write_text(paths[-1], write(comparison))
-    judged = [table for table in comparison.generated if table.judge is not None]
-    for number, table in enumerate(judged if can_draw() else (), start=1):
-        if (picture := frontier(table)) is not None:
-            paths.append(folder / f"{name}-generation{number if number > 1 else ''}.svg")
+    for each in all_tables() if can_draw() else ():
+        for ending, picture in each.pictures(comparison.tables.get(each.key, ())):
+            paths.append(folder / f"{name}-{ending}.svg")
             files.write_bytes(paths[-1], picture)
-    for curves in comparison.curves if can_draw() else ():
-        paths.append(folder / f"{name}-curves-{files.name_of(curves.name)}.svg")
-        files.write_bytes(paths[-1], draw(curves))
     return paths

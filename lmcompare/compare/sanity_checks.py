@@ -75,8 +75,12 @@ def below_anchor(arm: Arm) -> str | None:
     found: dict[str, list[int]] = {}
     for result in arm.results:
         best: dict[object, LikelihoodRecord] = {}
-        for record in result.likelihoods:
-            if record.likelihood == "pseudo" or result.is_stale(record) or result.is_new(record):
+        for record in result.of(LikelihoodRecord):
+            if (
+                record.likelihood == "pseudo"
+                or result.is_stale(record)
+                or result.is_new(record, record.scoring)
+            ):
                 continue
             about = (record.source, record.text, record.window, record.stride)
             if about not in best or record.nats < best[about].nats:
@@ -125,12 +129,12 @@ def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:
 
 def _other_domains(result: Result) -> dict[str, float]:
     """Texts with an anchor far above that of the validation text, and how many times it is."""
-    own = [each for each in result.likelihoods if each.source == "validation"]
+    own = [each for each in result.of(LikelihoodRecord) if each.source == "validation"]
     if not own:
         return {}
     longest = max(own, key=lambda each: each.num_bytes)
     found: dict[str, float] = {}
-    for each in result.likelihoods:
+    for each in result.of(LikelihoodRecord):
         if each.source not in _OWN:
             times = each.unigram_bits_per_byte / longest.unigram_bits_per_byte
             if times > OTHER_DOMAIN:

@@ -4,16 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lmcompare.compare.arms import Result
-from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.selection import (
-    Selection,
-    facets_of,
-    kind_of,
-    question_of,
-)
+from lmcompare.evaluation.selection import Selection, facets_of
 from lmcompare.runs.records import ResultRecord
 
-_FIELDS = ("likelihoods", "infillings", "generations", "tasks", "outdated")
+_FIELDS = ("measured", "outdated")
 
 
 def select(
@@ -28,7 +22,7 @@ def select(
     Args:
         results: of runs.
         only: selections, as in `lmcompare.evaluation.selection`; None for all.
-        latest: of the results of a run that `question_of` finds alike, keep the one that was
+        latest: of the results of a run to the same question, keep the one that was
             measured last.
         note: told what is left out, or that the same was measured under several settings.
 
@@ -74,7 +68,7 @@ def _records(result: Result) -> Iterator[ResultRecord]:
 def _latest(result: Result, records: Sequence[ResultRecord]) -> list[ResultRecord]:
     last: dict[object, ResultRecord] = {}
     for record in sorted(records, key=result.run.results.measured):
-        last[question_of(record)] = record
+        last[record.question] = record
     kept = {id(record) for record in last.values()}
     return [record for record in records if id(record) in kept]
 
@@ -94,23 +88,16 @@ def _asked_twice(results: Sequence[Result]) -> Iterator[str]:
     for result in results:
         seen = set[object]()
         for record in _records(replace(result, outdated=[])):
-            question = question_of(record)
+            question = record.question
             if question in seen:
-                yield _what(record)
+                yield record.about
             seen.add(question)
-
-
-def _what(record: ResultRecord) -> str:
-    if kind_of(record) == "benchmark":
-        return record.task
-    return f"{record.task} of {record.source}"
 
 
 def _in_words(records: Sequence[ResultRecord]) -> str:
     """How many results there are of each kind and text."""
     found: dict[str, int] = {}
     for record in records:
-        text = record.text_hash if isinstance(record, LikelihoodRecord) else record.text
-        what = f"{_what(record)} {text[:8]}"
+        what = f"{record.about} {record.text_hash[:8]}"
         found[what] = found.get(what, 0) + 1
     return ", ".join(f"{num} {what}" for what, num in found.items())

@@ -1,51 +1,58 @@
-"""What an evaluation asks of every run, and of which text."""
+"""What every evaluation is told: of which text, on which device, and whether once more.
 
-from dataclasses import dataclass
-from typing import Literal
+The options of each kind are pydantic models, from which the command line makes its own. They are
+read wherever help is shown, and so import nothing that takes long.
+"""
 
-from lmcompare.data import DataConfig
-from lmcompare.objectives import Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from lmcompare.data import DataConfig
+else:
+    DataConfig = Any
 
 Held = Literal["train", "validation", "test"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalOptions:
-    """What is to be scored, and how.
+class EvalOptions(BaseModel):
+    """The options that all kinds of evaluation share; each kind adds its own.
 
-    Attributes:
-        split: of the run's own corpus; used where `data` is not given.
-        data: another text.
-        device: where.
-        batch_size: rows of a forward pass; as many as suits the device by default.
-        again: measure also what was measured before, on the same text at the same step.
-        max_bytes: of a likelihood: score documents until they have this many bytes (the last one is
-            cut there); None for all.
-        window: of a likelihood: tokens that the model sees at once; as many as it was trained with
-            by default.
-        stride: of a likelihood: tokens between windows; half a window by default.
-        scorings: of a likelihood: which of the objective's ways to score; all by default.
-        num_texts: of infilling: texts to hide tokens of, and of generation: texts to go on with;
-            fewer where there are not as many.
-        length: of infilling: tokens of such a text, beside the start token.
-        protocols: of infilling: how several tokens are asked for; in each way that the objective
-            has by default.
+    A field's description says what it does; its title is the name that a user gives it by where
+    that is another, and `json_schema_extra` may say its default in words, what stands for its
+    value (`metavar`), and the least that makes sense (`min`).
     """
 
-    split: Held = "validation"
-    data: DataConfig | None = None
-    device: str = "auto"
-    batch_size: int | None = None
-    again: bool = False
-    max_bytes: int | None = 50_000
-    window: int | None = None
-    stride: int | None = None
-    scorings: tuple[str, ...] = ()
-    num_texts: int = 64
-    length: int = 32
-    protocols: tuple[Protocol, ...] = ()
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str] = ""  # the class of the kind, as `module:Class`
+    name: ClassVar[str] = ""  # as it is chosen by
+    heading: ClassVar[str] = ""  # of its options
+    about: ClassVar[str] = ""  # what they are about, in a few words
+    chosen_by: ClassVar[str] = ""  # how it is chosen, where not by its name
+    in_all: ClassVar[bool] = True  # whether `all` means it too
+
+    split: Held = Field("validation", description="Which split of each run's own text.")
+    data: DataConfig | None = Field(None, description="Another text.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    batch_size: int | None = Field(
+        None, description="Rows of a forward pass; as many as suits the device by default."
+    )
+    again: bool = Field(False, description="Measure again what was measured before.")
 
     @property
     def source(self) -> str:
         """What the text is called."""
         return self.split if self.data is None else ",".join(self.data.names)
+
+
+class TextsOptions(EvalOptions):
+    """The options of those kinds that ask about some texts."""
+
+    num_texts: int = Field(
+        64,
+        title="texts",
+        description="How many texts have hidden tokens, or how many prompts are continued; fewer "
+        "where there are not as many.",
+    )

@@ -9,16 +9,10 @@ selections one is enough. `all` selects everything.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare.evaluation.generation.record import GenerationRecord
-from lmcompare.evaluation.infilling.record import InfillingRecord
-from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.runs.records import ResultRecord
 
-Kind = Literal["likelihood", "infilling", "generation", "benchmark"]
 ALL = "all"
 SHORTEST_HASH = 4  # characters of a hash or id that select it
 _HASHES = ("id", "text")  # facets that are selected by their beginning, too
@@ -50,80 +44,23 @@ def facets_of(record: ResultRecord, *, id: str) -> Facets:
     """Return what a result may be selected by."""
     parts = record.source.split(",")
     source = [record.source, *parts, *(Path(part).name for part in parts)]
-    values: dict[str, Sequence[str]] = {
+    values: dict[str, list[str]] = {
         "id": [id],
-        "kind": [kind_of(record)],
+        "kind": [record.evaluation],
         "source": [*dict.fromkeys(source)],
-        "text": [record.text],
+        "text": [*dict.fromkeys((record.text_hash, record.text))],
         "step": [str(record.step)],
     }
-    own: Mapping[str, object]
-    if isinstance(record, LikelihoodRecord):
-        values["text"] = [*dict.fromkeys((record.text_hash, record.text))]
-        own = record.model_dump(include={"scoring", "likelihood"})
-    elif isinstance(record, InfillingRecord):
-        own = record.model_dump(include={"scoring", "likelihood", "hidden", "form", "protocol"})
-    elif isinstance(record, GenerationRecord):
-        judge = None if record.judge is None else record.judge.name
-        own = {"method": record.method, "judge": judge}
-    elif isinstance(record, TaskRecord):
-        values["kind"] = ["benchmark", record.kind]
-        values["state"] = ["untrained" if record.is_untrained else "trained"]
-        own = record.model_dump(include={"task", "group", "way", "scoring", "likelihood"})
-    else:
-        own = {}
-    return Facets(
-        values
-        | {
-            name: [_shown(value)]
-            for name, value in {**own, **settings_of(record)}.items()
-            if value is not None and value != ""
-        }
-    )
-
-
-def kind_of(record: ResultRecord) -> Kind:
-    """Return what sort of measurement a result is."""
-    if isinstance(record, LikelihoodRecord | InfillingRecord | GenerationRecord):
-        return record.task
-    return "benchmark"
+    for name, value in {**record.named_by, **record.conditions}.items():
+        if value is not None and value != "":
+            values.setdefault(name, []).append(_shown(value))
+    return Facets(values)
 
 
 def settings_of(record: ResultRecord) -> dict[str, str]:
     """Return the settings under which it was measured, as they are selected by."""
-    found: dict[str, object] = {}
-    if isinstance(record, LikelihoodRecord):
-        found = {"window": record.window, "stride": record.stride, "bytes": record.num_bytes}
-    elif isinstance(record, InfillingRecord):
-        found = {"texts": record.num_texts, "length": record.length}
-    elif isinstance(record, GenerationRecord):
-        found = {
-            "texts": record.num_texts,
-            "prompt_tokens": record.prompt_tokens,
-            "new_tokens": record.new_tokens,
-            **record.sampler.model_dump(exclude_unset=True),
-        }
-    elif isinstance(record, TaskRecord):
-        found = {"examples": record.num_items, "version": record.version}
-    return {name: _shown(value) for name, value in found.items() if value is not None}
-
-
-def question_of(record: ResultRecord) -> tuple[object, ...]:
-    """Return what was asked, whatever the part of the text and the size of windows and questions.
-
-    Of results of one run that share it, the one that was measured last takes the place of the
-    others where only the latest are wanted.
-    """
-    about: tuple[object, ...] = (kind_of(record), record.task, record.source)
-    if isinstance(record, LikelihoodRecord):
-        return *about, record.scoring
-    if isinstance(record, InfillingRecord):
-        return *about, record.form, record.protocol, record.hidden
-    if isinstance(record, GenerationRecord):
-        return *about, record.method, record.settings
-    if isinstance(record, TaskRecord):
-        return *about, record.way, record.step
-    return about
+    found = record.conditions.items()
+    return {name: _shown(value) for name, value in found if value is not None}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
     reasons = []
     for name in ways:
         try:
-            ask(subject, [longest], name)
+            score_spans(subject, [longest], name)
         except Unsupported as reason:
             reasons.append(str(reason))
         else:
@@ -96,7 +96,7 @@ def _ways(objective: Objective, question: Question) -> list[str]:
     )
 
 
-def ask(
+def score_spans(
     subject: LoadedModel,
     parts: Sequence[Span],
     scoring: str,

@@ -7,23 +7,14 @@ from pathlib import Path
 
 from lmcompare import files
 from lmcompare.errors import UserError
-from lmcompare.evaluation.generation.record import GenerationRecord
-from lmcompare.evaluation.infilling.record import InfillingRecord
-from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.registry import kinds
 from lmcompare.evaluation.selection import Facets, facets_of
-from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.runs.checkpoints import place_of
 from lmcompare.runs.records import ResultRecord
 from lmcompare.runs.results import Results, lines_of, time_of
 from lmcompare.runs.run import Run
 
 UNFINISHED = ".unfinished"
-_KINDS: dict[str, type[ResultRecord]] = {  # by how the names of their files begin
-    "likelihood": LikelihoodRecord,
-    "infilling": InfillingRecord,
-    "generation": GenerationRecord,
-    "task": TaskRecord,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +34,7 @@ class StoredResult:
         """What it may be selected by."""
         if self.record is not None:
             return facets_of(self.record, id=self.id)
-        prefix = _prefix(self.file)
-        kind = "benchmark" if prefix == "task" else prefix
+        kind = kinds()[_prefix(self.file)].name
         state = "damaged" if self.num_answers is None else "unfinished"
         return Facets({"id": [self.id], "kind": [kind], "state": [state]})
 
@@ -58,18 +48,7 @@ class StoredResult:
     @property
     def headline(self) -> tuple[float, str] | None:
         """Its most telling figure and the unit; None if it has none."""
-        record, found = self.record, list[tuple[float | None, str]]()
-        if isinstance(record, LikelihoodRecord):
-            found = [(record.bits_per_byte, "bits/byte")]
-        elif isinstance(record, InfillingRecord):
-            found = [(record.bits_per_byte, "bits/hidden byte")]
-        elif isinstance(record, GenerationRecord):
-            found = [(record.judge_bits_per_byte, "bits/byte by the judge")]
-            if record.written is not None:
-                found.append((record.written.distinct_2, "distinct pairs of words"))
-        elif isinstance(record, TaskRecord):
-            found = [(record.value, record.metric)]
-        return next(((value, unit) for value, unit in found if value is not None), None)
+        return None if self.record is None else self.record.headline
 
     def remove(self) -> None:
         """Remove the result with its items, so that it is as if it had never been measured.
@@ -99,7 +78,7 @@ def _models(run: Run) -> Iterator[Run]:
 def _stored(run: Run) -> Iterator[StoredResult]:
     results = run.results
     for file in sorted(results.folder.glob("*")):
-        if _prefix(file) not in _KINDS or not file.is_file():
+        if _prefix(file) not in kinds() or not file.is_file():
             continue
         if file.suffix == ".json":
             yield _read(run, results, file)
@@ -113,7 +92,7 @@ def _stored(run: Run) -> Iterator[StoredResult]:
 
 def _read(run: Run, results: Results, file: Path) -> StoredResult:
     try:
-        record = results.read_file(_KINDS[_prefix(file)], file)
+        record = results.read_file(kinds()[_prefix(file)].record, file)
     except UserError as error:
         return _without_record(run, file, fault=str(error))
     return StoredResult(

@@ -3,6 +3,7 @@
 To add one: write its file, and name it in `_Union`.
 """
 
+from functools import cache
 from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter
@@ -79,6 +80,13 @@ def parse_objective(given: Any) -> Objective:
     return _adapter.validate_python(given)
 
 
+@cache
+def all_scorings() -> frozenset[str]:
+    """Return the names of all scorings that any objective has."""
+    members = OBJECTIVES.values()
+    return frozenset(name for member in members for name in member.model_validate({}).scorings)
+
+
 __all__ = [
     "EVERY",
     "OBJECTIVES",
@@ -104,5 +112,6 @@ __all__ = [
     "Question",
     "Scoring",
     "Ul2",
+    "all_scorings",
     "parse_objective",
 ]

@@ -135,6 +135,55 @@ class ResultRecord(Record, ABC):
     def stem(self) -> str:
         """The name of its files: another result of the same name takes its place."""
 
+    @property
+    def evaluation(self) -> str:
+        """The name of the kind of evaluation, as a user selects it by."""
+        return self.prefix
+
+    @property
+    def text_hash(self) -> str:
+        """The hash of what was asked, as far as results of unlike tokenizers can share it."""
+        return self.text
+
+    @property
+    def named_by(self) -> Mapping[str, object]:
+        """What a user may select it by a word of, beside its text: a scoring, a method."""
+        return {}
+
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        """The settings under which it was measured, as in `window=128`."""
+        return {}
+
+    @property
+    @abstractmethod
+    def question(self) -> tuple[object, ...]:
+        """What was asked, whatever the part of the text and the size of windows.
+
+        Of results of one run that share it, the one that was measured last takes the place of the
+        others where only the latest are wanted.
+        """
+
+    @property
+    def about(self) -> str:
+        """What was asked, in a few words."""
+        return f"{self.task} of {self.source}"
+
+    @property
+    def sampling_error(self) -> tuple[str, float] | None:
+        """What was sampled, and its standard error as a share of its value; None if nothing was."""
+        return None
+
+    @property
+    def headline(self) -> tuple[float, str] | None:
+        """Its most telling figure and the unit; None if it has none."""
+        return None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was asked in a way that there is no longer."""
+        return False
+
 
 LN2 = 0.6931471805599453
 
@@ -146,6 +195,11 @@ class TextRecord(ResultRecord, ABC):
     num_tokens: int
     unigram_nats: float  # under the frequencies of the training split
     standard_error: float | None = None  # of `nats` where they are sampled: Monte Carlo's alone
+
+    @property
+    def hidden_share(self) -> float:
+        """How much of a text was asked for: all of it, as training seldom hides so much."""
+        return 1.0
 
     @property
     def error_bits_per_byte(self) -> float | None:

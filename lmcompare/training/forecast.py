@@ -20,8 +20,9 @@ from lmcompare.devices import Precision
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.infilling import measure
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import batches, up_to, windows_of
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.windows import stack
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.model.flops import forward_flops
@@ -131,7 +132,7 @@ def _silent(text: str) -> None:
 
 
 def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
-    asked = EvalOptions()
+    asked = LikelihoodOptions()
     found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
     documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
     length, total = subject.record.config.batch.length, 0.0
@@ -149,7 +150,7 @@ def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float
 
 
 def _infilling(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
-    texts = measure.HiddenTexts.drawn(subject, EvalOptions(), cache=cache, warn=_silent)
+    texts = measure.HiddenTexts.drawn(subject, InfillingOptions(), cache=cache, warn=_silent)
     num, total = len(texts.rows.tokens), 0.0
     some = torch.arange(0, num, -(-num // TEXTS))
     for asked in measure.questions(subject.objective):

@@ -85,7 +85,7 @@ def test_json_is_the_same_and_harmless() -> None:
         ["eval", "x", "--tasks", f"{EVIL}.toml"],
         ["eval", "x", "--batch-size", EVIL],
         ["eval", "x", "--tasks", "generation", "--decoding", EVIL],
-        ["eval", "x", "--tasks", "blimp", "--benchmarks", EVIL],
+        ["eval", "x", "--tasks", "blimp", "--task-data", EVIL],
         ["compare", EVIL],
         ["compare", "--name", f"/{EVIL}"],
         ["compare", "--format", EVIL],

@@ -120,7 +120,7 @@ def test_hidden_tokens(command: Command, study: Path) -> None:
     untold = [cell.split()[:5] for cell in cells if cell.startswith("untold")]
     assert untold == [["untold", "in-order", hidden, "—", "—"] for hidden in KEYS] * 2
     assert rows[-1] == (
-        "— second half, length untold: mlm does not say where a hole ends: it must be told its "
+        "- — second half, length untold: mlm does not say where a hole ends: it must be told its "
         "length"
     )
     assert "left side only cannot be compared" in said.err
@@ -203,7 +203,7 @@ def test_what_is_written(command: Command, study: Path, judge: Path) -> None:
     assert written[5].startswith("the text itself ")
     assert len(written) == 6
     (about, timed) = taken[5:]
-    assert about.startswith(f"judge: {judge.name} (clm, ")
+    assert about.startswith(f"- judge: {judge.name} (clm, ")
     assert timed.endswith(", 1 threads, 32 texts together")
     assert "no more than clm, mlm: a judge should know better" in said.err
     files = sorted(path.name for path in study.glob("*/eval/*.json"))
@@ -238,7 +238,7 @@ def test_what_is_written_without_a_judge(
     assert [cell == "—" for cell in written[2].split()[4:]] == [
         *(True, True, False, False, False, False, True, False, True, False)
     ], "no judge, no sacrebleu, too short to be verbatim"
-    assert taken[-1] == "— clm: clm does not write by 'threshold': known: left-to-right"
+    assert taken[-1] == "- — clm: clm does not write by 'threshold': known: left-to-right"
     assert "No judge: name one with --judge RUN" in said.err
     assert "No self-BLEU: it needs sacrebleu (pip install 'lmcompare[measures]')" in said.err
 

@@ -23,15 +23,15 @@ from lmcompare.compare import (
     FORMATS,
     Comparison,
     ControlCheck,
-    GenerationTable,
-    Row,
     collect,
     compare,
     document,
     write_tables,
 )
 from lmcompare.compare.figures.quality_diversity import frame_of, frontier, lines
-from lmcompare.compare.tables.likelihood import cells, footnotes
+from lmcompare.compare.tables.generation import GenerationTable
+from lmcompare.compare.tables.likelihood import LikelihoodTables, cells
+from lmcompare.compare.tables.likelihood_sections import Row
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import parse_run
 from lmcompare.errors import UserError
@@ -304,13 +304,17 @@ def arm(study: Path, name: str, bits: Sequence[float], **changes: Any) -> list[R
     return runs
 
 
+def footnotes(comparison: Comparison) -> list[str]:
+    return [*LikelihoodTables().footnotes(comparison.tables["likelihood"])]
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     return tmp_path / "first"
 
 
 def rows(comparison: Comparison) -> dict[str, Row]:
-    return {row.label: row for section in comparison.sections for row in section.rows}
+    return {row.label: row for section in comparison.tables["likelihood"] for row in section.rows}
 
 
 def fact(comparison: Comparison, name: str) -> ControlCheck:
@@ -384,7 +388,7 @@ def causal(study: Path, **arms: Sequence[float]) -> list[Run]:
 
 def test_the_best_of_a_section_is_marked_and_first(study):
     comparison = compare(causal(study, a=FAR, b=CLOSE))
-    [section] = comparison.sections
+    [section] = comparison.tables["likelihood"]
     assert [row.label for row in section.rows] == ["b", "a"]
     assert marks(comparison) == {"b": "best", "a": None}
 
@@ -404,7 +408,8 @@ def test_unlike_kinds_are_never_ranked_together(study, exact, pseudo):
         runs += arm(study, name, bits, settings={"objective": "mlm"})
     comparison = compare(runs)
     order = [
-        (each.scored.likelihood, [row.label for row in each.rows]) for each in comparison.sections
+        (each.scored.likelihood, [row.label for row in each.rows])
+        for each in comparison.tables["likelihood"]
     ]
     assert order == [("exact", ["c1", "c2"]), ("pseudo", ["m1", "m2"])]
     assert marks(comparison) == {"c1": "best", "c2": None, "m1": "best", "m2": None}
@@ -421,7 +426,7 @@ def test_other_texts_and_windows_are_not_ranked_together(study, change):
             file.unlink()
         evaluate(run, 1.0 + run.record().config.seed / 100, **change)
     comparison = compare(runs)
-    assert len(comparison.sections) == 2
+    assert len(comparison.tables["likelihood"]) == 2
     assert set(marks(comparison).values()) == {None}
 
 
@@ -430,7 +435,7 @@ def test_scorings_are_not_ranked_together(study):
     for run, value in zip(runs, FAR, strict=True):
         evaluate(run, value, scoring="pll-word")
     comparison = compare(runs)
-    assert [each.scored.scoring for each in comparison.sections] == ["pll", "pll-word"]
+    assert [each.scored.scoring for each in comparison.tables["likelihood"]] == ["pll", "pll-word"]
     assert set(marks(comparison).values()) == {None}
 
 
@@ -448,7 +453,7 @@ def mixed(study: Path, bits: Mapping[str, Sequence[float]]) -> list[Run]:
 
 def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
     comparison = compare(mixed(study, {"clm": FAR, "prefix": CLOSE, "ul2": [3.0, 3.01, 3.02]}))
-    [section] = comparison.sections
+    [section] = comparison.tables["likelihood"]
     assert section.scored.scoring is None
     assert section.subtitle == "validation abcdabcd, 1,013 bytes, window 128, stride 64"
     assert [(row.label, row.scoring, row.mark) for row in section.rows] == [
@@ -490,7 +495,7 @@ def of_words(study: Path, name: str, bits: Sequence[float], **changes: Any) -> l
 def test_exact_likelihoods_of_the_same_bytes_meet_whatever_the_tokenizer(study):
     runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE)
     comparison = compare(runs)
-    [section] = comparison.sections
+    [section] = comparison.tables["likelihood"]
     assert section.subtitle == "validation b17eb17e, 1,013 bytes"
     assert [(row.label, row.window, row.mark) for row in section.rows] == [
         ("clm-char", "window 512, stride 256", "best"),
@@ -498,7 +503,7 @@ def test_exact_likelihoods_of_the_same_bytes_meet_whatever_the_tokenizer(study):
     ]
     first = cells(section.rows[0])[0]
     assert first == "clm-char: clm, causal, window 512, stride 256"
-    assert any("Only their bits/byte compare" in note for note in footnotes(comparison.sections))
+    assert any("Only their bits/byte compare" in note for note in footnotes(comparison))
     unequal = {fact.name for fact in comparison.facts if not fact.equal}
     assert {"tokenizer", "scoring window"} <= unequal
     assert "evaluated text" not in unequal
@@ -506,28 +511,28 @@ def test_exact_likelihoods_of_the_same_bytes_meet_whatever_the_tokenizer(study):
 
 def test_one_tokenizer_needs_no_word_on_that(study):
     comparison = compare(causal(study, a=CLOSE, b=FAR))
-    assert not any("tokenizers" in note for note in footnotes(comparison.sections))
+    assert not any("tokenizers" in note for note in footnotes(comparison))
 
 
 @pytest.mark.parametrize("change", [{"bytes_hash": "ffff" * 8}, {"bytes_hash": None}])
 def test_other_or_unknown_bytes_do_not_meet(study, change):
     runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE, **change)
     comparison = compare(runs)
-    assert len(comparison.sections) == 2
+    assert len(comparison.tables["likelihood"]) == 2
     assert set(marks(comparison).values()) == {None}
 
 
 def test_earlier_results_meet_those_of_the_same_tokens(study):
     runs = of_words(study, "prefix", CLOSE, scoring="prefix", bytes_hash=None)
     runs += of_words(study, "clm", FAR)
-    [section] = compare(runs).sections
+    [section] = compare(runs).tables["likelihood"]
     assert [(row.label, row.mark) for row in section.rows] == [("prefix", "best"), ("clm", None)]
 
 
 @pytest.mark.parametrize("objective", ["mlm", "mdlm"])
 def test_bounds_and_scores_of_unlike_tokens_do_not_meet(study, objective):
     runs = of_words(study, objective, FAR) + of_characters(study, objective, CLOSE)
-    sections = compare(runs).sections
+    sections = compare(runs).tables["likelihood"]
     assert [len(section.rows) for section in sections] == [1, 1]
     assert ["in tokens" in section.subtitle for section in sections] == [True, True]
 
@@ -536,7 +541,7 @@ def test_windows_of_one_tokenizer_beside_another_are_not_ranked(study):
     runs = of_words(study, "clm", FAR) + of_characters(study, "clm", CLOSE)
     for run in runs[:3]:
         evaluate(run, 1.5, **(BYTES | {"window": 64, "stride": 32}))
-    [section] = compare(runs).sections
+    [section] = compare(runs).tables["likelihood"]
     assert len(section.rows) == 3
     assert {row.mark for row in section.rows} == {None}
 
@@ -546,23 +551,23 @@ def test_only_what_was_selected_is_compared(study):
     for run in runs:
         evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499)
         ask(run, 2.0, 2.1, 2.2, 2.3)
-    assert len(compare(runs).sections) == 2
+    assert len(compare(runs).tables["likelihood"]) == 2
     assert any("measured under several settings" in note for note in compare(runs).notes)
     chosen = compare(runs, only=["likelihood,abcdabcd"])
-    assert [section.scored.text for section in chosen.sections] == ["abcd" * 4]
+    assert [section.scored.text for section in chosen.tables["likelihood"]] == ["abcd" * 4]
     assert marks(chosen) == {"a": "best", "b": None}
-    assert not chosen.hidden
+    assert not chosen.tables["infilling"]
     [left_out] = [note for note in chosen.notes if "left out" in note]
     assert left_out.startswith("not selected, and left out: 30 of 36 results (6 likelihood")
     assert not any("not evaluated" in n or "not asked" in n for n in chosen.notes)
     both = compare(runs, only=["bytes=499", "infilling,hidden=one"])
-    assert [section.num_bytes for section in both.sections] == [499]
-    assert both.hidden
-    [nothing] = compare(runs, only=["infilling"]).sections
+    assert [section.num_bytes for section in both.tables["likelihood"]] == [499]
+    assert both.tables["infilling"]
+    [nothing] = compare(runs, only=["infilling"]).tables["likelihood"]
     assert nothing.title == "evaluated, and not selected"
     one = runs[0].results
     [first, _] = one.read(LikelihoodRecord)
-    [section, unselected] = compare(runs, only=[one.id_of(first)]).sections
+    [section, unselected] = compare(runs, only=[one.id_of(first)]).tables["likelihood"]
     assert [(row.label, row.seeds) for row in section.rows] == [("a", [0])]
     assert [row.label for row in unselected.rows] == ["b"]
 
@@ -573,14 +578,16 @@ def test_the_latest_of_what_asks_the_same(study):
         evaluate(run, 3.0, text="7ea1" * 4, num_bytes=499)
         evaluate(run, 3.0, source="test", text="7e57" * 4)
     latest = compare(runs, latest=True)
-    assert [(each.scored.source, each.num_bytes) for each in latest.sections] == [
+    assert [(each.scored.source, each.num_bytes) for each in latest.tables["likelihood"]] == [
         ("test", NUM_BYTES),
         ("validation", 499),
     ]
     assert not any("several settings" in note for note in latest.notes)
     for run in runs:  # measured again
         evaluate(run, 2.0)
-    assert [each.num_bytes for each in compare(runs, latest=True).sections] == [NUM_BYTES] * 2
+    assert [each.num_bytes for each in compare(runs, latest=True).tables["likelihood"]] == [
+        NUM_BYTES
+    ] * 2
     assert len(runs[0].results.read(LikelihoodRecord)) == 3, "nothing is removed"
 
 
@@ -603,7 +610,7 @@ def test_bounds_are_ranked_by_scoring(study):
         scoring = "bound" if run.record().config.objective.name == "mdlm" else "orders"
         evaluate(run, 2.0 + run.record().config.seed / 100, scoring=scoring)
     comparison = compare(runs)
-    assert [each.scored.scoring for each in comparison.sections] == ["bound", "orders"]
+    assert [each.scored.scoring for each in comparison.tables["likelihood"]] == ["bound", "orders"]
     assert marks(comparison) == {"mdlm": None, "plm": "new to it"}
 
 
@@ -615,7 +622,7 @@ def test_what_was_trained_for_something_else_is_not_ranked(study):
         runs.append(write_run(study, "whole", seed, settings=whole))
         evaluate(runs[-1], bits, scoring="left-to-right")
     comparison = compare(runs)
-    [section] = comparison.sections
+    [section] = comparison.tables["likelihood"]
     assert [(row.label, row.mark) for row in section.rows] == [
         ("clm", "best"),
         ("prefix", None),
@@ -634,11 +641,11 @@ def test_results_of_a_scoring_that_is_gone_are_left_out(study):
     LikelihoodRecord.read(file).model_copy(update={"scoring": "given-source"}).write(file)
     note = "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
     comparison = compare([run])
-    assert [section.scored for section in comparison.sections] == [None]
+    assert [section.scored for section in comparison.tables["likelihood"]] == [None]
     assert f"{note}likelihood {run.path}" in comparison.notes
     evaluate(run, 2.1)
     comparison = compare([run])
-    assert [row.scoring for row in comparison.sections[0].rows] == ["given-length"]
+    assert [row.scoring for row in comparison.tables["likelihood"][0].rows] == ["given-length"]
     assert not any(note in each for each in comparison.notes)
 
 
@@ -905,11 +912,11 @@ def second(markdown: str) -> list[list[str]]:
 
 def test_the_same_question_to_all_is_a_table_of_its_own(questioned):
     comparison = compare(questioned)
-    [table] = comparison.hidden
+    [table] = comparison.tables["infilling"]
     assert second(FORMATS["md"](comparison)) == TABLE
     assert table.subtitle == "64 texts of validation 56785678, 32 tokens each at most"
     assert table.notes == [f"— second half of mlm: {NO}"]
-    assert [section.scored.likelihood for section in comparison.sections] == [
+    assert [section.scored.likelihood for section in comparison.tables["likelihood"]] == [
         "exact",
         "bound",
         "pseudo",
@@ -921,7 +928,7 @@ def test_the_same_question_to_all_is_a_table_of_its_own(questioned):
 
 def test_the_table_is_absent_where_nobody_was_asked(study):
     comparison = compare(arm(study, "clm", CLOSE))
-    assert comparison.hidden == []
+    assert comparison.tables["infilling"] == []
     assert "hidden tokens" not in [each.name for each in comparison.facts]
     for layout in ("md", "tex"):
         assert "The same question" not in FORMATS[layout](comparison)
@@ -953,7 +960,7 @@ def test_texts_that_differ_widen_an_answer(study):
         ask(run, 1.0, 2.0, 3.0, 4.0, unlike=61 * LN2 / 4)
     error = 0.25 / math.sqrt(63)  # in bits a byte, of 64 texts that are off by a quarter
     for some in (runs[:1], runs):
-        [row] = compare(some).hidden[0].rows
+        [row] = compare(some).tables["infilling"][0].rows
         answer = row.answers["one"]
         assert answer is not None
         assert answer.bits_per_byte.half_width == pytest.approx(
@@ -971,14 +978,14 @@ def test_answers_without_their_texts_are_left_out_and_said(study):
     for file in files:
         file.unlink()
     comparison = compare([run])
-    assert comparison.hidden == []
+    assert comparison.tables["infilling"] == []
     said = [note for note in comparison.notes if "jsonl is missing or damaged" in note]
     assert len(said) == len(files) == 4
 
 
 def test_json_and_tex_hold_the_second_table(questioned):
     comparison = compare(questioned)
-    [table] = json.loads(FORMATS["json"](comparison))["hidden"]
+    [table] = json.loads(FORMATS["json"](comparison))["tables"]["infilling"]
     answers = {row["label"]: row["answers"] for row in table["rows"]}
     assert answers["mlm"]["second half"] is None
     assert answers["clm"]["15%"]["left_only"]
@@ -999,7 +1006,10 @@ def test_answers_about_other_texts_stand_apart(study):
     for run in runs:
         ask(run, 1, 2, 3, 4, **({"text": "ffff" * 4} if run.record().arm == "mlm" else {}))
     comparison = compare(runs)
-    assert [[row.label for row in table.rows] for table in comparison.hidden] == [["clm"], ["mlm"]]
+    assert [[row.label for row in table.rows] for table in comparison.tables["infilling"]] == [
+        ["clm"],
+        ["mlm"],
+    ]
     assert str(fact(comparison, "hidden tokens")) == (
         "hidden tokens (validation 56785678: clm; validation ffffffff: mlm)"
     )
@@ -1017,7 +1027,7 @@ def test_forms_are_tables_apart_and_protocols_rows_apart(study):
             ask(run, 4, 4, 4, 4)
             ask(run, *[None] * 4, form="untold", reason="it must be told")
     comparison = compare(runs)
-    told, untold = comparison.hidden
+    told, untold = comparison.tables["infilling"]
     assert [(row.label, row.protocol) for row in told.rows] == [
         ("mlm", "in-order"),
         ("t5", "in-order"),
@@ -1040,11 +1050,11 @@ def test_answers_to_a_question_of_unknown_form_are_left_out(study):
     ask(run, 1, 2, 3, 4, form=None, protocol=None)
     note = f"and left out: lmcompare eval --tasks infilling {run.path}"
     comparison = compare([run])
-    assert comparison.hidden == []
+    assert comparison.tables["infilling"] == []
     assert any(note in each for each in comparison.notes)
     ask(run, 1, 2, 3, 4)
     comparison = compare([run])
-    assert len(comparison.hidden) == 1
+    assert len(comparison.tables["infilling"]) == 1
     assert not any(note in each for each in comparison.notes)
 
 
@@ -1054,7 +1064,7 @@ def test_arms_that_were_not_asked_are_named(study):
     for file in runs[0].path.glob("eval/infilling-*50*"):
         file.unlink()
     comparison = compare(runs)
-    [table] = comparison.hidden
+    [table] = comparison.tables["infilling"]
     assert [row.label for row in table.rows] == ["clm"]
     assert table.notes == [
         "— 50% of clm: not asked",
@@ -1072,7 +1082,7 @@ def test_answers_of_an_earlier_step_are_left_out(study):
     run = write_run(study, "clm", 0)
     ask(run, 1, 2, 3, 4, step=50)
     comparison = compare([run])
-    assert comparison.hidden == []
+    assert comparison.tables["infilling"] == []
     [note] = [note for note in comparison.notes if "at step 50 of 100 and left out" in note]
     assert note.endswith(f"lmcompare eval --tasks infilling {run.path}")
 
@@ -1081,7 +1091,7 @@ def test_seeds_that_answered_in_unlike_ways_have_no_mean(study):
     runs = arm(study, "clm", [1.0, 1.1])
     ask(runs[0], 1, 2, 3, 4)
     ask(runs[1], 1, 2, 3, 4, scoring="renormalised", given="left")
-    [table] = compare(runs).hidden
+    [table] = compare(runs).tables["infilling"]
     assert all(answer is None for answer in table.rows[0].answers.values())
     assert table.notes[0].startswith("— one, 15%, 50%, second half of clm: its seeds answered in")
 
@@ -1099,7 +1109,7 @@ def test_anchors_that_differ_are_a_range(study):
 
 
 def third(comparison: Comparison) -> GenerationTable:
-    [table] = comparison.generated
+    [table] = comparison.tables["generation"]
     return table
 
 
@@ -1148,7 +1158,7 @@ def test_what_has_no_error_has_no_interval(study):
     runs = arm(study, "clm", [1.0]) + arm(study, "mlm", [1.0], settings={"objective": "mlm"})
     wrote(runs[0], 1.5, figures={"judge_error": None, "distinct_2_error": None})
     wrote(runs[1], None, figures={"distinct_2_error": None})
-    tables = compare(runs).generated
+    tables = compare(runs).tables["generation"]
     cells = {table.rows[0].label: table.cells[0] for table in tables}
     assert cells["clm"][3:6] == ["1.500 ±—", "6.50", "0.500 ±—"]
     assert cells["mlm"][3:6] == ["—", "6.50", "0.500 ±—"]
@@ -1217,10 +1227,13 @@ def test_other_prompts_and_judges_have_tables_of_their_own(study):
     wrote(runs[2], 1.5, judge=other)
     wrote(runs[3], None)
     comparison = compare(runs)
-    found = [([row.label for row in table.rows], table.judge) for table in comparison.generated]
+    found = [
+        ([row.label for row in table.rows], table.judge)
+        for table in comparison.tables["generation"]
+    ]
     assert found == [(["d"], None), (["a"], JUDGE), (["c"], other), (["b"], JUDGE)]
-    assert comparison.generated[0].cells[0][3] == "—"
-    assert "no judge" in comparison.generated[0].subtitle
+    assert comparison.tables["generation"][0].cells[0][3] == "—"
+    assert "no judge" in comparison.tables["generation"][0].subtitle
     assert any("what was written has no judge" in note for note in comparison.notes)
     assert not fact(comparison, "prompts").equal
 
@@ -1276,9 +1289,9 @@ def test_what_was_written_stands_in_every_file(study):
     assert r"the text itself & 2.125 & 6.50" in tex
     assert r"12.5\%" in tex
     read = json.loads(FORMATS["json"](comparison))
-    assert read["generated"][0]["judge"]["num_parameters"] == 9_000_001
-    assert read["generated"][0]["rows"][0]["estimates"]["distinct_2"]["mean"] == 0.5
-    assert read["generated"][0]["itself"]["distinct_2"] == [0.875, 0.875]
+    assert read["tables"]["generation"][0]["judge"]["num_parameters"] == 9_000_001
+    assert read["tables"]["generation"][0]["rows"][0]["estimates"]["distinct_2"]["mean"] == 0.5
+    assert read["tables"]["generation"][0]["itself"]["distinct_2"] == [0.875, 0.875]
 
 
 def test_the_picture_holds_every_way_and_the_text_itself(study):
@@ -1380,7 +1393,7 @@ def test_comparing_needs_no_matplotlib():
 def test_a_run_without_evaluation_has_dashes_and_a_note(study):
     runs = [*arm(study, "clm", CLOSE), write_run(study, "mlm", 0)]
     comparison = compare(runs)
-    assert [each.scored is None for each in comparison.sections] == [False, True]
+    assert [each.scored is None for each in comparison.tables["likelihood"]] == [False, True]
     assert f"not evaluated: lmcompare eval {runs[-1].path}" in comparison.notes
     [line] = [line for line in FORMATS["md"](comparison).splitlines() if line.startswith("| mlm")]
     assert [cell.strip() for cell in line.split("|")][2:5] == ["—", "", "—"]
@@ -1397,7 +1410,7 @@ def test_an_evaluation_of_an_earlier_step_is_left_out(study):
     run = write_run(study, "clm", 0)
     evaluate(run, 1.0, step=50)
     comparison = compare([run])
-    assert comparison.sections[0].scored is None
+    assert comparison.tables["likelihood"][0].scored is None
     assert any("evaluated at step 50 of 100 and left out" in note for note in comparison.notes)
 
 
@@ -1413,7 +1426,7 @@ def test_unfinished_runs_are_marked_and_not_ranked_nor_averaged(study):
     runs.append(write_run(study, "a", 3, settings={"objective": "clm"}, finished=False, steps=17))
     evaluate(runs[-1], 0.5)
     comparison = compare(runs, unfinished=True)
-    [section] = comparison.sections
+    [section] = comparison.tables["likelihood"]
     assert [row.finished for row in section.rows] == [True, True, False]
     assert [row.mark for row in section.rows] == ["best", None, None]
     assert section.rows[0].estimates["bits_per_byte"].num == 3
@@ -1478,8 +1491,8 @@ def test_json_has_nulls_and_both_tables(odd):
     read = json.loads(FORMATS["json"](odd), parse_constant=refuse)
     assert len(read["measurements"]) == len(odd.frame)
     assert {each["scoring"] for each in read["measurements"]} == {None, "pll"}
-    assert [section["scored"] is None for section in read["sections"]] == [False, True]
-    [row] = read["sections"][0]["rows"]
+    assert [section["scored"] is None for section in read["tables"]["likelihood"]] == [False, True]
+    [row] = read["tables"]["likelihood"][0]["rows"]
     assert row["estimates"]["bits_per_byte"]["mean"] == pytest.approx(1.01)
     assert {each["name"] for each in read["facts"]} >= {"training text", "budget"}
 
@@ -1659,7 +1672,7 @@ def test_the_time_of_a_disturbed_run_has_that_without_the_others_beside_it(tmp_p
     write_run(tmp_path, "clm", 0, undisturbed=3.1)
     write_run(tmp_path, "mlm", 0)
     comparison = compare(find_runs([tmp_path]))
-    times = [cells(row)[10] for section in comparison.sections for row in section.rows]
+    times = [cells(row)[10] for section in comparison.tables["likelihood"] for row in section.rows]
     assert sorted(times) == ["10", "10 (3.1 alone)"]
     (note,) = [each for each in comparison.notes if each.startswith("secs: ")]
     assert "clm-s0" in note

@@ -17,11 +17,11 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from lmcompare.compare import FORMATS, BenchmarkTable, Comparison, compare, write_tables
+from lmcompare.compare import FORMATS, Comparison, compare, write_tables
 from lmcompare.compare.figures.learning_curves import draw
 from lmcompare.compare.formats import to_csv, to_json, to_markdown, to_tex
 from lmcompare.compare.sanity_checks import in_words
-from lmcompare.compare.tables.tasks import HEADINGS, MARKS, BenchmarkRow, Block
+from lmcompare.compare.tables.tasks import HEADINGS, MARKS, BenchmarkRow, BenchmarkTable, Block
 from lmcompare.config.budget import Spent
 from lmcompare.errors import UserError
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord, Trial
@@ -112,7 +112,7 @@ def models(study: Path, name: str, *answers: Sequence[float], **changes: Any) ->
 
 
 def only(comparison: Comparison) -> BenchmarkTable:
-    [table] = comparison.benchmarks
+    [table] = comparison.tables["benchmark"]
     return table
 
 
@@ -217,7 +217,7 @@ def test_comparisons_are_corrected_over_all_tasks_of_a_group(study):
     for task, group in (("blimp", "grammar"), ("clams", "grammar"), ("comve", "understanding")):
         for run in runs:
             ask(run, right(20), task=task, group=group)
-    grammar, understanding = compare(runs).benchmarks
+    grammar, understanding = compare(runs).tables["benchmark"]
     assert (grammar.group, understanding.group) == ("grammar", "understanding")
     assert [each.task for each in grammar.blocks] == ["blimp", "clams", "zorro"]
     again = grammar.blocks[-1].rows[1]
@@ -342,7 +342,7 @@ def test_other_figures_are_a_small_table_and_rows_of_the_frame(study):
     assert frame.unit.isna().all()
     assert to_markdown(found).count("macro-F1") == 1
     assert to_tex(found).count("macro-F1") == 1
-    rows = json.loads(to_json(found))["benchmarks"][0]["blocks"][0]["rows"]
+    rows = json.loads(to_json(found))["tables"]["benchmark"][0]["blocks"][0]["rows"]
     assert [row["figures"] for row in rows] == [
         {"macro-F1": 0.375},
         {"macro-F1": 0.125, "nats": 9.0},
@@ -491,7 +491,7 @@ def test_a_reference_without_a_value_is_said(study):
 
 def test_a_reference_without_benchmarks_is_said(study):
     comparison = compare(arm(study, "clm", [1.0]), reference="clm")
-    assert comparison.benchmarks == []
+    assert comparison.tables["benchmark"] == []
     assert "no benchmark was asked, so nothing is compared with clm" in comparison.notes
 
 
@@ -588,7 +588,7 @@ def test_answers_that_are_missing_are_left_out_and_said(study, left):
     if not left:
         lines.unlink()
     comparison = compare([run])
-    assert comparison.benchmarks == []
+    assert comparison.tables["benchmark"] == []
     [note] = [note for note in comparison.notes if note.startswith("left out: ")]
     assert "missing or damaged: the same `lmcompare eval`" in note
 
@@ -763,7 +763,7 @@ def test_tex_holds_the_benchmarks(full):
 
 
 def test_json_holds_the_benchmarks(full):
-    [table] = json.loads(FORMATS["json"](full))["benchmarks"]
+    [table] = json.loads(FORMATS["json"](full))["tables"]["benchmark"]
     one, two = table["blocks"][0]["rows"]
     assert (one["verdict"], two["verdict"]) == (None, "wins")
     assert two["difference"]["value"] == pytest.approx(18 / NUM)
@@ -870,20 +870,20 @@ def on_its_way(study: Path) -> list[Run]:
 
 
 def test_a_learning_curve_goes_from_the_start_to_the_end(study):
-    [curves] = compare(on_its_way(study)).curves
+    [curves] = compare(on_its_way(study)).tables["curves"]
     assert (curves.name, curves.metric, curves.chance) == ("zorro", "accuracy", 0.5)
     assert [(line.label, line.seed) for line in curves.lines] == [("a", 0), ("a", 1)]
     values = [[round(NUM * point.value, 6) for point in line.points] for line in curves.lines]
     assert values == [[20.5, 22, 24, 30], [20.5, 23, 25, 32]]
     assert [point.spent.tokens for point in curves.lines[0].points][1:3] == [250, 500]
     assert rows(compare(on_its_way(study)))["a"].value.value == 31 / NUM, "the table is of the end"
-    written = json.loads(FORMATS["json"](compare(on_its_way(study))))["curves"]
+    written = json.loads(FORMATS["json"](compare(on_its_way(study))))["tables"]["curves"]
     assert written[0]["lines"][1]["points"][2]["value"] == 25 / NUM
     assert written[0]["lines"][1]["points"][2]["spent"]["flops"] == 7
 
 
 def test_ends_alone_are_no_curve(study):
-    assert compare(models(study, "a", right(30), untrained=EVEN)).curves == []
+    assert compare(models(study, "a", right(30), untrained=EVEN)).tables["curves"] == []
 
 
 def test_learning_curves_are_drawn(study, tmp_path):
@@ -895,6 +895,6 @@ def test_learning_curves_are_drawn(study, tmp_path):
     for said in ("tokens read", "targets predicted", "FLOPs", "seconds of training", ">a<"):
         assert said in drawn
     assert ">b<" not in drawn
-    [curves] = compare(runs).curves
+    [curves] = compare(runs).tables["curves"]
     assert draw(curves) == draw(curves) == paths[-1].read_bytes()
     assert draw(curves, format="png").startswith(b"\x89PNG")

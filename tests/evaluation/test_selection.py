@@ -6,7 +6,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import GenerationRecord, TextMetrics
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.selection import Selection, facets_of, question_of
+from lmcompare.evaluation.selection import Selection, facets_of
 from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.records import ResultRecord
@@ -146,4 +146,4 @@ def test_what_asks_the_same_under_other_settings(
     id: str, change: dict[str, object], same: bool
 ) -> None:
     record = RECORDS[id]
-    assert (question_of(record.model_copy(update=change)) == question_of(record)) is same
+    assert (record.model_copy(update=change).question == record.question) is same

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmcompare.data import Tokenizer
-from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
 from lmcompare.objectives import (
     OBJECTIVES,
     Bart,
@@ -53,7 +53,7 @@ def test_whole_sentences_are_the_sum_of_their_tokens(
     parts = [Span(text=each) for each in SENTENCES]
     scoring = choose_scoring(subject, parts)
     assert not objective.scorings[scoring].weighs_all
-    for text, verdict in zip(SENTENCES, ask(subject, parts, scoring), strict=True):
+    for text, verdict in zip(SENTENCES, score_spans(subject, parts, scoring), strict=True):
         expected = by_hand(subject, text, slice(None), scoring)
         if not objective.scorings[scoring].sampled:
             assert verdict.nats == pytest.approx(expected, rel=1e-5)
@@ -96,7 +96,7 @@ def test_what_stands_behind_counts_where_the_left_side_alone_is_seen(tokenizer: 
     part = Span(before="the old", text=" cat", behind=" saw a dog.")
     whole = "the old cat saw a dog."
     before, middle = (len(tokenizer.encode([each])[0]) for each in ("the old", "the old cat"))
-    (causal,), (joint,) = ask(clm, [part], "causal"), ask(mlm, [part], "joint")
+    (causal,), (joint,) = score_spans(clm, [part], "causal"), score_spans(mlm, [part], "joint")
     assert causal.nats == pytest.approx(by_hand(clm, whole, slice(before, None), "causal"))
     assert joint.nats == pytest.approx(by_hand(mlm, whole, slice(before, middle), "joint"))
     assert joint.num_bytes == len(" cat")
@@ -113,10 +113,10 @@ def test_texts_longer_than_the_rows_are_read_in_windows(
     (encoded,) = tokenizer.encode([text])
     assert len(encoded) > 2 * subject.record.config.batch.length
     part = Span(text=text)
-    (verdict,) = ask(subject, [part], choose_scoring(subject, [part]))
+    (verdict,) = score_spans(subject, [part], choose_scoring(subject, [part]))
     assert (verdict.num_tokens, verdict.num_bytes) == (len(encoded), len(text.encode()))
     before = " ".join(SENTENCES * 3)
-    (end,) = ask(
+    (end,) = score_spans(
         subject, [Span(before=before, text=text[len(before) :])], next(iter(objective.scorings))
     )
     assert 0 < end.nats < verdict.nats
@@ -126,10 +126,10 @@ def test_a_token_on_the_border_is_no_part(tokenizer: Tokenizer) -> None:
     subject = subject_of(Clm(), tokenizer)
     (whole,) = tokenizer.encode(["under the cat"])
     assert whole.bytes.tolist() == [5, 2, 1, 1, 3, 1], "under, t, h, e, ca, t with their spaces"
-    (verdict,) = ask(subject, [Span(before="under the c", text="at")], "causal")
+    (verdict,) = score_spans(subject, [Span(before="under the c", text="at")], "causal")
     assert (verdict.num_tokens, verdict.num_bytes) == (1, 1)
     masked = subject_of(Mlm(), tokenizer)
-    (verdict,) = ask(masked, [Span(before="under", text=" the c", behind="at")], "joint")
+    (verdict,) = score_spans(masked, [Span(before="under", text=" the c", behind="at")], "joint")
     assert verdict.num_bytes == len(" the")
 
 
@@ -138,11 +138,11 @@ def test_batches_change_no_verdict(tokenizer: Tokenizer, monkeypatch: pytest.Mon
     for objective in (Clm(), Plm(), Hybrid()):
         subject = subject_of(objective, tokenizer)
         scoring = choose_scoring(subject, parts)
-        together = ask(subject, parts, scoring)
+        together = score_spans(subject, parts, scoring)
         with monkeypatch.context() as patched:
             patched.setattr("lmcompare.evaluation.span_scoring.TOKENS_AT_ONCE", 1)
             shares: list[float] = []
-            alone = ask(subject, parts, scoring, report=shares.append)
+            alone = score_spans(subject, parts, scoring, report=shares.append)
         assert [each.nats for each in alone] == pytest.approx([each.nats for each in together])
         assert shares == sorted(shares)
         assert shares[-1] == 1
@@ -153,4 +153,4 @@ def test_a_bound_is_asked_along_an_order(tokenizer: Tokenizer) -> None:
     subject = subject_of(Mdlm(), tokenizer)
     parts = [Span(text=each) for each in SENTENCES]
     scoring = choose_scoring(subject, parts)
-    assert ask(subject, parts, scoring) == ask(subject, parts, scoring)
+    assert score_spans(subject, parts, scoring) == score_spans(subject, parts, scoring)

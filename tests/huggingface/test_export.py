@@ -20,8 +20,9 @@ from lmcompare import files
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.infilling.measure import measure_infilling
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.huggingface import (
     HF_MODELS,
     export,
@@ -378,7 +379,7 @@ def test_the_card_holds_likelihoods_of_the_same_state(
 ) -> None:
     config = tiny(corpus, "mlm")
     run = train(config, stop_at=3)
-    asked = EvalOptions(max_bytes=50, device="cpu")
+    asked = LikelihoodOptions(max_bytes=50, device="cpu")
     (early, _) = measure_likelihood(run, asked, cache=cache)
     train(config)
     (late, word) = measure_likelihood(run, asked, cache=cache)
@@ -396,7 +397,7 @@ def test_the_card_holds_answers_about_hidden_tokens(
     corpus: Path, train: Trainer, cache: Path, tmp_path: Path
 ) -> None:
     run = train(tiny(corpus, "mlm"))
-    asked = measure_infilling(run, EvalOptions(num_texts=3, device="cpu"), cache=cache)
+    asked = measure_infilling(run, InfillingOptions(num_texts=3, device="cpu"), cache=cache)
     answered = [record for record in asked if record.reason is None]
     silent = [record for record in asked if record.reason is not None]
     assert answered

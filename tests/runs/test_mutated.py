@@ -25,8 +25,9 @@ from lmcompare.compare.frame import tidy
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.measure import measure_infilling
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.runs import finding
 from lmcompare.runs.loaded_model import load_model
@@ -37,7 +38,8 @@ from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
 NUM_MUTATIONS, NUM_SLOW = 60, 1000
 STEPS = 4
 SMALL = ("runtime.save_every=2", f"budget={STEPS} steps", "model.layers=1", "model.width=8")
-ASKED = EvalOptions(num_texts=3, max_bytes=200, device="cpu")
+SCORED = LikelihoodOptions(max_bytes=200, device="cpu")
+HIDDEN = InfillingOptions(num_texts=3, device="cpu")
 FINISHED, STOPPED, OTHER = "clm", "mlm", "seed"
 VARYING = {"training_seconds", "tokens_per_second", "peak_memory"}  # from run to run
 
@@ -82,8 +84,8 @@ def study(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         for name, config in configs.items():
             run = Run(folder / name)
             train(config, run=run, stop_at=STEPS - 1 if name == STOPPED else None)
-            measure_likelihood(run, ASKED, cache=cache)
-            measure_infilling(run, ASKED, cache=cache)
+            measure_likelihood(run, SCORED, cache=cache)
+            measure_infilling(run, HIDDEN, cache=cache)
             keep_answers(run)
     return Study(folder, configs, cache)
 

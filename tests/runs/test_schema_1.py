@@ -34,7 +34,7 @@ def test_it_is_compared_evaluated_and_exported(command: Command, run: Path) -> N
     command("eval", run, "--limit", "300")
     assert {*(run / "eval").glob("likelihood-*.json")} == results, "not measured again"
     latest = command("compare", "study", "--latest", "--format", "json", "--no-write")
-    [section] = json.loads(latest.out)["sections"]
+    [section] = json.loads(latest.out)["tables"]["likelihood"]
     assert section["scored"]["text"] == json.loads(again.out)[0]["bytes_hash"]
     listed = json.loads(command("results", run, "--format", "json").out)
     assert len(listed) == 2 + 4

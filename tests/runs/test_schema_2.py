@@ -30,7 +30,7 @@ def test_it_is_compared_listed_and_exported_as_it_is(command: Command, run: Path
     said = command("compare", "study", "--format", "json", "--no-write")
     assert said.code == 0, said.err
     assert "left out" not in said.err
-    [section] = json.loads(said.out)["sections"]
+    [section] = json.loads(said.out)["tables"]["likelihood"]
     assert section["rows"][0]["estimates"]["bits_per_byte"]["mean"] == pytest.approx(
         6.6848, rel=1e-3
     )

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lmcompare.evaluation.infilling.measure import measure_infilling
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.model import Backbone
 from lmcompare.training.forecast import SHARE, Counter, Forecaster
 from lmcompare.view import View
@@ -41,10 +42,10 @@ def test_foretold_and_counted(
 
     for name in ("log_prob", "logits"):
         monkeypatch.setattr(Backbone, name, counting(name))
-    measure_likelihood(run, EvalOptions(), cache=cache)
+    measure_likelihood(run, LikelihoodOptions(), cache=cache)
     assert foretold.likelihood_flops == pytest.approx(sum(counted), rel=0.2)
     counted.clear()
-    measure_infilling(run, EvalOptions(), cache=cache)
+    measure_infilling(run, InfillingOptions(), cache=cache)
     assert foretold.infilling_flops == pytest.approx(sum(counted), rel=0.2)
 
 

@@ -19,7 +19,7 @@ from lmcompare.compare.plateau import unigram_of_targets
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling import measure
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.optim import Optimizer
@@ -222,7 +222,7 @@ def test_training_beats_the_unigram_anchor_and_chance_does_not(
     text.write_text("\n\n".join(f"{'ab cd ef gh ' * 3}{number}" for number in range(500)))
     steps = 500 if objective == "mdlm" else 300
     settings = ("batch.rows=32", "optimizer.learning_rate=0.01", "validation.times=0")
-    asked = EvalOptions(num_texts=11, device="cpu")
+    asked = InfillingOptions(num_texts=11, device="cpu")
 
     def shares(config: RunConfig) -> list[float]:
         """Of the anchor's bits."""

@@ -1,32 +1,46 @@
 """`lmcompare eval`."""
 
-from itertools import starmap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lmcompare_cli import eval_tasks, options
-from lmcompare_cli.console import cache_folder, print_json, warn
-from lmcompare_cli.generate_options import (
-    num_rows_of,
-    require_task,
-)
+from lmcompare.errors import UserError
+from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.registry import OPTIONS, choose
+from lmcompare_cli import options
+from lmcompare_cli.console import cache_folder, fail, output, print_json, say, warn
+from lmcompare_cli.generate_options import num_rows_of
+from lmcompare_cli.model_options import fields_of, flag_of, name_of, with_options_of
 from lmcompare_cli.places import find_place, find_places
 from lmcompare_cli.sampler_options import read_decoding
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
-    from lmcompare.evaluation.generation.judge import Judge
-    from lmcompare.evaluation.generation.record import GenerationRecord
-    from lmcompare.evaluation.infilling.record import InfillingRecord
-    from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-    from lmcompare.evaluation.tasks.record import TaskRecord
+    from lmcompare.evaluation.kind import AnyKind, Step
+    from lmcompare.runs.records import ResultRecord
     from lmcompare.runs.run import Run
 
-TASKS = ("likelihood", "infilling", "generation")
+DERIVED = (
+    *("bits_per_byte", "bits_per_token"),
+    *("settings", "judge_bits_per_byte", "reference_bits_per_byte"),
+)
 
 
+def _all_for_zero(number: int) -> int | None:
+    return number or None
+
+
+# how what a user types becomes the value of a field, where it is not the value itself
+READ: Mapping[str, Callable[[Any], Any]] = {
+    "decodings": read_decoding,
+    "judge": find_place,
+    "max_bytes": _all_for_zero,
+}
+
+
+@with_options_of(OPTIONS, but=EvalOptions)
 def evaluate(
     places: Annotated[
         list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
@@ -50,124 +64,6 @@ def evaluate(
     encoding_errors: options.EncodingErrors = None,
     field: options.Field = None,
     settings: options.SetData = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            help="Likelihood: how many bytes of text to score, the same for every run; 0 for all.",
-            min=0,
-        ),
-    ] = 50_000,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            help="Likelihood: how many tokens the model sees at once; by default as in training.",
-            min=4,
-        ),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(
-            help="Likelihood: tokens from one window to the next; by default half a window.", min=1
-        ),
-    ] = None,
-    scoring: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Likelihood: use only this scoring; repeat for several.", show_default=False
-        ),
-    ] = None,
-    texts: Annotated[
-        int,
-        typer.Option(
-            help="Infilling: how many texts have hidden tokens. Generation: how many prompts."
-        ),
-    ] = 64,
-    length: Annotated[int, typer.Option(help="Infilling: how many tokens such a text has.")] = 32,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Infilling: how several hidden tokens are asked for, the same for every run: "
-            "in-order, one after another; at-once; surest-first; random-orders, a bound; repeat.",
-            show_default="in-order, and what else a run can do",
-        ),
-    ] = None,
-    judge: Annotated[
-        Path | None,
-        typer.Option(
-            readable=False,
-            help="Generation: a run, not one of those evaluated, whose model says how probable it "
-            "finds what they write.",
-            metavar="RUN",
-            show_default=False,
-        ),
-    ] = None,
-    prompt_tokens: Annotated[
-        int, typer.Option(help="Generation: how many tokens a prompt has.")
-    ] = 16,
-    new_tokens: Annotated[
-        int, typer.Option(help="Generation: how many tokens are written after it.")
-    ] = 48,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Generation: a method of writing, used by each run that has it; repeat.",
-            show_default="the usual one",
-        ),
-    ] = None,
-    temperature: Annotated[
-        list[float] | None,
-        typer.Option(help="Generation: the temperature of sampling; repeat.", show_default="1.0"),
-    ] = None,
-    steps: Annotated[
-        list[int] | None,
-        typer.Option(
-            help="Generation: forward passes or rounds, for methods that have them; repeat.",
-            show_default=False,
-        ),
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help="Generation: sample from the fewest tokens that together have this probability.",
-            show_default=False,
-        ),
-    ] = None,
-    decoding: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Generation: further settings of sampling, used by each run that knows them: "
-            "greedy, beams=4, top_k=40,temperature=0.7, degeneration_penalty=0.6, ...; repeat.",
-            metavar="SETTINGS",
-            show_default=False,
-        ),
-    ] = None,
-    benchmarks: Annotated[
-        Path,
-        typer.Option(
-            readable=False,
-            help="Benchmarks: the folder that holds the files that `lmcompare tasks` lists.",
-            metavar="FOLDER",
-        ),
-    ] = Path("benchmarks"),
-    examples: eval_tasks.Examples = None,
-    train_examples: eval_tasks.TrainExamples = None,
-    pooling: eval_tasks.Pooling = None,
-    way: eval_tasks.Way = None,
-    untrained: Annotated[
-        bool,
-        typer.Option(
-            "--untrained/--no-untrained",
-            help="Benchmarks: ask each model as it was before training, too.",
-        ),
-    ] = True,
-    every_checkpoint: Annotated[
-        bool,
-        typer.Option(
-            "--every-checkpoint",
-            help="Benchmarks: ask the models of all checkpoints that were kept (train with -s "
-            "runtime.keep=1000), not only the last one.",
-        ),
-    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     batch_size: Annotated[
         str,
@@ -181,6 +77,7 @@ def evaluate(
         bool, typer.Option("--force", help="Measure again what was measured before.")
     ] = False,
     format: options.Format = "table",
+    **given: Any,
 ) -> None:
     """Measure how probable each model finds held-out text, how well it writes, and benchmarks.
 
@@ -190,138 +87,151 @@ def evaluate(
     and measures what really stood there too. Benchmarks have right and wrong answers, and ask each
     model as it is and as it was before training. If one task fails, the others still run.
     """
-    from lmcompare.evaluation.generation.measure import measure_generation
-    from lmcompare.evaluation.generation.settings import Assignment, require
-    from lmcompare.evaluation.infilling.measure import (
-        measure_infilling,
-        read_protocols,
-    )
-    from lmcompare.evaluation.likelihood.measure import measure_likelihood
-    from lmcompare.evaluation.options import EvalOptions
-    from lmcompare.evaluation.tasks.measure import TaskOptions
+    names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
+    shared = {
+        "split": split,
+        "data": options.data_config(
+            data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
+        ),
+        "device": device,
+        "batch_size": None if batch_size == "auto" else num_rows_of(batch_size),
+        "again": force,
+    }
+    asked = _options(choose(names), shared, given)
+    _evaluate(places, asked, format=format, force=force)
+
+
+def _evaluate(
+    places: Sequence[Path], asked: Sequence[EvalOptions], *, format: str, force: bool
+) -> None:
+    """Measure all of it, run by run, and print what came of it, kind by kind."""
+    from lmcompare.evaluation.evaluate import Evaluation
+    from lmcompare.evaluation.kind import Context
+    from lmcompare.evaluation.registry import kind_of
     from lmcompare.runs.finding import find_models
-    from lmcompare_cli.rendering import results
     from lmcompare_cli.rendering.progress import EvaluationDisplay
 
-    names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
-    chosen = {*TASKS} if "all" in names else {*TASKS}.intersection(names)
-    benchmarks_asked = eval_tasks.Suites.of(
-        [each for each in names if each not in (*TASKS, "all")],
-        benchmarks,
-        ways=way or (),
-        pooling=pooling,
-        train_examples=train_examples,
-    )
-    require_task(chosen, "infilling", "hidden tokens", protocol=protocol)
-    require_task(
-        chosen,
-        "generation",
-        "what is written",
-        judge=judge,
-        method=method,
-        temperature=temperature,
-        steps=steps,
-        top_p=top_p,
-        decoding=decoding,
-    )
-    num_rows = None if batch_size == "auto" else num_rows_of(batch_size)
-    text = options.data_config(
-        data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
-    )
-    asked = EvalOptions(
-        split=split,
-        data=text,
-        max_bytes=limit or None,
-        window=window,
-        stride=stride,
-        scorings=tuple(scoring or ()),
-        num_texts=texts,
-        length=length,
-        protocols=read_protocols(protocol or ()),
-        device=device,
-        batch_size=num_rows,
-        again=force,
-    )
-    assignment = Assignment(
-        prompt_tokens=prompt_tokens,
-        new_tokens=new_tokens,
-        methods=tuple(method or ()),
-        temperatures=tuple(temperature or (1.0,)),
-        steps=tuple(steps or ()),
-        top_p=top_p,
-        decodings=tuple(map(read_decoding, decoding or ())),
-    )
-    runs = find_models(find_places(places), warn=warn)
-    judging = None if judge is None else _judge(judge, device)
-    if "generation" in chosen:
-        require(runs, assignment, judge=judging, warn=warn)
-    likelihoods: list[tuple[Run, LikelihoodRecord]] = []
-    infillings: list[tuple[Run, InfillingRecord]] = []
-    generations: list[tuple[Run, GenerationRecord]] = []
-    answered: list[tuple[Run, TaskRecord]] = []
-    cache = cache_folder()
-    num_steps = len(runs) * (len(chosen) + len(benchmarks_asked.read))
-    with EvaluationDisplay(num_steps) as report:
+    faults: list[UserError] = []
+
+    def failed(error: UserError) -> None:
+        faults.append(error)
+        fail(str(error))
+
+    def step_failed(run: "Run", step: "Step", error: UserError) -> None:
+        failed(UserError(f"{run.path.name}, {step.name}: {error}"))
+
+    runs = find_models(find_places([*places]), warn=warn)
+    context = Context(cache=cache_folder(), warn=warn, fail=failed)
+    evaluation = Evaluation.of(runs, {kind_of(type(each)): each for each in asked}, context)
+    found: dict[AnyKind, list[tuple[Run, ResultRecord]]] = {
+        kind: [] for kind, _ in evaluation.steps
+    }
+    with EvaluationDisplay(len(runs) * len(evaluation.steps)) as report:
         try:
-            for run in runs:
-                if "likelihood" in chosen:
-                    report.begin(run.path, "likelihood")
-                    scored = measure_likelihood(run, asked, cache=cache, report=report, warn=warn)
-                    likelihoods += [(run, record) for record in scored]
-                if "infilling" in chosen:
-                    report.begin(run.path, "infilling")
-                    filled = measure_infilling(run, asked, cache=cache, report=report, warn=warn)
-                    infillings += [(run, record) for record in filled]
-                if "generation" in chosen:
-                    report.begin(run.path, "generation")
-                    written = measure_generation(
-                        run,
-                        asked,
-                        assignment,
-                        cache=cache,
-                        judge=judging,
-                        report=report,
-                        warn=warn,
-                    )
-                    generations += [(run, record) for record in written]
-                answered += benchmarks_asked.ask(
-                    run,
-                    TaskOptions(
-                        limit=examples,
-                        train_limit=train_examples,
-                        pooling=pooling,
-                        ways=tuple(way or ()),
-                        untrained=untrained,
-                        every_checkpoint=every_checkpoint,
-                        device=device,
-                        batch_size=num_rows,
-                        again=force,
-                    ),
-                    report=report,
-                )
+            for run, kind, record in evaluation.results(
+                report,
+                begin=lambda run, step: report.begin(run.path, step.name),
+                fail=step_failed,
+            ):
+                found[kind].append((run, record))
         except Ended as ended:
             ended.kept = report.kept(force=force)
             raise
     if format == "json":
-        rows = starmap(results.as_json, [*likelihoods, *infillings, *generations, *answered])
-        print_json([*rows])
+        print_json([_as_json(*each) for results in found.values() for each in results])
     else:
-        results.print_results(
-            likelihoods=likelihoods,
-            infillings=infillings,
-            generations=generations,
-            answered=answered,
-        )
-    if benchmarks_asked.failed:
+        _print(found)
+    if faults:
         raise typer.Exit(1)
 
 
-def _judge(place: Path, device: str) -> "Judge":
-    from lmcompare.errors import UserError
-    from lmcompare.evaluation.generation.judge import Judge
-    from lmcompare.runs.finding import find_models
+def _options(
+    chosen: Mapping[type[EvalOptions], Mapping[str, Any]],
+    shared: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> list[EvalOptions]:
+    """Return the options of the chosen kinds.
 
-    run, *others = find_models([find_place(place)], warn=warn)
-    if others:
-        raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
-    return Judge.load(run, device=device, warn=warn)
+    Raises:
+        UserError: a value that makes no sense, or an option of a kind that is not chosen.
+    """
+    used = {name: value for name, value in given.items() if value is not None}
+    _require_use(chosen, used)
+    return [
+        _read(model, {**shared, **named}, used)  # what the names say, and what the options do
+        for model, named in chosen.items()
+    ]
+
+
+def _read(
+    model: type[EvalOptions], values: Mapping[str, Any], used: Mapping[str, Any]
+) -> EvalOptions:
+    from pydantic import ValidationError
+
+    fields = fields_of(model, but=EvalOptions)
+    read = {}
+    for name, field in fields.items():
+        if (value := used.get(name_of(name, field))) is not None:
+            one = READ.get(name, lambda each: each)
+            read[name] = tuple(map(one, value)) if isinstance(value, list) else one(value)
+    try:
+        return model(**values, **read)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"{flag_of(name, fields[name])} cannot be {first['input']}: {message}"
+        ) from None
+
+
+def _require_use(chosen: Mapping[type[EvalOptions], object], used: Mapping[str, Any]) -> None:
+    """Make sure that each option is about something that is asked for.
+
+    Raises:
+        UserError: one is not.
+    """
+    useful = {
+        name_of(name, field)
+        for model in chosen
+        for name, field in fields_of(model, but=EvalOptions).items()
+    }
+    for model in OPTIONS:
+        idle = [
+            flag_of(name, field)
+            for name, field in fields_of(model, but=EvalOptions).items()
+            if name_of(name, field) in used and name_of(name, field) not in useful
+        ]
+        if idle:
+            raise UserError(
+                f"{', '.join(idle)} is about {model.about}, which is not asked for: add --tasks "
+                f"{model.chosen_by or model.name}, or leave it out"
+            )
+
+
+def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
+    """Return a result, with what follows from it and all settings of its run."""
+    known = {name: getattr(record, name) for name in DERIVED if hasattr(record, name)}
+    config = run.record().config
+    return {
+        "run": str(run.path),
+        "objective": config.objective.name,
+        "hyperparameters": config.objective.model_dump(exclude={"name"}),
+        "changed": config.objective.model_dump(exclude={"name"}, exclude_defaults=True),
+        **record.model_dump(exclude={"run"}),
+        **known,
+        "config": config.model_dump(),
+    }
+
+
+def _print(found: "Mapping[AnyKind, Sequence[tuple[Run, ResultRecord]]]") -> None:
+    """Print the results of each kind, and what must be known before they are compared."""
+    from lmcompare_cli.rendering.pages import print_page
+
+    shown = [(kind, results) for kind, results in found.items() if results]
+    for number, (kind, results) in enumerate(shown):
+        if number:
+            output.print()
+        print_page(kind.page(results))
+        for caution in kind.cautions(results):
+            say(caution)

@@ -144,7 +144,7 @@ def _cells(result: "StoredResult") -> Iterator[str]:
         return
     yield result.id
     yield _what(record)
-    yield f"{record.source} {_text_hash(record)[:8]}"
+    yield f"{record.source} {record.text_hash[:8]}"
     yield " ".join(f"{key}={setting}" for key, setting in settings_of(record).items())
     yield f"{record.step:,}"
     yield when
@@ -162,10 +162,6 @@ def _what(record: "ResultRecord") -> str:
     if "untrained" in values.get("state", ()):
         found.append("untrained")
     return ", ".join(found)
-
-
-def _text_hash(record: "ResultRecord") -> str:
-    return getattr(record, "text_hash", record.text)
 
 
 def _as_json(result: "StoredResult") -> dict[str, object]:

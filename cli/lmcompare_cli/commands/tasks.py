@@ -23,6 +23,6 @@ def tasks(format: options.Format = "table") -> None:
         ),
     )
     say(
-        "Put the files into one folder and name it with --benchmarks. The tasks likelihood, "
+        "Put the files into one folder and name it with --task-data. The tasks likelihood, "
         "infilling and generation need none."
     )

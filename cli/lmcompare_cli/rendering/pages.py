@@ -12,14 +12,15 @@ from lmcompare_cli.rendering.tables import print_parts
 def print_page(blocks: Iterable[Block]) -> None:
     """Print blocks on stdout, one below the other."""
     title = ""
-    for block in blocks:
+    for number, block in enumerate(blocks):
         match block:
             case Paragraph():
                 print_paragraph(block, output)
             case Notes():
                 _print_notes(block.items)
             case Table():
-                output.print()
+                if number:
+                    output.print()
                 print_parts(block.columns, block.parts, said=title)
                 title = block.parts[-1].title or title if block.parts else title
                 _print_notes(block.notes)

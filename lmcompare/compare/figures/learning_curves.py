@@ -13,6 +13,7 @@ from lmcompare.compare.tables.task_results import (
     most_asked,
 )
 from lmcompare.config.budget import Spent
+from lmcompare.evaluation.tasks.record import TaskRecord
 
 SPENT = {  # what there is on the horizontal axes, and its heading
     "tokens": "tokens read",
@@ -58,7 +59,7 @@ class Curves:
 def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
     """Those of runs that were asked at two checkpoints or more."""
     results = [result for arm in arms for result in arm.results]
-    records = [record for result in results for record in result.tasks]
+    records = [record for result in results for record in result.of(TaskRecord)]
     found = []
     for about in sorted({about_task(record) for result in results for record in fresh(result)}):
         examples = most_asked(arms, about)
@@ -89,7 +90,8 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
 def _points(result: Result, stems: set[str]) -> list[Point]:
     """Of one run; none where it was not asked on its way."""
     own = sorted(
-        (record for record in result.tasks if record.stem in stems), key=lambda each: each.step
+        (record for record in result.of(TaskRecord) if record.stem in stems),
+        key=lambda each: each.step,
     )
     if sum(not record.is_untrained for record in own) < 2:
         return []

@@ -15,7 +15,7 @@ from lmcompare.compare.tables.generation import (
     GenerationRow,
     GenerationTable,
 )
-from lmcompare.compare.tables.likelihood import short
+from lmcompare.evaluation.metric import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

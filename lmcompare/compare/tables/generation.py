@@ -1,36 +1,28 @@
 """The third table: what every arm writes behind the same prompts, ranked nowhere."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import pandas as pd
+
+from lmcompare.blocks import Block, Column, Notes, Part, Table, names
 from lmcompare.compare.arms import Arm
-from lmcompare.compare.tables.likelihood import MISSING, short, with_interval
-from lmcompare.evaluation.generation.record import (
-    VERBATIM,
-    GenerationRecord,
-    JudgeRecord,
-    TextMetrics,
-    WritingCost,
+from lmcompare.compare.figures.drawing import can_draw
+from lmcompare.compare.tables.base import ResultTables
+from lmcompare.evaluation.generation.metrics import (
+    COST_METRICS,
+    TEXT_METRICS,
+    CostMetric,
+    TextMetric,
 )
+from lmcompare.evaluation.generation.record import VERBATIM, GenerationRecord, JudgeRecord
+from lmcompare.evaluation.metric import MISSING, Metric, short, with_interval
 from lmcompare.stats.intervals import Estimate, error_interval, mean_interval
 
 TITLE = "What is written after the same prompts"
-HEADINGS = (
-    *("arm", "method", "settings", "judge bits/byte", "entropy", "distinct-2", "self-BLEU"),
-    *(
-        "repetition",
-        "verbatim",
-        "words/text",
-        "passes/token",
-        "FLOPs/token",
-        "tokens/s",
-        "together",
-        "first token, ms",
-        "memory, MB",
-    ),
-)
-NUM_WORDS, NUM_COSTS = 3, 6  # of the headings, the first and the last
+SHOWN_TEXT = [metric for metric in TEXT_METRICS if metric.heading and metric.in_comparison]
+SHOWN: Sequence[Metric] = [*SHOWN_TEXT, *COST_METRICS]
 ITSELF = "the text itself"
 MARKS = (
     "±: half of a 95% interval of the mean over seeds; of one seed: over its texts, which says "
@@ -57,7 +49,7 @@ class GenerationRow:
     sampler: Mapping[str, Any]
     settings: str  # the same in words
     seeds: Sequence[int]
-    estimates: Mapping[str, Estimate]  # over seeds, by metric; see `text_errors` for one seed
+    estimates: Mapping[str, Estimate]  # over seeds, by metric; of one seed over its texts
 
     @property
     def in_words(self) -> str:
@@ -93,80 +85,16 @@ class GenerationTable:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The rows under `HEADINGS`, the text itself last."""
+        """The rows under label, method, settings and `SHOWN`, the text itself last."""
         shown = [
             [row.label, row.method or MISSING, row.settings, *_cells(row.estimates)]
             for row in self.rows
         ]
-        return [*shown, [ITSELF, "", "", *map(self._itself, _SHOWN)]]
+        return [*shown, [ITSELF, "", "", *map(self._itself, SHOWN)]]
 
-    def _itself(self, metric: str) -> str:
-        if metric not in self.itself:
-            return ""
-        ends = dict.fromkeys(_SHOWN[metric](end) for end in self.itself[metric])
-        return " to ".join(ends)
-
-
-# How a figure is shown.
-_SHOWN: Mapping[str, Callable[[float], str]] = {
-    "judge_bits_per_byte": "{:.3f}".format,
-    "written_entropy": "{:.2f}".format,
-    "distinct_2": "{:.3f}".format,
-    "self_bleu": "{:.3f}".format,
-    "repetition": "{:.1%}".format,
-    "verbatim": "{:.1%}".format,
-    "words_per_text": "{:.1f}".format,
-    "passes_per_written_token": "{:.3f}".format,
-    "flops_per_written_token": short,
-    "written_tokens_per_second": "{:,.0f}".format,
-    "written_tokens_per_second_together": "{:,.0f}".format,
-    "first_token_seconds": lambda seconds: f"{seconds * 1e3:.1f}",
-    "writing_memory": lambda num_bytes: f"{num_bytes / 1e6:,.0f}",
-}
-_WITH_INTERVAL = ("judge_bits_per_byte", "distinct_2")  # what the picture is made of
-
-
-def text_metrics(figures: TextMetrics | None, num_texts: int) -> dict[str, float | None]:
-    """What the texts are like, by metric."""
-    if figures is None:
-        return {}
-    return {
-        "judge_bits_per_byte": figures.judge_bits_per_byte,
-        "written_entropy": figures.entropy,
-        "distinct_1": figures.distinct_1,
-        "distinct_2": figures.distinct_2,
-        "distinct_3": figures.distinct_3,
-        "self_bleu": figures.self_bleu,
-        "repetition": figures.repetition,
-        "verbatim": figures.verbatim,
-        "words_per_text": figures.num_words / num_texts,
-        "bytes_per_text": figures.num_bytes / num_texts,
-    }
-
-
-def text_errors(figures: TextMetrics | None) -> dict[str, float]:
-    """The standard errors of what the texts are like, over texts, by metric, where known."""
-    if figures is None:
-        return {}
-    errors = {
-        "judge_bits_per_byte": figures.judge_error,
-        "distinct_2": figures.distinct_2_error,
-    }
-    return {metric: error for metric, error in errors.items() if error is not None}
-
-
-def cost_metrics(cost: WritingCost | None) -> dict[str, float | None]:
-    """What writing them took, by metric."""
-    if cost is None:
-        return {}
-    return {
-        "passes_per_written_token": cost.passes_per_token,
-        "flops_per_written_token": cost.flops_per_token,
-        "written_tokens_per_second": cost.tokens_per_second,
-        "written_tokens_per_second_together": cost.tokens_per_second_together,
-        "first_token_seconds": cost.first_token_seconds,
-        "writing_memory": cost.peak_memory,
-    }
+    def _itself(self, metric: Metric) -> str:
+        ends = self.itself.get(metric.name, ())
+        return " to ".join(dict.fromkeys(map(metric.shown, ends)))
 
 
 def generation_tables(arms: Sequence[Arm]) -> list[GenerationTable]:
@@ -174,7 +102,7 @@ def generation_tables(arms: Sequence[Arm]) -> list[GenerationTable]:
     found: dict[_About, dict[str, list[tuple[int, GenerationRecord]]]] = {}
     for arm in arms:
         for result in arm.results:
-            for record in result.generations:
+            for record in result.of(GenerationRecord):
                 if not result.is_stale(record):
                     own = found.setdefault(_about(record), {}).setdefault(arm.label, [])
                     own.append((result.seed, record))
@@ -212,10 +140,10 @@ def _table(
             notes += _known_of_some(rows[-1])
     itself: dict[str, tuple[float, float]] = {}
     for record in records:
-        for metric, value in text_metrics(record.reference, record.num_texts).items():
-            if value is not None:
-                low, high = itself.get(metric, (value, value))
-                itself[metric] = (min(low, value), max(high, value))
+        for metric in TEXT_METRICS:
+            if (value := metric.of(record.reference, record.num_texts)) is not None:
+                low, high = itself.get(metric.name, (value, value))
+                itself[metric.name] = (min(low, value), max(high, value))
     return GenerationTable(
         source=about.source,
         text=about.text,
@@ -243,15 +171,16 @@ def _way(record: GenerationRecord) -> tuple[Any, ...]:
 def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationRow:
     values: dict[str, list[float]] = {}
     for _, record in found:
-        known = text_metrics(record.written, record.num_texts) | cost_metrics(record.cost)
-        for metric, value in known.items():
-            if value is not None:
-                values.setdefault(metric, []).append(value)
+        for name, value in _values(record):
+            values.setdefault(name, []).append(value)
     record = found[0][1]
     estimates = {metric: mean_interval(each) for metric, each in values.items()}
-    if len(found) == 1:
-        for metric, error in text_errors(record.written).items():
-            estimates[metric] = error_interval(values[metric][0], error, record.num_texts)
+    if len(found) == 1 and record.written is not None:
+        for metric in TEXT_METRICS:
+            error = metric.error_of(record.written) if metric.error_of else None
+            if error is not None:
+                value = values[metric.name][0]
+                estimates[metric.name] = error_interval(value, error, record.num_texts)
     return GenerationRow(
         label=arm.label,
         objective=arm.objective,
@@ -264,26 +193,39 @@ def _row(arm: Arm, found: Sequence[tuple[int, GenerationRecord]]) -> GenerationR
     )
 
 
+def _values(record: GenerationRecord) -> Iterator[tuple[str, float]]:
+    """Yield all that is known of what was written, and of what it took."""
+    values: dict[str, float | None] = {}
+    if record.written is not None:
+        values |= {each.name: each.of(record.written, record.num_texts) for each in TEXT_METRICS}
+    if record.cost is not None:
+        values |= {each.name: each.of(record.cost) for each in COST_METRICS}
+    yield from ((name, value) for name, value in values.items() if value is not None)
+
+
 def _known_of_some(row: GenerationRow) -> Iterator[str]:
-    """Figures that some seeds do not have: what has no two words in a row has no pairs of them."""
+    """Metrics that some seeds do not have: what has no two words in a row has no pairs of them."""
     found: dict[int, list[str]] = {}
-    for metric, heading in zip(_SHOWN, HEADINGS[NUM_WORDS:], strict=True):
-        if metric in row.estimates and row.estimates[metric].num < len(row.seeds):
-            found.setdefault(row.estimates[metric].num, []).append(heading)
+    for metric in SHOWN:
+        estimate = row.estimates.get(metric.name)
+        if estimate is not None and estimate.num < len(row.seeds):
+            found.setdefault(estimate.num, []).append(_heading(metric))
     for num, headings in found.items():
         figures = " and ".join(headings)
         yield f"{row.in_words}: {figures} of {num} of {len(row.seeds)} seeds, the others have none"
 
 
+def _heading(metric: Metric) -> str:
+    return metric.brief or metric.heading if isinstance(metric, CostMetric) else metric.heading
+
+
 def _cells(estimates: Mapping[str, Estimate]) -> Iterator[str]:
-    for metric, shown in _SHOWN.items():
-        estimate = estimates.get(metric)
-        if estimate is None:
-            yield MISSING
-        elif metric in _WITH_INTERVAL:
+    for metric in SHOWN:
+        estimate = estimates.get(metric.name)
+        if estimate is not None and isinstance(metric, TextMetric) and metric.error_of is not None:
             yield with_interval(estimate)
         else:
-            yield shown(estimate.mean)
+            yield metric.shown(None if estimate is None else estimate.mean)
 
 
 def _reasons(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> Iterator[str]:
@@ -303,3 +245,72 @@ def _machines(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> It
     if len(machines) > 1:
         parts = (f"{where}: {', '.join(dict.fromkeys(own))}" for where, own in machines.items())
         yield f"tokens/s do not compare, as they were taken on unlike machines ({'; '.join(parts)})"
+
+
+class GenerationTables(ResultTables[GenerationTable]):
+    """A table for each set of prompts and judge, in two: what was written, and what it took."""
+
+    key = "generation"
+    record = GenerationRecord
+    command = " --tasks generation"
+    lacks = "not asked to write"
+
+    def tables(
+        self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
+    ) -> Sequence[GenerationTable]:
+        return generation_tables(arms)
+
+    def blocks(self, tables: Sequence[GenerationTable]) -> Iterator[Block]:
+        for table in tables:
+            yield from _blocks(table)
+        if tables:
+            yield Notes(MARKS)
+
+    def notes(
+        self, arms: Sequence[Arm], tables: Sequence[GenerationTable], *, reference: str | None
+    ) -> Iterator[str]:
+        if any(table.judge is None for table in tables):
+            yield (
+                "what was written has no judge, and so there is no picture of it: lmcompare eval "
+                "--tasks generation --judge RUN"
+            )
+        if any(table.judge is not None for table in tables) and not can_draw():
+            yield "no picture of what was written: it needs pip install 'lmcompare[plots]'"
+
+    def as_json(self, table: GenerationTable) -> Any:
+        judge = None if table.judge is None else table.judge.model_dump()
+        return asdict(table) | {"judge": judge}
+
+    def pictures(self, tables: Sequence[GenerationTable]) -> Iterator[tuple[str, bytes]]:
+        from lmcompare.compare.figures.quality_diversity import frontier
+
+        judged = [table for table in tables if table.judge is not None]
+        for number, table in enumerate(judged, start=1):
+            if (picture := frontier(table)) is not None:
+                yield f"generation{number if number > 1 else ''}", picture
+
+
+def _blocks(table: GenerationTable) -> Iterator[Table]:
+    """Yield what was written, and below it what it took: no page has room for both in one."""
+    cost = len(COST_METRICS)
+    rows = [[" ".join(filter(None, row[:3])), *row[3:]] for row in table.cells]
+    headings = [_heading(metric) for metric in SHOWN]
+    yield Table(
+        columns=[*names("arm"), *(Column(each, "number") for each in headings[:-cost])],
+        parts=[
+            Part(
+                title=TITLE, subtitle=table.subtitle, rows=[row[:-cost] for row in rows], anchors=1
+            )
+        ],
+    )
+    yield Table(
+        columns=[*names("arm"), *(Column(each, "number") for each in headings[-cost:])],
+        parts=[
+            Part(
+                title=TITLE,
+                subtitle="What it took to write it",
+                rows=[[row[0], *row[-cost:]] for row in rows[:-1]],
+            )
+        ],
+        notes=table.notes,
+    )

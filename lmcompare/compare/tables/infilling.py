@@ -4,16 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
+import pandas as pd
 
+from lmcompare.blocks import Block, Column, Notes, Part, Table, names
 from lmcompare.compare.arms import Arm, Result
-from lmcompare.compare.tables.likelihood import MISSING, with_interval
+from lmcompare.compare.tables.base import ResultTables
+from lmcompare.evaluation.infilling.kind import scores
 from lmcompare.evaluation.infilling.measure import HIDDEN, PROTOCOLS
-from lmcompare.evaluation.infilling.record import Hidden, InfillingItem, InfillingRecord
+from lmcompare.evaluation.infilling.record import Hidden, InfillingRecord
+from lmcompare.evaluation.metric import MISSING, with_interval
 from lmcompare.objectives import Form, Likelihood, Protocol
-from lmcompare.runs.records import LN2
 from lmcompare.stats.intervals import Estimate
-from lmcompare.stats.paired_bootstrap import Scores
 from lmcompare.stats.significance import estimate
 
 HEADINGS = ("arm", "asked", *HIDDEN)
@@ -122,7 +123,7 @@ def infilling_tables(arms: Sequence[Arm]) -> list[InfillingTable]:
         arm.label: [
             (result, record)
             for result in arm.results
-            for record in result.infillings
+            for record in result.of(InfillingRecord)
             if not result.is_stale(record)
         ]
         for arm in arms
@@ -181,21 +182,6 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
     )
 
 
-def scores(found: Sequence[tuple[Result, InfillingRecord]]) -> Scores:
-    """The bits and bytes of each text, for the answers of some runs to one question.
-
-    Raises:
-        UserError: answers are missing or broken.
-    """
-    items = [result.run.results.items(record, InfillingItem) for result, record in found]
-    return Scores(
-        gained=np.array([[item.nats / LN2 for item in own] for own in items]),
-        possible=np.array([[item.num_bytes for item in own] for own in items], dtype=np.float64),
-        seeds=tuple(result.seed for result, _ in found),
-        highest=float("inf"),
-    )
-
-
 def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
     """The mean over seeds, or why there is none."""
     answered = [(result, each) for result, each in found if each.nats is not None]
@@ -206,12 +192,12 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
     if others or scoring is None or likelihood is None:
         return "its seeds answered in different ways: ask again with `lmcompare eval --force`"
     return Cell(
-        bits_per_byte=estimate(scores(answered)),
+        bits_per_byte=estimate(scores([(result.run, each) for result, each in answered])),
         seeds=sorted(result.seed for result, _ in answered),
         scoring=scoring,
         likelihood=likelihood,
         left_only=left_only,
-        new=any(result.is_new(each) for result, each in answered),
+        new=any(result.is_new(each, each.scoring) for result, each in answered),
     )
 
 
@@ -222,3 +208,33 @@ def _reasons(silent: Mapping[tuple[str, Hidden], Sequence[str]]) -> Iterator[str
         found.setdefault((", ".join(labels), reason), []).append(hidden)
     for (labels, reason), questions in found.items():
         yield f"{MISSING} {', '.join(questions)} of {labels}: {reason}"
+
+
+class InfillingTables(ResultTables[InfillingTable]):
+    """A table for each set of hidden tokens and form of the question."""
+
+    key = "infilling"
+    record = InfillingRecord
+    command = " --tasks infilling"
+    lacks = "not asked for hidden tokens"
+
+    def tables(
+        self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
+    ) -> Sequence[InfillingTable]:
+        return infilling_tables(arms)
+
+    def blocks(self, tables: Sequence[InfillingTable]) -> Iterator[Block]:
+        yield from map(_block, tables)
+        if tables:
+            yield Notes(MARKS)
+
+
+def _block(table: InfillingTable) -> Block:
+    if not any(answer for row in table.rows for answer in row.answers.values()):
+        return Notes([f"{table.title.partition(':')[0]}: no arm can be asked so", *table.notes])
+    questions = (Column(f" {each}", "number") for each in HEADINGS[2:])
+    return Table(
+        columns=[*names(*HEADINGS[:2]), *questions],
+        parts=[Part(title=table.title, subtitle=table.subtitle, rows=table.cells, anchors=1)],
+        notes=table.notes,
+    )

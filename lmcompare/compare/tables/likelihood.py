@@ -1,58 +1,18 @@
 """The table: an arm's mean over its seeds in each row, ranked only where that means something."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from lmcompare.blocks import Column, names, numbers
-from lmcompare.compare.tables.likelihood_sections import Row, Section
-from lmcompare.stats.intervals import Estimate
+import pandas as pd
 
-_WRITTEN: Mapping[str, str] = {  # of what is written, and of the text itself
-    "judge_bits_per_byte": "bits/byte",
-    "written_entropy": "bits/word",
-    "distinct_1": "share",
-    "distinct_2": "share",
-    "distinct_3": "share",
-    "self_bleu": "share",
-    "repetition": "share",
-    "verbatim": "share",
-    "words_per_text": "words",
-    "bytes_per_text": "bytes",
-}
-
-METRICS: Mapping[str, str] = {  # each with its unit
-    "bits_per_byte": "bits/byte",
-    "bits_per_token": "bits/token",
-    "unigram_bits_per_byte": "bits/byte",
-    "trigram_bits_per_byte": "bits/byte",
-    "bits_per_hidden_byte": "bits/byte",
-    "bits_per_hidden_token": "bits/token",
-    "unigram_bits_per_hidden_byte": "bits/byte",
-    "training_loss": "nats/target",
-    "validation_loss": "nats/target",
-    "steps": "steps",
-    "unigram_of_targets": "nats/target",
-    "steps_to_leave_unigram": "steps",
-    "tokens": "tokens",
-    "targets": "targets",
-    "flops": "operations",
-    "training_seconds": "seconds",
-    "undisturbed_seconds": "seconds",  # of a run that other work on the machine slowed down
-    "parameters": "parameters",
-    "tokens_per_second": "tokens/second",
-    "peak_memory": "bytes",
-    **_WRITTEN,
-    **{f"reference_{metric}": unit for metric, unit in _WRITTEN.items()},
-    "passes_per_written_token": "passes/token",
-    "flops_per_written_token": "operations/token",
-    "written_tokens_per_second": "tokens/second",
-    "written_tokens_per_second_together": "tokens/second",
-    "first_token_seconds": "seconds",
-    "writing_memory": "bytes",
-}
-
-MISSING = "—"
-
+from lmcompare.blocks import Block, Column, Part, Table, names, numbers
+from lmcompare.compare.arms import Arm, Result
+from lmcompare.compare.sanity_checks import notes_on_likelihoods
+from lmcompare.compare.tables.base import ResultTables
+from lmcompare.compare.tables.likelihood_sections import Row, Section, sections
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.metric import MISSING, short, with_interval
 
 COLUMNS = (
     *names("arm"),
@@ -99,24 +59,7 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def with_interval(estimate: Estimate) -> str:
-    """A mean and its interval with three decimals; the interval is rounded up, never to nothing."""
-    half = estimate.half_width
-    if half is None:
-        return f"{estimate.mean:.3f} ±{MISSING}"
-    return f"{estimate.mean:.3f} ±{math.ceil(half * 1000 - 1e-9) / 1000:.3f}"
-
-
-def short(value: float) -> str:
-    """Three digits and k, M, G, T, P or E for powers of a thousand."""
-    for exponent, prefix in enumerate(" kMGTPE"[::-1]):
-        factor = 1000.0 ** (6 - exponent)
-        if value >= 0.9995 * factor and factor > 1:
-            return f"{float(f'{value / factor:.3g}'):g}{prefix}"
-    return f"{value:.3g}"
-
-
-def footnotes(all_sections: Sequence[Section]) -> list[str]:
+def _footnotes(all_sections: Sequence[Section]) -> list[str]:
     """How the table is to be read."""
     notes = [
         "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
@@ -148,3 +91,48 @@ def footnotes(all_sections: Sequence[Section]) -> list[str]:
         "text; trigram anchor: by their frequencies after each two tokens (Kneser-Ney).",
     ]
     return notes
+
+
+class LikelihoodTables(ResultTables[Section]):
+    """The sections of the table of likelihoods."""
+
+    key = "likelihood"
+    record = LikelihoodRecord
+
+    def tables(
+        self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
+    ) -> Sequence[Section]:
+        return sections(arms, frame)
+
+    def blocks(self, tables: Sequence[Section]) -> Iterator[Block]:
+        yield Table(
+            columns=COLUMNS,
+            parts=[
+                Part(
+                    title=section.title,
+                    subtitle=section.subtitle,
+                    rows=[cells(row) for row in section.rows],
+                    bold=[row.mark == "best" for row in section.rows],
+                )
+                for section in tables
+            ],
+        )
+
+    def footnotes(self, tables: Sequence[Section]) -> Iterator[str]:
+        yield from _footnotes(tables)
+
+    def notes(
+        self, arms: Sequence[Arm], tables: Sequence[Section], *, reference: str | None
+    ) -> Iterator[str]:
+        yield from notes_on_likelihoods(arms)
+
+    def lacking(self, results: Sequence[Result]) -> Iterator[str]:
+        if runs := self._lacking(results):
+            yield f"not evaluated: lmcompare eval {' '.join(runs)}"
+
+    def is_ranked(self, tables: Sequence[Section]) -> bool:
+        return any(row.mark for section in tables for row in section.rows)
+
+    def as_json(self, table: Section) -> Any:
+        scored = None if table.scored is None else table.scored._asdict()
+        return {"scored": scored, "rows": [asdict(row) for row in table.rows]}

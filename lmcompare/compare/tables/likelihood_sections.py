@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 import pandas as pd
 
 from lmcompare.compare.arms import Arm
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.objectives import Likelihood
 from lmcompare.stats.intervals import Estimate, mean_interval
 
@@ -105,7 +106,7 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
         (result.record.sheet.tokenizer, each.text): each.bytes_hash
         for arm in arms
         for result in arm.results
-        for each in result.likelihoods
+        for each in result.of(LikelihoodRecord)
         if each.bytes_hash is not None
     }
     measured, without = list[_Measured](), list[tuple[bool, Row]]()
@@ -115,7 +116,9 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
             measured += scored_rows
         else:
             row = _row(arm, costs, sorted(result.seed for result in arm.results))
-            without.append((not any(each.is_unselected("likelihood") for each in arm.results), row))
+            without.append(
+                (not any(each.is_unselected(LikelihoodRecord) for each in arm.results), row)
+            )
     found: dict[Scored, list[_Measured]] = {}
     for each in measured:
         found.setdefault(_section_of(each.scored, measured), []).append(each)

@@ -67,7 +67,7 @@ def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
 def fresh(result: Result) -> list[TaskRecord]:
     """The results of a trained model at its end; of an unfinished one its latest."""
     latest: dict[tuple[AboutTask, _Examples], TaskRecord] = {}
-    for record in sorted(result.tasks, key=lambda each: each.step):
+    for record in sorted(result.of(TaskRecord), key=lambda each: each.step):
         if not record.is_untrained and not result.is_stale(record):
             latest[about_task(record), examples_of(record)] = record
     return [*latest.values()]
@@ -78,7 +78,7 @@ def stale(result: Result) -> list[TaskRecord]:
     again = {about_task(record) for record in fresh(result)}
     return [
         record
-        for record in result.tasks
+        for record in result.of(TaskRecord)
         if not record.is_untrained and result.is_stale(record) and about_task(record) not in again
     ]
 
@@ -143,7 +143,7 @@ def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
     started = [
         (result, record)
         for result, _ in valued
-        for record in result.tasks
+        for record in result.of(TaskRecord)
         if record.is_untrained
         and (about_task(record), examples_of(record)) == (about, examples)
         and record.value is not None

@@ -6,7 +6,6 @@ from statistics import fmean
 
 from lmcompare.compare import sanity_checks
 from lmcompare.compare.arms import Arm
-from lmcompare.compare.tables.likelihood import MISSING
 from lmcompare.compare.tables.task_notes import notes_on_learning
 from lmcompare.compare.tables.task_results import (
     AboutTask,
@@ -16,6 +15,7 @@ from lmcompare.compare.tables.task_results import (
 )
 from lmcompare.compare.tables.tasks import BenchmarkRow, BenchmarkTable, Block
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation.metric import MISSING
 from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
 from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS, BootstrapSample, resample
 from lmcompare.stats.significance import Spread, difference, pooled_spread

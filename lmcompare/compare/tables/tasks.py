@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from lmcompare.compare import sanity_checks
-from lmcompare.compare.tables.likelihood import MISSING
+from lmcompare.evaluation.metric import MISSING
+from lmcompare.evaluation.tasks.metrics import metric_of
 from lmcompare.evaluation.tasks.record import Group
 from lmcompare.objectives import Likelihood
 from lmcompare.stats.intervals import SIGNIFICANT
@@ -20,8 +21,8 @@ HEADINGS = (
 )
 CHANCE, REFERENCE = "chance", "reference"
 MARKS = (
-    "In percent; values with 95% intervals over examples and seeds. untrained: the model as it "
-    "started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
+    "Shares are in percent; values have 95% intervals over examples and seeds. untrained: the "
+    "model as it started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
     "wins, loses: p < 0.05, corrected for the whole table, in a test in which examples and seeds "
     "are both random. Intervals of differences are of the same test, and without 0 just then: 95% "
     "for all of the table together. ties: anything else, and no proof that both are alike.",
@@ -100,25 +101,41 @@ class Block:
     def cells(self) -> list[list[str]]:
         """The rows under `HEADINGS`, chance last."""
         shown = [self._cells(row) for row in self.rows]
-        chance = MISSING if self.chance is None else f"{100 * self.chance:.1f}"
+        chance = MISSING if self.chance is None else self._one(self.chance)
         return [*shown, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
 
     def _cells(self, row: BenchmarkRow) -> list[str]:
-        beside = "" if row.difference is None else _interval(row.difference, "+.1f")
+        beside = "" if row.difference is None else self._interval(row.difference, sign="+")
         verdict = ""
         if row.verdict is not None and row.corrected_p is not None:
             verdict = f"{row.verdict} {sanity_checks.in_words(row.corrected_p)}"
         few = len(row.seeds) < row.num_runs
         return [
             row.label,
-            MISSING if row.value is None else _interval(row.value),
+            MISSING if row.value is None else self._interval(row.value),
             REFERENCE if row.label == self.reference else beside,
             verdict,
-            "" if row.untrained is None else f"{100 * row.untrained.value:.1f}",
+            "" if row.untrained is None else self._one(row.untrained.value),
             ", ".join(row.gates),
             f"{_SIGNS[row.likelihood] if row.likelihood else ''}{row.scoring or ''}",
             f"{len(row.seeds)} of {row.num_runs}" if few else str(row.num_runs),
         ]
+
+    def _one(self, value: float, *, sign: str = "") -> str:
+        """A value: of a share in percent, as `MARKS` says; else as the metric shows it."""
+        metric = metric_of(self.metric)
+        if not metric.is_share:
+            return f"{'+' if sign and value >= 0 else ''}{metric.shown(value)}"
+        return format(100 * value, f"{sign}.1f")
+
+    def _interval(self, interval: Interval, *, sign: str = "") -> str:
+        ends = f"{self._end(interval.low)}, {self._end(interval.high)}"
+        return f"{self._one(interval.value, sign=sign)} [{ends}]"
+
+    def _end(self, value: float) -> str:
+        """An end that is not 0 is not shown as 0, as a verdict may depend on it."""
+        shown, scale = self._one(value), 100 if metric_of(self.metric).is_share else 1
+        return f"{scale * value:.1g}" if value and not float(shown) else shown
 
     @property
     def smaller(self) -> list[Smaller]:
@@ -142,7 +159,7 @@ class Block:
         rows = [row for row in self.rows if row.parts]
         if rows and self.level is not None:
             cells = [
-                [part, *(f"{100 * row.parts[part]:.1f}" for row in rows), f"{num:,}"]
+                [part, *(self._one(row.parts[part]) for row in rows), f"{num:,}"]
                 for part, num in self.parts.items()
             ]
             head = [self.level, *(row.label for row in rows), "examples"]
@@ -162,14 +179,3 @@ class BenchmarkTable:
     def title(self) -> str:
         """What they measure."""
         return f"Benchmarks of {self.group}"
-
-
-def _interval(interval: Interval, pattern: str = ".1f") -> str:
-    value = format(100 * interval.value, pattern)
-    return f"{value} [{_end(interval.low)}, {_end(interval.high)}]"
-
-
-def _end(value: float) -> str:
-    """In percent; an end that is not 0 is not shown as 0, as a verdict may depend on it."""
-    shown = f"{100 * value:.1f}"
-    return f"{100 * value:.1g}" if value and not float(shown) else shown

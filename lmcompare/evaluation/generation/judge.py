@@ -7,10 +7,12 @@ probable too. How many the judge needs for the text that really stood there says
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import JudgeRecord
-from lmcompare.evaluation.span_scoring import Span, SpanScore, ask
+from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
+from lmcompare.runs.finding import find_models
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
@@ -79,7 +81,7 @@ class Judge:
 
     def score(self, texts: Sequence[Span]) -> list[SpanScore]:
         """How probable it finds what follows each prompt, given the prompt."""
-        return ask(self.subject, texts, self.scoring)
+        return score_spans(self.subject, texts, self.scoring)
 
 
 def _same_text(one: RunRecord, other: RunRecord) -> bool:
@@ -95,3 +97,15 @@ def _same_text(one: RunRecord, other: RunRecord) -> bool:
 
 def _names(arms: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(arms))
+
+
+def load_judge(place: Path, *, device: str, warn: Callable[[str], None]) -> Judge:
+    """Return the judge that a path means.
+
+    Raises:
+        UserError: it is no run, or several; or as `Judge.load`.
+    """
+    run, *others = find_models([place], warn=warn)
+    if others:
+        raise UserError(f"{place} holds {1 + len(others)} runs, and one is the judge: name that")
+    return Judge.load(run, device=device, warn=warn)

@@ -22,17 +22,18 @@ from lmcompare.data import Encoded, Split
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.generation.judge import Judge
+from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.evaluation.generation.record import (
     VERBATIM,
     GenerationItem,
     GenerationRecord,
     TextMetrics,
 )
-from lmcompare.evaluation.generation.settings import Assignment, require_of
+from lmcompare.evaluation.generation.settings import require_of, ways_to_write
 from lmcompare.evaluation.generation.text_metrics import has_bleu, occurring
 from lmcompare.evaluation.generation.text_summary import figures
 from lmcompare.evaluation.generation.throughput import write_and_measure
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.kind import not_measured_again
 from lmcompare.evaluation.span_scoring import Span
 from lmcompare.generation.prompts import Request, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
@@ -44,8 +45,7 @@ TOKENS_AT_ONCE = 2**20  # of the training text, so that a search in all of it ta
 
 def measure_generation(
     run: Run,
-    asked: EvalOptions,
-    assignment: Assignment,
+    options: GenerationOptions,
     *,
     cache: Path,
     judge: Judge | None = None,
@@ -58,8 +58,7 @@ def measure_generation(
 
     Args:
         run: with at least one checkpoint.
-        asked: behind which texts.
-        assignment: what; `require` says whether it fits several.
+        options: after which texts, and what; `require` says whether it fits several runs.
         cache: folder of prepared corpora.
         judge: whose opinion is wanted.
         report: told the way and the share that is done, 0 to 1.
@@ -69,35 +68,34 @@ def measure_generation(
     Raises:
         UserError: as `require_of`; no checkpoint, an unreadable text, or none that is long enough.
     """
-    require_of(run, assignment, judge=judge)
-    if asked.num_texts < 1:
-        raise UserError(f"{asked.num_texts} texts leave nothing to do: choose --texts 1 or more")
-    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
-    pieces = _pieces(subject, asked, assignment, cache=cache, warn=warn)
+    require_of(run, options, judge=judge)
+    if options.num_texts < 1:
+        raise UserError(f"{options.num_texts} texts leave nothing to do: choose --texts 1 or more")
+    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
+    pieces = _pieces(subject, options, cache=cache, warn=warn)
     facts: dict[str, Any] = {
-        "source": asked.source,
-        "text": _digest(pieces, assignment),
+        "source": options.source,
+        "text": _digest(pieces, options),
         "step": subject.step,
-        "prompt_tokens": assignment.prompt_tokens,
-        "new_tokens": assignment.new_tokens,
+        "prompt_tokens": options.prompt_tokens,
+        "new_tokens": options.new_tokens,
     }
     before = {
-        (known.method, known.sampler): known
-        for known in ([] if asked.again else run.results.read(GenerationRecord, warn))
-        if known.model_dump(include=set(facts)) == facts
+        (each.method, each.sampler): each
+        for each in not_measured_again(run, GenerationRecord, facts, again=options.again, warn=warn)
     }
     desk = _Desk(
-        subject=subject, pieces=pieces, assignment=assignment, judge=judge, cache=cache, warn=warn
+        subject=subject, pieces=pieces, options=options, judge=judge, cache=cache, warn=warn
     )
     try:
-        settings = assignment.settings(subject.objective)
+        ways = ways_to_write(options, subject.objective)
     except Unsupported as reason:
         # kept if it cannot write at all; that it has no such method is no result
         return [
-            desk.nothing(facts, reason, keep=not assignment.methods, method=None, sampler=Sampler())
+            desk.nothing(facts, reason, keep=not options.methods, method=None, sampler=Sampler())
         ]
     results = []
-    for method, sampler in settings:
+    for method, sampler in ways:
         known = before.get((method, sampler))
         if known is not None and not _lacks(known, judge):
             results.append(known)
@@ -118,28 +116,27 @@ def _lacks(known: GenerationRecord, judge: Judge | None) -> bool:
 
 def _pieces(
     subject: LoadedModel,
-    asked: EvalOptions,
-    assignment: Assignment,
+    options: GenerationOptions,
     *,
     cache: Path,
     warn: Callable[[str], None],
 ) -> list[Encoded]:
-    length = assignment.prompt_tokens + assignment.new_tokens
-    documents = heldout_text.documents(subject, asked, cache=cache, warn=warn)
+    length = options.prompt_tokens + options.new_tokens
+    documents = heldout_text.documents(subject, options, cache=cache, warn=warn)
     # what holds unknown tokens cannot be decoded, and so is no prompt and no reference
     found = heldout_text.pieces(documents, subject.tokenizer, length, shortest=length)
-    pieces = list(islice(found, asked.num_texts))
+    pieces = list(islice(found, options.num_texts))
     if not pieces:
         raise UserError(
-            f"{asked.source} has no document with {length} known tokens in a row to show the "
+            f"{options.source} has no document with {length} known tokens in a row to show the "
             "beginning of: choose another text with --data or --split, or fewer --prompt-tokens or "
             "--new-tokens"
         )
     return pieces
 
 
-def _digest(pieces: Sequence[Encoded], assignment: Assignment) -> str:
-    border = np.array([assignment.prompt_tokens, assignment.new_tokens])
+def _digest(pieces: Sequence[Encoded], options: GenerationOptions) -> str:
+    border = np.array([options.prompt_tokens, options.new_tokens])
     return heldout_text.digest([border, *(piece.ids for piece in pieces)])
 
 
@@ -149,7 +146,7 @@ class _Desk:
 
     subject: LoadedModel
     pieces: Sequence[Encoded]
-    assignment: Assignment
+    options: GenerationOptions
     judge: Judge | None
     cache: Path
     warn: Callable[[str], None]
@@ -178,7 +175,7 @@ class _Desk:
             items = self.subject.run.results.items(known, GenerationItem)
             tokens, cost = [[*item.tokens] for item in items], known.cost
         else:
-            vocab, num_new = self.subject.tokenizer.vocab, self.assignment.new_tokens
+            vocab, num_new = self.subject.tokenizer.vocab, self.options.new_tokens
             shown = [
                 row_to_continue(piece.ids[: self._border].tolist(), num_new, vocab, prompt=number)
                 for number, piece in enumerate(self.pieces)
@@ -232,7 +229,7 @@ class _Desk:
 
     @property
     def _border(self) -> int:
-        return self.assignment.prompt_tokens
+        return self.options.prompt_tokens
 
     @cached_property
     def _truth(self) -> list[Span]:

@@ -100,6 +100,31 @@ class GenerationRecord(TextRecord):
         return sampler.model_dump(exclude_unset=True)
 
     @property
+    def named_by(self) -> Mapping[str, object]:
+        return {"method": self.method, "judge": None if self.judge is None else self.judge.name}
+
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        return {
+            "texts": self.num_texts,
+            "prompt_tokens": self.prompt_tokens,
+            "new_tokens": self.new_tokens,
+            **self.sampler.model_dump(exclude_unset=True),
+        }
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        return self.task, self.source, self.method, self.settings
+
+    @property
+    def headline(self) -> tuple[float, str] | None:
+        if self.judge_bits_per_byte is not None:
+            return self.judge_bits_per_byte, "bits/byte by the judge"
+        if self.written is not None and self.written.distinct_2 is not None:
+            return self.written.distinct_2, "distinct pairs of words"
+        return None
+
+    @property
     def settings(self) -> str:
         """The settings of the sampler in words."""
         return ", ".join(self.sampler.in_words)

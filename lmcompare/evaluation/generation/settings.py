@@ -1,84 +1,62 @@
 """What is to be written behind prompts, in which ways, and whether runs can be asked for it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.generation.judge import Judge
+from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.objectives import Objective
 from lmcompare.objectives.decoding.fill_request import DecodingMethod
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.run import Run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """What is to be written, and in which ways: in each of them with each of the settings.
+def ways_to_write(options: GenerationOptions, objective: Objective) -> list[tuple[str, Sampler]]:
+    """Return all that an objective is asked to do: methods of its own, each with its settings.
 
-    Attributes:
-        prompt_tokens: of a piece, that are shown.
-        new_tokens: that are written behind them.
-        methods: ways to write; those that an objective does not have are left out. By default its
-            usual one.
-        temperatures: of the sampler.
-        steps: of the ways to write that have them; their own number by default.
-        top_p: of the sampler, where it is of use.
-        decodings: further settings, each for the ways to write that obey all of it.
+    Raises:
+        Unsupported: it has none of the methods.
     """
+    fillings = objective.fillings
+    usual = partial(objective.which_filling, sampler=Sampler(), holes="end", any_length=False)
+    methods = [each for each in dict.fromkeys(options.methods) if each in fillings]
+    if not methods:
+        methods = [usual(options.methods[0] if options.methods else None)]
+    return [
+        (usual(method), sampler)
+        for method in methods
+        for sampler in _samplers(options, fillings[method])
+    ]
 
-    prompt_tokens: int = 16
-    new_tokens: int = 48
-    methods: tuple[str, ...] = ()
-    temperatures: tuple[float, ...] = (1.0,)
-    steps: tuple[int, ...] = ()
-    top_p: float | None = None
-    decodings: tuple[Sampler, ...] = ()
 
-    def settings(self, objective: Objective) -> list[tuple[str, Sampler]]:
-        """All that an objective is asked to do.
-
-        Raises:
-            Unsupported: it has none of the methods.
-        """
-        fillings = objective.fillings
-        usual = partial(objective.which_filling, sampler=Sampler(), holes="end", any_length=False)
-        methods = [each for each in dict.fromkeys(self.methods) if each in fillings]
-        if not methods:
-            methods = [usual(self.methods[0] if self.methods else None)]
-        return [
-            (usual(method), sampler)
-            for method in methods
-            for sampler in self._samplers(fillings[method])
-        ]
-
-    def _samplers(self, filling: DecodingMethod) -> list[Sampler]:
-        useful = filling.settings
-        all_steps: Sequence[int | None] = self.steps if "steps" in useful else ()
-        swept = (
-            Sampler(
-                **{
-                    name: value
-                    for name, value in (
-                        ("temperature", temperature),
-                        ("steps", steps),
-                        ("top_p", self.top_p),
-                    )
-                    if value is not None and name in useful
-                }
-            )
-            for temperature in self.temperatures
-            for steps in all_steps or (None,)
+def _samplers(options: GenerationOptions, filling: DecodingMethod) -> list[Sampler]:
+    useful = filling.settings
+    all_steps: Sequence[int | None] = options.steps if "steps" in useful else ()
+    swept = (
+        Sampler(
+            **{
+                name: value
+                for name, value in (
+                    ("temperature", temperature),
+                    ("steps", steps),
+                    ("top_p", options.top_p),
+                )
+                if value is not None and name in useful
+            }
         )
-        obeyed = (sampler for sampler in self.decodings if not filling.idle(sampler))
-        return list(dict.fromkeys([*swept, *obeyed]))
+        for temperature in options.temperatures
+        for steps in all_steps or (None,)
+    )
+    obeyed = (sampler for sampler in options.decodings if not filling.idle(sampler))
+    return list(dict.fromkeys([*swept, *obeyed]))
 
 
 def require(
     runs: Sequence[Run],
-    assignment: Assignment,
+    options: GenerationOptions,
     *,
     judge: Judge | None,
     warn: Callable[[str], None] = lambda text: None,
@@ -87,7 +65,7 @@ def require(
 
     Args:
         runs: at least one.
-        assignment: what is to be written.
+        options: what is to be written.
         judge: who judges it.
         warn: told of what speaks against the judge.
 
@@ -95,27 +73,27 @@ def require(
         UserError: as `require_of`; or settings or a method of use to none of the runs.
     """
     for run in runs:
-        require_of(run, assignment, judge=judge)
+        require_of(run, options, judge=judge)
     records = [run.record() for run in runs]
     objectives = [record.config.objective for record in records]
     known = {name: how for each in objectives for name, how in each.fillings.items()}
-    for method in assignment.methods:
+    for method in options.methods:
         if method not in known:
             raise UserError(f"none of the runs writes by '{method}': {did_you_mean(method, known)}")
     fillings = [
         objective.fillings[method]
         for objective in objectives
-        for method in assignment.methods or [*objective.fillings][:1]
+        for method in options.methods or [*objective.fillings][:1]
         if method in objective.fillings
     ]
     useful = {name for filling in fillings for name in filling.settings}
-    for name, given in (("steps", assignment.steps), ("top_p", assignment.top_p)):
+    for name, given in (("steps", options.steps), ("top_p", options.top_p)):
         if given and name not in useful:
             raise UserError(
                 f"no run has use of --{name.replace('_', '-')} in its way to write: leave it out, "
                 f"or choose another --method ({', '.join(known)})"
             )
-    for sampler in assignment.decodings:
+    for sampler in options.decodings:
         if all(filling.idle(sampler) for filling in fillings):
             raise UserError(
                 f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
@@ -125,39 +103,39 @@ def require(
         warn(doubt)
 
 
-def require_of(run: Run, assignment: Assignment, *, judge: Judge | None) -> None:
+def require_of(run: Run, options: GenerationOptions, *, judge: Judge | None) -> None:
     """Make sure that a run can be asked.
 
     Raises:
         UserError: settings that make no sense; rows that were too short; a run that is the judge.
     """
-    _require_settings(assignment)
+    _require_settings(options)
     if judge is not None and run.path.resolve() == judge.subject.run.path.resolve():
         raise UserError(
             f"the judge {run.path} is one of the runs that are judged, and would favour itself: "
             "name another run, or leave it out of the others"
         )
-    length = 1 + assignment.prompt_tokens + assignment.new_tokens
+    length = 1 + options.prompt_tokens + options.new_tokens
     if length > (trained := run.record().config.batch.length):
         raise UserError(
-            f"{run.path} was trained on rows of {trained} tokens, and {assignment.prompt_tokens} "
-            f"of a prompt, {assignment.new_tokens} new ones and the start token are {length}: "
+            f"{run.path} was trained on rows of {trained} tokens, and {options.prompt_tokens} "
+            f"of a prompt, {options.new_tokens} new ones and the start token are {length}: "
             "choose fewer (--prompt-tokens, --new-tokens)"
         )
 
 
-def _require_settings(assignment: Assignment) -> None:
+def _require_settings(options: GenerationOptions) -> None:
     for name, value in (
-        ("prompt-tokens", assignment.prompt_tokens),
-        ("new-tokens", assignment.new_tokens),
+        ("prompt-tokens", options.prompt_tokens),
+        ("new-tokens", options.new_tokens),
     ):
         if value < 1:
             raise UserError(f"{value} is no number of tokens: choose --{name} 1 or more")
     try:
         for settings in (
-            *({"temperature": each} for each in assignment.temperatures),
-            *({"steps": each} for each in assignment.steps),
-            {"top_p": assignment.top_p},
+            *({"temperature": each} for each in options.temperatures),
+            *({"steps": each} for each in options.steps),
+            {"top_p": options.top_p},
         ):
             Sampler.model_validate(settings)
     except ValidationError as error:

@@ -25,8 +25,9 @@ from torch import Tensor
 from lmcompare import rng
 from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.evaluation import heldout_text
-from lmcompare.evaluation.infilling.record import Hidden, InfillingItem, InfillingRecord
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.infilling.options import InfillingOptions
+from lmcompare.evaluation.infilling.record import SHARES, Hidden, InfillingItem, InfillingRecord
+from lmcompare.evaluation.kind import not_measured_again
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Form, Objective, Protocol, Question
 from lmcompare.runs.loaded_model import LoadedModel, load_model
@@ -36,12 +37,6 @@ from lmcompare.view import Text
 HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
 FORMS: tuple[Form, ...] = get_args(Form)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-SHARES: Mapping[Hidden, float] = {  # at least one token
-    "one": 0.0,
-    "15%": 0.15,
-    "50%": 0.5,
-    "second half": 0.5,
-}
 SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
 # Of one batch; they bound memory and change no result. A single token may take a pass for each
 # candidate, so texts with one are scored one by one and progress is seen.
@@ -53,7 +48,7 @@ _pieces = partial(heldout_text.pieces, shortest=SHORTEST)
 
 def measure_infilling(
     run: Run,
-    asked: EvalOptions,
+    options: InfillingOptions,
     *,
     cache: Path,
     hidden: Sequence[Hidden] = HIDDEN,
@@ -68,7 +63,7 @@ def measure_infilling(
 
     Args:
         run: with at least one checkpoint.
-        asked: of which text.
+        options: about which text, and how.
         cache: folder of prepared corpora.
         hidden: the questions.
         report: told the question and the share that is done, 0 to 1.
@@ -78,26 +73,25 @@ def measure_infilling(
     Raises:
         UserError: no checkpoint, an unreadable text, or none that is long enough.
     """
-    _require(asked)
-    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
-    texts = HiddenTexts.drawn(subject, asked, cache=cache, warn=warn)
+    _require(options)
+    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
+    texts = HiddenTexts.drawn(subject, options, cache=cache, warn=warn)
     trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
     if width > trained:
         warn(
             f"{run.path} was trained on rows of {trained} tokens and is asked about rows of "
             f"{width}: what stands beyond is new to it"
         )
-    facts = {"source": asked.source, "text": texts.digest, "step": subject.step}
+    facts = {"source": options.source, "text": texts.digest, "step": subject.step}
     before = {
-        (known.form, known.protocol, known.hidden): known
-        for known in ([] if asked.again else run.results.read(InfillingRecord, warn))
-        if known.model_dump(include=set(facts)) == facts
+        (each.form, each.protocol, each.hidden): each
+        for each in not_measured_again(run, InfillingRecord, facts, again=options.again, warn=warn)
     }
     results = []
-    for question in questions(subject.objective, asked.protocols, hidden):
+    for question in questions(subject.objective, read_protocols(options.protocols), hidden):
         known = before.get(question)
         if known is None:
-            known = run.results.write(*_measured(subject, asked, texts, *question, report))
+            known = run.results.write(*_measured(subject, options, texts, *question, report))
         else:
             report(known.hidden, 1.0)
         results.append(known)
@@ -122,19 +116,19 @@ def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
     return tuple(found)
 
 
-def _require(asked: EvalOptions) -> None:
-    if asked.num_texts < 1:
-        raise UserError(f"{asked.num_texts} texts leave nothing to ask: choose --texts 1 or more")
-    if asked.length < SHORTEST:
+def _require(options: InfillingOptions) -> None:
+    if options.num_texts < 1:
+        raise UserError(f"{options.num_texts} texts leave nothing to ask: choose --texts 1 or more")
+    if options.length < SHORTEST:
         raise UserError(
-            f"texts of {asked.length} tokens are too short to hide a share of them: choose "
+            f"texts of {options.length} tokens are too short to hide a share of them: choose "
             f"--length {SHORTEST} or more"
         )
 
 
 def _measured(
     subject: LoadedModel,
-    asked: EvalOptions,
+    options: InfillingOptions,
     texts: "HiddenTexts",
     form: Form,
     protocol: Protocol,
@@ -149,13 +143,13 @@ def _measured(
     blank = InfillingRecord(
         arm=subject.record.arm,
         seed=subject.record.config.seed,
-        source=asked.source,
+        source=options.source,
         text=texts.digest,
         step=subject.step,
         form=form,
         protocol=protocol,
         hidden=hidden,
-        length=asked.length,
+        length=options.length,
         num_texts=len(mask),
         num_tokens=int(num_tokens.sum()),
         num_bytes=int(num_bytes.sum()),
@@ -268,7 +262,7 @@ class HiddenTexts:
 
     @staticmethod
     def drawn(
-        subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
+        subject: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
     ) -> "HiddenTexts":
         """Those to ask about.
 
@@ -276,11 +270,11 @@ class HiddenTexts:
             UserError: an unreadable text, or none that is long enough.
         """
         tokenizer = subject.tokenizer
-        documents = heldout_text.documents(subject, asked, cache=cache, warn=warn)
-        pieces = list(islice(_pieces(documents, tokenizer, asked.length), asked.num_texts))
+        documents = heldout_text.documents(subject, options, cache=cache, warn=warn)
+        pieces = list(islice(_pieces(documents, tokenizer, options.length), options.num_texts))
         if not pieces:
             raise UserError(
-                f"{asked.source} has no document of {SHORTEST} tokens or more to hide some of: "
+                f"{options.source} has no document of {SHORTEST} tokens or more to hide some of: "
                 "choose another text with --data or --split"
             )
         whole = [

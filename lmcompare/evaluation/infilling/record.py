@@ -1,14 +1,21 @@
 """What is kept of hidden tokens: a record for each question, a line for each text."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lmcompare.objectives import Form, Likelihood, Protocol
+from lmcompare.objectives import Form, Likelihood, Protocol, all_scorings
 from lmcompare.runs.records import LN2, TextRecord
 
 # how much of a text is hidden: one token, a share of its tokens, or its end
 Hidden = Literal["one", "15%", "50%", "second half"]
+SHARES: Mapping[Hidden, float] = {  # at least one token
+    "one": 0.0,
+    "15%": 0.15,
+    "50%": 0.5,
+    "second half": 0.5,
+}
 
 
 class InfillingRecord(TextRecord):
@@ -32,6 +39,44 @@ class InfillingRecord(TextRecord):
     def stem(self) -> str:
         how = f"{self.hidden}-{self.form}-{self.protocol}"
         return f"infilling-{self.source}-{how}-{self.text[:8]}"
+
+    @property
+    def named_by(self) -> Mapping[str, object]:
+        return {
+            "scoring": self.scoring,
+            "likelihood": self.likelihood,
+            "hidden": self.hidden,
+            "form": self.form,
+            "protocol": self.protocol,
+        }
+
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        return {"texts": self.num_texts, "length": self.length}
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        return self.task, self.source, self.form, self.protocol, self.hidden
+
+    @property
+    def headline(self) -> tuple[float, str] | None:
+        bits = self.bits_per_byte
+        return None if bits is None else (bits, "bits/hidden byte")
+
+    @property
+    def sampling_error(self) -> tuple[str, float] | None:
+        if self.standard_error is None or not self.nats:
+            return None
+        return f"{self.scoring} {self.hidden}", self.standard_error / self.nats
+
+    @property
+    def hidden_share(self) -> float:
+        return SHARES[self.hidden]
+
+    @property
+    def is_outdated(self) -> bool:
+        unknown = self.scoring is not None and self.scoring not in all_scorings()
+        return unknown or self.form is None
 
     @property
     def left_only(self) -> bool:

@@ -16,9 +16,10 @@ from numpy import ndarray
 from lmcompare.data import Encoded, Split, Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.kind import not_measured_again
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRecord
 from lmcompare.evaluation.ngram import Trigrams
-from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import Scoring
 from lmcompare.runs.loaded_model import LoadedModel, load_model
@@ -31,7 +32,7 @@ TOKENS_AT_ONCE = 16_384  # of one batch of windows; bounds memory, changes no re
 
 def measure_likelihood(
     run: Run,
-    asked: EvalOptions,
+    options: LikelihoodOptions,
     *,
     cache: Path,
     report: Callable[[str, float], None] = lambda what, share: None,
@@ -43,7 +44,7 @@ def measure_likelihood(
 
     Args:
         run: with at least one checkpoint.
-        asked: what to score.
+        options: what to score.
         cache: folder of prepared corpora.
         report: told the scoring and the share that is done, 0 to 1.
         warn: told of a damaged checkpoint that was passed over.
@@ -53,24 +54,24 @@ def measure_likelihood(
     """
     record = run.record()
     objective, config = record.config.objective, record.config
-    scorings = asked.scorings or tuple(
+    scorings = options.scorings or tuple(
         name for name, how in objective.scorings.items() if "text" in how.answers
     )
     for scoring in scorings:
         objective.which_scoring(scoring)
-    window = asked.window or config.batch.length
-    stride = asked.stride or window // 2
+    window = options.window or config.batch.length
+    stride = options.stride or window // 2
     if not 0 < stride < window:
         raise UserError(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    subject = load_model(run, device=asked.device, batch_size=asked.batch_size, warn=warn)
+    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
     tokenizer = subject.tokenizer
     documents = list(
         up_to(
-            heldout_text.documents(subject, asked, cache=cache, warn=warn),
-            asked.max_bytes,
+            heldout_text.documents(subject, options, cache=cache, warn=warn),
+            options.max_bytes,
             tokenizer,
         )
     )
@@ -81,17 +82,14 @@ def measure_likelihood(
             "choose another text with --data or --split, or raise --limit"
         )
     facts = {
-        "source": asked.source,
+        "source": options.source,
         "text": heldout_text.digest(document.ids for document in documents),
         "step": subject.step,
         "window": window,
         "stride": stride,
     }
-    before = {
-        known.scoring: known
-        for known in ([] if asked.again else run.results.read(LikelihoodRecord, warn))
-        if known.model_dump(include=set(facts)) == facts
-    }
+    known = not_measured_again(run, LikelihoodRecord, facts, again=options.again, warn=warn)
+    before = {each.scoring: each for each in known}
     bytes_hash = hash_of_bytes(documents, tokenizer)
     unigram = heldout_text.unigram_nats(run, tokenizer)
     anchor = sum(

@@ -1,10 +1,11 @@
 """What is kept of a likelihood: a record for each text and scoring, a line for each document."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lmcompare.objectives import Likelihood
+from lmcompare.objectives import Likelihood, all_scorings
 from lmcompare.runs.records import LN2, TextRecord
 
 
@@ -29,6 +30,32 @@ class LikelihoodRecord(TextRecord):
     def text_hash(self) -> str:
         """The hash of what was scored: of its bytes, or of its tokens where those are unknown."""
         return self.bytes_hash or self.text
+
+    @property
+    def named_by(self) -> Mapping[str, object]:
+        return {"scoring": self.scoring, "likelihood": self.likelihood}
+
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        return {"window": self.window, "stride": self.stride, "bytes": self.num_bytes}
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        return self.task, self.source, self.scoring
+
+    @property
+    def headline(self) -> tuple[float, str]:
+        return self.bits_per_byte, "bits/byte"
+
+    @property
+    def sampling_error(self) -> tuple[str, float] | None:
+        if self.standard_error is None or not self.nats:
+            return None
+        return self.scoring, self.standard_error / self.nats
+
+    @property
+    def is_outdated(self) -> bool:
+        return self.scoring not in all_scorings()
 
     @property
     def trigram_bits_per_byte(self) -> float | None:

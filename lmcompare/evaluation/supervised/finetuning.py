@@ -29,13 +29,8 @@ from lmcompare.evaluation.supervised.spec import (
     Row,
     batches,
 )
-from lmcompare.evaluation.tasks.record import (
-    LEARNING_RATE,
-    MOST,
-    POOLING,
-    Pooling,
-    Trial,
-)
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.evaluation.tasks.record import LEARNING_RATE, MOST, POOLING, Trial
 from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.runs.loaded_model import LoadedModel
 

@@ -19,7 +19,8 @@ from lmcompare.evaluation.supervised.pooling import (
 )
 from lmcompare.evaluation.supervised.search import Search, widen
 from lmcompare.evaluation.supervised.spec import FineTuneSpec
-from lmcompare.evaluation.tasks.record import L2, POOLING, Pooling, Trial
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.evaluation.tasks.record import L2, POOLING, Trial
 from lmcompare.runs.loaded_model import LoadedModel
 
 # half of it times the squared weights is added to the mean loss

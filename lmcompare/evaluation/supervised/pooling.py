@@ -17,7 +17,8 @@ from torch.nn.functional import linear
 from lmcompare.devices import DTYPES
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation.supervised.spec import FineTuneSpec, Outputs, Row, special
-from lmcompare.evaluation.tasks.record import STATES_OF, Pooling
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.evaluation.tasks.record import STATES_OF
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.model import Backbone
 from lmcompare.runs.loaded_model import LoadedModel

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from lmcompare import rng
 from lmcompare.data import Encoded
-from lmcompare.evaluation.tasks.record import Pooling
+from lmcompare.evaluation.tasks.options import Pooling
 from lmcompare.runs.loaded_model import LoadedModel
 
 BATCH = 16  # rows of a step

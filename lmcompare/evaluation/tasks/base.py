@@ -12,7 +12,8 @@ from typing import ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lmcompare.evaluation.tasks.record import Group, Pooling, TaskItem, Trial
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.evaluation.tasks.record import Group, TaskItem, Trial
 from lmcompare.runs.loaded_model import LoadedModel
 
 Example = TypeVar("Example")

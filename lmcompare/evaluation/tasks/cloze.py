@@ -19,7 +19,7 @@ from pydantic import Field
 from lmcompare import rng
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import Request, batches, fill_request, row_to_continue
@@ -130,7 +130,7 @@ def _said(
     ]
     for start in range(0, len(left), AT_ONCE):
         some = left[start : start + AT_ONCE]
-        verdicts = ask(subject, [part for _, part in some], scoring)
+        verdicts = score_spans(subject, [part for _, part in some], scoring)
         written = _written(subject, [part for _, part in some])
         for (passage, part), verdict, word in zip(some, verdicts, written, strict=True):
             yield TaskItem(

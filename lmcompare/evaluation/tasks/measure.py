@@ -6,7 +6,7 @@ gives away.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -19,7 +19,8 @@ from lmcompare.config.budget import Spent
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task, with_pooling
-from lmcompare.evaluation.tasks.record import Pooling, TaskItem, TaskRecord
+from lmcompare.evaluation.tasks.options import TaskOptions
+from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.model import Backbone
 from lmcompare.runs.loaded_model import LoadedModel, load_checkpoints, load_model
 from lmcompare.runs.run import Run
@@ -29,39 +30,11 @@ ALONE = 8  # examples that are asked once more by themselves, as a batch should 
 CLOSE = 1e-3  # how far apart two figures may be, and by which share
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskOptions:
-    """How a task is asked.
-
-    Attributes:
-        limit: examples to be asked about at most, the same for every run; None for all.
-        train_limit: examples to learn from at most, and as many at most that choose settings; None
-            for all.
-        pooling: the same for all, where states are pooled; None: validation chooses for each model.
-        ways: of tasks that can be asked in several ways, only these; () for all.
-        untrained: ask the model as it started, too.
-        every_checkpoint: ask the models of all checkpoints that were kept, not of the last alone.
-        device: where.
-        batch_size: rows of a forward pass; as many as suits the device by default.
-        again: also what was asked before.
-    """
-
-    limit: int | None = None
-    train_limit: int | None = None
-    pooling: Pooling | None = None
-    ways: tuple[str, ...] = ()
-    untrained: bool = True
-    every_checkpoint: bool = False
-    device: str = "auto"
-    batch_size: int | None = None
-    again: bool = False
-
-
 def measure_task(
     run: Run,
     task: Task[Any],
     examples: Examples[Any],
-    asked: TaskOptions,
+    options: TaskOptions,
     *,
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -74,25 +47,25 @@ def measure_task(
         run: with at least one checkpoint.
         task: what to ask.
         examples: as `task.read` gives them.
-        asked: how.
+        options: how.
         report: told the task and the share that is done, 0 to 1.
         warn: told of a damaged checkpoint that was passed over.
 
     Raises:
         UserError: no checkpoint, no such device.
     """
-    examples = _limited(_fewer_to_learn_from(examples, task, asked.train_limit), asked.limit)
-    device, batch_size = asked.device, asked.batch_size
-    if asked.every_checkpoint:
+    examples = _limited(_fewer_to_learn_from(examples, task, options.train_limit), options.limit)
+    device, batch_size = options.device, options.batch_size
+    if options.every_checkpoint:
         every = load_checkpoints(run, device=device, batch_size=batch_size, warn=warn)
         subjects = [*every][::-1]
     else:
         subjects = [load_model(run, device=device, batch_size=batch_size, warn=warn)]
-    if asked.untrained:
+    if options.untrained:
         subjects.append(_untrained(subjects[0]))
-    known = [] if asked.again else run.results.read(TaskRecord, warn)
+    known = [] if options.again else run.results.read(TaskRecord, warn)
     records = []
-    for way in _meant(task, asked):
+    for way in _meant(task, options):
         for each in subjects:
             blank = _blank(each, task, examples, way)
             facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
@@ -108,16 +81,16 @@ def measure_task(
                 records += before[:1]
             else:
                 tell = partial(report, what)
-                records.append(_record(each, task, examples, blank, asked, tell))
+                records.append(_record(each, task, examples, blank, options, tell))
     return records
 
 
-def _meant(task: Task[Any], asked: TaskOptions) -> Sequence[str]:
-    ways, only = task.ways, asked.ways
+def _meant(task: Task[Any], options: TaskOptions) -> Sequence[str]:
+    ways, only = task.ways, options.ways
     meant = ways if len(ways) == 1 or not only else [way for way in ways if way in only]
-    if asked.pooling is None or not task.pools:
+    if options.pooling is None or not task.pools:
         return meant
-    return [with_pooling(way, asked.pooling) for way in meant]
+    return [with_pooling(way, options.pooling) for way in meant]
 
 
 def _fewer_to_learn_from(
@@ -173,11 +146,11 @@ def _record(
     task: Task[Any],
     examples: Examples[Any],
     blank: TaskRecord,
-    asked: TaskOptions,
+    options: TaskOptions,
     report: Callable[[float], None],
 ) -> TaskRecord:
     run = subject.run
-    if asked.again:
+    if options.again:
         run.results.forget_items(blank)
     kept = run.results.kept_items(blank, TaskItem)
     items = [*{each.item: each for each in kept}.values()]

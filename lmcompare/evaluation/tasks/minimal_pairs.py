@@ -15,7 +15,7 @@ from pydantic import Field
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Span, SpanScore, ask, choose_scoring
+from lmcompare.evaluation.span_scoring import Span, SpanScore, choose_scoring, score_spans
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.runs.loaded_model import LoadedModel
@@ -179,7 +179,11 @@ def _compared(
         # a sentence that stands in several pairs is scored once
         texts = list(dict.fromkeys(each for pair in some for each in (pair.good, pair.bad)))
         verdicts = dict(
-            zip(texts, ask(subject, [Span(text=each) for each in texts], scoring), strict=True)
+            zip(
+                texts,
+                score_spans(subject, [Span(text=each) for each in texts], scoring),
+                strict=True,
+            )
         )
         for pair in some:
             yield _item(pair, verdicts[pair.good], verdicts[pair.bad])

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
-from lmcompare.evaluation.span_scoring import Span, SpanScore, ask, choose_scoring
+from lmcompare.evaluation.span_scoring import Span, SpanScore, choose_scoring, score_spans
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import HOLE
@@ -174,7 +174,9 @@ class Choice(Task[Question]):
     ) -> Iterator[TaskItem]:
         for start in range(0, len(questions), AT_ONCE):
             some = questions[start : start + AT_ONCE]
-            verdicts = iter(ask(subject, [part for each in some for part in _parts(each)], scoring))
+            verdicts = iter(
+                score_spans(subject, [part for each in some for part in _parts(each)], scoring)
+            )
             for question in some:
                 found = [next(verdicts) for _ in question.choices]
                 won = {by: _won(found, question.right, size) for by, size in _SIZES.items()}

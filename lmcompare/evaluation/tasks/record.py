@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from lmcompare.config.budget import Spent
-from lmcompare.objectives import Likelihood
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.objectives import Likelihood, all_scorings
 from lmcompare.runs.records import ResultRecord
 
 Group = Literal["grammar", "likelihood", "understanding", "extraction"]  # what a task measures
@@ -21,10 +22,6 @@ STATES_OF = "states of"  # the encoder or the decoder, of a model that has both
 
 # among the figures: what the frozen probe reaches on the same examples
 FROZEN_PROBE = "frozen probe"
-
-# how the states of some tokens become one: a mean of all, that of the last or the first token, or
-# the mean of an encoder's states, where otherwise a decoder's are read
-Pooling = Literal["mean", "last", "first", "encoder"]
 
 
 class Trial(BaseModel):
@@ -78,6 +75,42 @@ class TaskRecord(ResultRecord):
         at = "untrained" if self.step == UNTRAINED else f"{self.step}"
         version = "" if self.version == 1 else f"-v{self.version}"
         return f"task-{self.task}-{self.way}-{self.text[:8]}{version}-{at}"
+
+    @property
+    def evaluation(self) -> str:
+        return "benchmark"
+
+    @property
+    def named_by(self) -> Mapping[str, object]:
+        return {
+            "kind": self.kind,
+            "state": "untrained" if self.is_untrained else "trained",
+            "task": self.task,
+            "group": self.group,
+            "way": self.way,
+            "scoring": self.scoring,
+            "likelihood": self.likelihood,
+        }
+
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        return {"examples": self.num_items, "version": self.version}
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        return self.prefix, self.task, self.source, self.way, self.step
+
+    @property
+    def about(self) -> str:
+        return self.task
+
+    @property
+    def headline(self) -> tuple[float, str] | None:
+        return None if self.value is None else (self.value, self.metric)
+
+    @property
+    def is_outdated(self) -> bool:
+        return self.scoring is not None and self.scoring not in all_scorings()
 
     @property
     def is_untrained(self) -> bool:

@@ -10,11 +10,13 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation import registry
 from lmcompare.evaluation.tasks.classification import Classification
 from lmcompare.evaluation.tasks.cloze import Cloze
 from lmcompare.evaluation.tasks.extractive_qa import SpanAnswers
 from lmcompare.evaluation.tasks.minimal_pairs import Pairs
 from lmcompare.evaluation.tasks.multiple_choice import Choice
+from lmcompare.evaluation.tasks.options import TaskOptions
 from lmcompare.evaluation.tasks.record import Group
 from lmcompare.evaluation.tasks.tagging import Tagging
 from lmcompare.parsing import parse_toml, read_toml
@@ -23,7 +25,6 @@ from lmcompare.paths import user_path
 AnyTask = Annotated[
     Pairs | Cloze | Choice | Classification | Tagging | SpanAnswers, Field(discriminator="kind")
 ]
-WITHOUT_FILES = ("likelihood", "infilling", "generation")  # what is asked of any text
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 _adapter: TypeAdapter[AnyTask] = TypeAdapter(AnyTask)
@@ -94,9 +95,9 @@ def _named(name: str) -> list[AnyTask]:
         return [task for task in known().values() if task.group == name]
     if name in known():
         return [known()[name]]
-    raise UserError(
-        f"there is no task '{name}': {did_you_mean(name, [*known(), *GROUPS, *WITHOUT_FILES])}"
-    )
+    others = [options.name for options in registry.OPTIONS if options is not TaskOptions]
+    names = dict.fromkeys([*known(), *GROUPS, *others])
+    raise UserError(f"there is no task '{name}': {did_you_mean(name, names)}")
 
 
 def _task(name: str, table: Mapping[str, Any], where: str) -> AnyTask:

@@ -39,7 +39,8 @@ from lmcompare.evaluation.tasks.base import (
     LearnedTask,
     parts_of_way,
 )
-from lmcompare.evaluation.tasks.record import Pooling, TaskItem
+from lmcompare.evaluation.tasks.options import Pooling
+from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import IGNORE
 

@@ -20,13 +20,13 @@ from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.generation import measure, throughput
 from lmcompare.evaluation.generation.judge import Judge
 from lmcompare.evaluation.generation.measure import measure_generation
+from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.evaluation.generation.record import (
     GenerationItem,
     GenerationRecord,
     WritingCost,
 )
-from lmcompare.evaluation.generation.settings import Assignment, require
-from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.generation.settings import require, ways_to_write
 from lmcompare.evaluation.span_scoring import Span
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm
@@ -78,12 +78,11 @@ def _little(monkeypatch: pytest.MonkeyPatch) -> None:
 def write(
     run: Run, cache: Path, *, judge: Judge | None = None, warn: Any = pytest.fail, **given: Any
 ) -> list[GenerationRecord]:
-    """With the fields of `EvalOptions` and of `Assignment`."""
-    about = {name: given.pop(name) for name in ("split", "data", "again") if name in given}
+    """With the fields of `GenerationOptions`."""
+    usual = {"device": "cpu", "num_texts": NUM, "prompt_tokens": PROMPT, "new_tokens": NEW}
     return measure_generation(
         run,
-        EvalOptions(device="cpu", num_texts=given.pop("num_texts", NUM), **about),
-        Assignment(**({"prompt_tokens": PROMPT, "new_tokens": NEW} | given)),
+        GenerationOptions(**(usual | given)),
         cache=cache,
         judge=judge,
         warn=warn,
@@ -454,10 +453,10 @@ def test_what_speaks_against_a_judge(
     stranger = train(tiny(elsewhere, "clm", "budget=1 steps"))
     told: list[str] = []
     runs = [trained["clm"], trained["mlm"]]
-    assignment = Assignment(prompt_tokens=PROMPT, new_tokens=NEW)
-    require(runs, assignment, judge=judged_by(trained["judge"]), warn=told.append)
+    asked = GenerationOptions(prompt_tokens=PROMPT, new_tokens=NEW)
+    require(runs, asked, judge=judged_by(trained["judge"]), warn=told.append)
     assert told == []
-    require(runs, assignment, judge=judged_by(stranger), warn=told.append)
+    require(runs, asked, judge=judged_by(stranger), warn=told.append)
     size = f"{stranger.record().num_parameters:,}"
     assert told[0].startswith(f"the judge has {size} parameters, no more than clm, mlm: ")
     assert told[1].startswith("the judge was trained on another text than clm, mlm: ")
@@ -576,7 +575,7 @@ def test_a_peak_begins_anew() -> None:
 
 
 def settings(objective: str, **given: Any) -> list[tuple[str, dict[str, Any]]]:
-    found = Assignment(**given).settings(OBJECTIVES[objective]())
+    found = ways_to_write(GenerationOptions(**given), OBJECTIVES[objective]())
     return [(method, sampler.model_dump(exclude_unset=True)) for method, sampler in found]
 
 
@@ -802,8 +801,9 @@ def test_progress_is_told(trained: dict[str, Run], cache: Path) -> None:
     told: list[tuple[str, float]] = []
     measure_generation(
         trained["clm"],
-        EvalOptions(num_texts=3, again=True, device="cpu"),
-        Assignment(prompt_tokens=PROMPT, new_tokens=NEW),
+        GenerationOptions(
+            num_texts=3, again=True, device="cpu", prompt_tokens=PROMPT, new_tokens=NEW
+        ),
         cache=cache,
         report=lambda what, share: told.append((what, share)),
     )
@@ -837,7 +837,7 @@ def test_progress_is_told(trained: dict[str, Run], cache: Path) -> None:
     ],
 )
 def test_what_cannot_be_asked(trained: dict[str, Run], given: dict[str, Any], said: str) -> None:
-    asked = Assignment(**({"prompt_tokens": PROMPT, "new_tokens": NEW} | given))
+    asked = GenerationOptions(**({"prompt_tokens": PROMPT, "new_tokens": NEW} | given))
     with pytest.raises(UserError, match=said) as found:
         require([trained["clm"], trained["t5"]], asked, judge=None)
     assert "\n" not in str(found.value)
@@ -850,8 +850,10 @@ def test_settings_of_use_to_some_runs_are_no_error(trained: dict[str, Run]) -> N
         {"methods": ("threshold",)},
         {"methods": ("metropolis", "left-to-right"), "top_p": 0.5},
     ):
-        require(both, Assignment(prompt_tokens=PROMPT, new_tokens=NEW, **given), judge=None)
-    only = Assignment(prompt_tokens=PROMPT, new_tokens=NEW, methods=("metropolis",), top_p=0.5)
+        require(both, GenerationOptions(prompt_tokens=PROMPT, new_tokens=NEW, **given), judge=None)
+    only = GenerationOptions(
+        prompt_tokens=PROMPT, new_tokens=NEW, methods=("metropolis",), top_p=0.5
+    )
     with pytest.raises(UserError, match="no run has use of --top-p"):
         require(both, only, judge=None)
 
@@ -859,9 +861,9 @@ def test_settings_of_use_to_some_runs_are_no_error(trained: dict[str, Run]) -> N
 def test_a_judge_is_no_contestant(trained: dict[str, Run], cache: Path) -> None:
     judge = judged_by(trained["judge"])
     runs = [trained["clm"], Run(trained["judge"].path / ".." / trained["judge"].path.name)]
-    assignment = Assignment(prompt_tokens=PROMPT, new_tokens=NEW)
+    asked = GenerationOptions(prompt_tokens=PROMPT, new_tokens=NEW)
     with pytest.raises(UserError, match=r"is one of the runs that are judged, and would favour"):
-        require(runs, assignment, judge=judge)
+        require(runs, asked, judge=judge)
     with pytest.raises(UserError, match=r"is one of the runs that are judged"):
         write(trained["judge"], cache, judge=judge)
 
@@ -916,13 +918,13 @@ def test_a_training_text_that_is_gone(train: Trainer, cache: Path, tmp_path: Pat
 def test_the_text_of_a_judge_is_known_by_what_it_holds(
     trained: dict[str, Run], train: Trainer, corpus: Path, tmp_path: Path
 ) -> None:
-    assignment = Assignment(prompt_tokens=PROMPT, new_tokens=NEW)
+    asked = GenerationOptions(prompt_tokens=PROMPT, new_tokens=NEW)
     path = tmp_path / "moved.txt"
 
     def doubts(source: Path, *settings: str) -> list[str]:
         told: list[str] = []
         judge = judged_by(train(tiny(source, "clm", "budget=1 steps", "model.width=32", *settings)))
-        require([trained["mlm"]], assignment, judge=judge, warn=told.append)
+        require([trained["mlm"]], asked, judge=judge, warn=told.append)
         return told
 
     path.write_bytes(corpus.read_bytes())

@@ -20,8 +20,8 @@ from lmcompare.evaluation.infilling.measure import (
     measure_infilling,
     read_protocols,
 )
+from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.infilling.record import InfillingItem, InfillingRecord
-from lmcompare.evaluation.options import EvalOptions
 from lmcompare.files import name_of
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
 from lmcompare.runs.loaded_model import REPLICATES, LoadedModel, load_model
@@ -57,7 +57,7 @@ def ask_all(run: Run, cache: Path, *hidden: str, **asked: object) -> list[Infill
     """In both forms, and by every protocol that the objective has."""
     settings = {"num_texts": 5, "device": "cpu"} | asked
     questions = hidden or HIDDEN
-    return measure_infilling(run, EvalOptions(**settings), cache=cache, hidden=questions)  # type: ignore[arg-type]
+    return measure_infilling(run, InfillingOptions(**settings), cache=cache, hidden=questions)  # type: ignore[arg-type]
 
 
 def ask(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:
@@ -76,7 +76,7 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
 
 
 def drawn(run: Run, cache: Path, **asked: object) -> tuple[LoadedModel, measure.HiddenTexts]:
-    settings = EvalOptions(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
+    settings = InfillingOptions(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
     subject = load_model(run, device="cpu", warn=pytest.fail)
     return subject, measure.HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
@@ -465,7 +465,7 @@ def test_progress_is_told_text_by_text(trained: dict[str, Run], cache: Path) -> 
     told: list[tuple[str, float]] = []
     measure_infilling(
         trained["clm"],
-        EvalOptions(num_texts=4, again=True, protocols=("in-order",)),
+        InfillingOptions(num_texts=4, again=True, protocols=("in-order",)),
         cache=cache,
         report=lambda what, share: told.append((what, share)),
     )
@@ -478,7 +478,7 @@ def test_texts_longer_than_in_training_are_told(trained: dict[str, Run], cache: 
         told: list[str] = []
         measure_infilling(
             trained["clm"],
-            EvalOptions(num_texts=2, length=length),
+            InfillingOptions(num_texts=2, length=length),
             cache=cache,
             hidden=("50%",),
             warn=told.append,

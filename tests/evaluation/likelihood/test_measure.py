@@ -18,9 +18,9 @@ from lmcompare.data import Encoded, prepare
 from lmcompare.errors import UserError
 from lmcompare.evaluation.likelihood import measure
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
+from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRecord
 from lmcompare.evaluation.ngram import Trigrams
-from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.runs.loaded_model import LoadedModel
@@ -38,7 +38,7 @@ from tests.tiny import (
     unmeasured,
 )
 
-ALL = EvalOptions(max_bytes=None, device="cpu")
+ALL = LikelihoodOptions(max_bytes=None, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def text_scorings(objective: str) -> list[str]:
 
 def score(run: Run, cache: Path, **asked: object) -> list[LikelihoodRecord]:
     settings = {"max_bytes": None, "device": "cpu"} | asked
-    return measure_likelihood(run, EvalOptions(**settings), cache=cache)  # type: ignore[arg-type]
+    return measure_likelihood(run, LikelihoodOptions(**settings), cache=cache)  # type: ignore[arg-type]
 
 
 def items(run: Run) -> list[list[LikelihoodItem]]:
@@ -500,7 +500,9 @@ def test_a_damaged_checkpoint_is_told(corpus: Path, train: Trainer, cache: Path)
         score(run, cache)
     run.done_file.unlink()
     told: list[str] = []
-    (record,) = measure_likelihood(run, EvalOptions(max_bytes=50), cache=cache, warn=told.append)
+    (record,) = measure_likelihood(
+        run, LikelihoodOptions(max_bytes=50), cache=cache, warn=told.append
+    )
     assert record.step == 14
     assert len(told) == 1
     assert "damaged" in told[0]
@@ -510,7 +512,7 @@ def test_progress_is_told_to_its_end(trained: dict[str, Run], cache: Path) -> No
     told: list[tuple[str, float]] = []
     measure_likelihood(
         trained["mlm"],
-        EvalOptions(max_bytes=100, again=True),
+        LikelihoodOptions(max_bytes=100, again=True),
         cache=cache,
         report=lambda scoring, share: told.append((scoring, share)),
     )

@@ -9,7 +9,7 @@ import pytest
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.span_scoring import Span, ask
+from lmcompare.evaluation.span_scoring import Span, score_spans
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.cloze import Cloze, Passage, passages_of
 from lmcompare.evaluation.tasks.record import TaskItem
@@ -41,7 +41,7 @@ def test_every_objective_is_asked(name: str, tokenizer: Tokenizer) -> None:
     items = [*found.items]
     assert [item.item for item in items] == [0, 2]
     parts = [Span(before=each.before, text=each.word) for each in PASSAGES]
-    verdicts = ask(subject, parts, found.scoring)
+    verdicts = score_spans(subject, parts, found.scoring)
     for item in items:
         assert item.figures["nats"] == pytest.approx(verdicts[item.item].nats, rel=1e-5)
         assert item.figures["nats"] > 0

@@ -13,11 +13,12 @@ import pytest
 from torch import Tensor
 
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.span_scoring import Span, SpanScore, ask
+from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
 from lmcompare.evaluation.tasks import minimal_pairs
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task
-from lmcompare.evaluation.tasks.measure import TaskOptions, _blank, measure_task, ratio
+from lmcompare.evaluation.tasks.measure import _blank, measure_task, ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pairs
+from lmcompare.evaluation.tasks.options import TaskOptions
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.evaluation.tasks.registry import choose, known, read_tasks
 from lmcompare.model import Backbone
@@ -103,7 +104,7 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
     config = subject.record.config
     fresh = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
     parts = [Span(text=each) for pair in PAIRS for each in pair]
-    costs = [each.nats for each in ask(replace(subject, net=fresh.eval()), parts, "causal")]
+    costs = [each.nats for each in score_spans(replace(subject, net=fresh.eval()), parts, "causal")]
     expected = [bad - good for good, bad in zip(costs[::2], costs[1::2], strict=True)]
     assert margins[1] == pytest.approx(expected, abs=1e-4)
     assert run.results.read(TaskRecord) == [trained, started] or run.results.read(TaskRecord) == [
@@ -182,7 +183,7 @@ def test_what_was_cut_off_is_gone_on_with(
     monkeypatch.setattr("lmcompare.evaluation.tasks.measure.KEPT_AT_ONCE", 1)
     monkeypatch.setattr("lmcompare.evaluation.tasks.measure.ALONE", 0)
     asked: list[int] = []
-    true = minimal_pairs.ask
+    true = minimal_pairs.score_spans
 
     def broken(subject: LoadedModel, *rest: object, **more: object) -> object:
         asked.append(1)
@@ -228,7 +229,7 @@ def test_answers_that_change_with_the_batch_are_told(
 ) -> None:
     for record in measure(run, suites):
         assert (record.alone, record.alone_differs) == (5, 0)
-    true = minimal_pairs.ask
+    true = minimal_pairs.score_spans
 
     def by_size(subject: LoadedModel, parts: list[Span], scoring: str) -> list[SpanScore]:
         """As if padding took part."""
@@ -393,13 +394,17 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
     for option, said in (("--pooling=mean", "pools states"), ("--train-examples=5", "learns from")):
         code, out, err = command("eval", run.path, option)
         assert (code, out) == (1, "")
+        name = option.partition("=")[0]
+        assert f"{name} is about benchmarks, which is not asked for: add --tasks NAME" in err
+        code, out, err = command("eval", run.path, "--tasks", "zorro", option)
+        assert (code, out) == (1, "")
         assert f"no chosen task {said}" in err
     place = place[:-4]
     code, out, err = command(*place, "--way", "prob")
     assert (code, out) == (1, "")
     assert "no chosen task is asked in the way 'prob' (--way): did you mean 'probe'?" in err
     code, out, err = command("eval", run.path, "--way", "all")
-    assert "no chosen task is asked in the way 'all' (--way): choose one with --tasks" in err
+    assert "--way is about benchmarks, which is not asked for: add --tasks NAME" in err
 
 
 def test_a_task_that_fails_takes_no_other_down(
@@ -414,7 +419,7 @@ def test_a_task_that_fails_takes_no_other_down(
     assert "causal" in out
     code, out, err = command("eval", run.path, "--tasks", "blimp")
     assert (code, out) == (1, "")
-    assert "name the folder that holds it with --benchmarks" in err
+    assert "name the folder that holds it with --task-data" in err
 
 
 def test_tasks_are_listed(command: Command) -> None:

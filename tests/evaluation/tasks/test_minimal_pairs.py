@@ -10,7 +10,7 @@ import torch
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.span_scoring import Span, ask
+from lmcompare.evaluation.span_scoring import Span, score_spans
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.measure import ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pair, Pairs
@@ -71,7 +71,10 @@ def test_a_pair_counts_where_the_good_one_is_more_probable(tokenizer: Tokenizer)
     subject = subject_of(Clm(), tokenizer)
     items = answers(subject, pairs(GOOD, BAD))
     nats = [
-        [verdict.nats for verdict in ask(subject, [Span(text=each) for each in texts], "causal")]
+        [
+            verdict.nats
+            for verdict in score_spans(subject, [Span(text=each) for each in texts], "causal")
+        ]
         for texts in (GOOD, BAD)
     ]
     assert [item.gained for item in items] == [

@@ -9,7 +9,7 @@ import pytest
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.span_scoring import Span, ask, choose_scoring
+from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.multiple_choice import Choice, Question
 from lmcompare.evaluation.tasks.registry import read_tasks
@@ -42,7 +42,7 @@ def test_the_most_probable_choice_is_taken(name: str, tokenizer: Tokenizer) -> N
             Span(before=question.before, text=each, behind=question.behind)
             for each in question.choices
         ]
-        verdicts = ask(subject, parts, found.scoring)
+        verdicts = score_spans(subject, parts, found.scoring)
         for by, costs in {
             "sum": [each.nats for each in verdicts],
             "token": [each.nats / each.num_tokens for each in verdicts],

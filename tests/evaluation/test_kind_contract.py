@@ -1,0 +1,133 @@
+"""A kind of evaluation from outside the package goes all the way; its metric is not a share."""
+
+# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+from typer.testing import CliRunner
+
+import lmcompare_cli.app
+import lmcompare_cli.commands.eval
+from lmcompare.compare import compare
+from lmcompare.errors import UserError
+from lmcompare.evaluation import registry
+from lmcompare.evaluation.kind import Context
+from lmcompare.evaluation.metric import Metric
+from lmcompare.runs.finding import find_runs
+from tests import ROOT
+from tests.evaluation.toy import CORRELATION, RarityItem, RarityKind, RarityOptions, RarityRecord
+from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kind is named in the registry, by one line, and the command line is made anew."""
+    monkeypatch.setattr(registry, "OPTIONS", [*registry.OPTIONS, RarityOptions])
+    modules = (lmcompare_cli.commands.eval, lmcompare_cli.app)
+    for module in modules:
+        importlib.reload(module)
+    yield
+    monkeypatch.undo()
+    for module in modules:
+        importlib.reload(module)
+
+
+@pytest.fixture
+def study(command: Command, corpus: Path) -> Path:
+    for seed in (0, 1, 2):
+        for objective in ("clm", "mlm"):
+            assert command("train", "-o", objective, *flags(corpus, f"seed={seed}")).code == 0
+    return Path("experiments/default")
+
+
+def test_it_is_measured_kept_and_not_measured_again(command: Command, study: Path) -> None:
+    said = command("eval", study, "--tasks", "rarity", "--documents", "11", "--format", "json")
+    assert said.code == 0, said.err
+    rows = json.loads(said.out)
+    assert len(rows) == 6
+    for row in rows:
+        assert -1 <= row["correlation"] <= 1
+        assert row["num_documents"] == 11
+    (run, *_) = find_runs([study])
+    (record,) = run.results.read(RarityRecord)
+    items = run.results.items(record, RarityItem)
+    expected = spearmanr([each.bits for each in items], [each.unigram_bits for each in items])
+    assert record.correlation == pytest.approx(expected.statistic)
+    files = {path: path.stat().st_mtime_ns for path in study.glob("*/eval/*")}
+    again = command("eval", study, "--tasks", "rarity", "--documents", "11", "--format", "json")
+    assert again.out == said.out
+    assert {path: path.stat().st_mtime_ns for path in study.glob("*/eval/*")} == files
+
+
+def test_it_stands_in_every_format_of_a_comparison(command: Command, study: Path) -> None:
+    assert command("eval", study, "--tasks", "rarity", "--documents", "11").code == 0
+    comparison = compare(find_runs([study]))
+    found = comparison.frame[comparison.frame["metric"] == "rarity_correlation"]
+    assert len(found) == 6
+    means = found.groupby("label")["value"].mean()
+    for layout in ("table", "md", "tex"):
+        out = command("compare", study, "--no-write", "--format", layout).out
+        assert "Rarity" in out
+        for value in means:
+            assert f"{value:+.2f}" in out.replace("$-$", "-").replace("\\(-\\)", "-"), layout
+        assert "from -1 to 1, higher is better" in out
+        assert "%" not in out.split("Rarity")[1].split("rho")[0]
+    [table] = json.loads(command("compare", study, "--no-write", "--format", "json").out)["tables"][
+        "rarity"
+    ]
+    assert table["rows"]["clm"]["rarity_correlation"]["mean"] == pytest.approx(means["clm"])
+    csv = command("compare", study, "--no-write", "--format", "csv").out
+    assert "rarity_correlation" in csv
+    (fact,) = [each for each in comparison.facts if each.name == "documents of rarity"]
+    assert fact.equal
+    assert not fact.ranks, "nothing is ranked by it"
+
+
+def test_it_is_listed_selected_and_dropped(command: Command, study: Path) -> None:
+    assert command("eval", study, "--tasks", "likelihood,rarity", "--limit", "60").code == 0
+    listed = json.loads(command("results", study, "--format", "json").out)
+    assert {each["record"]["task"] for each in listed} == {"likelihood", "rarity"}
+    only = command("compare", study, "--no-write", "--only", "rarity", "--format", "json").out
+    assert json.loads(only)["tables"]["rarity"]
+    assert command("results", study, "--only", "rarity", "--remove").code == 0
+    assert not [*study.glob("*/eval/rarity-*")]
+    assert [*study.glob("*/eval/likelihood-*")]
+
+
+def test_runs_that_lack_it_are_named_with_what_to_do(command: Command, study: Path) -> None:
+    first = sorted(study.glob("clm-*"))[0]
+    assert command("eval", first, "--tasks", "rarity").code == 0
+    out = command("compare", study, "--no-write").out.replace("\n", " ")
+    assert "rarity not measured: lmcompare eval --tasks rarity" in out
+
+
+def test_its_options_have_a_panel_and_are_of_use_to_it_alone(command: Command, study: Path) -> None:
+    shown = command("eval", "--help").out
+    assert "Rarity" in shown
+    assert "--documents" in shown
+    assert "How many documents are scored." in shown
+    said = command("eval", study, "--documents", "3")
+    assert "--documents is about rare tokens, which is not asked for: add --tasks rarity" in (
+        the_error(said)
+    )
+
+
+def test_a_misspelt_kind_is_answered_with_the_nearest(command: Command, study: Path) -> None:
+    assert "there is no task 'rarty': did you mean 'rarity'?" in the_error(
+        command("eval", study, "--tasks", "rarty")
+    )
+
+
+def test_the_page_on_kinds_shows_this_very_code() -> None:
+    page = (ROOT / "docs" / "add-an-evaluation.md").read_text(encoding="utf-8")
+    code = (ROOT / "tests" / "evaluation" / "toy.py").read_text(encoding="utf-8")
+    _, _, rest = page.partition("```python\n")
+    shown = rest.partition("```")[0]
+    assert shown in code
+    assert shown.count("class ") >= 3
