@@ -95,7 +95,7 @@ def test_it_is_listed_selected_and_dropped(command: Command, study: Path) -> Non
     assert {each["record"]["task"] for each in listed} == {"likelihood", "rarity"}
     only = command("compare", study, "--no-write", "--only", "rarity", "--format", "json").out
     assert json.loads(only)["tables"]["rarity"]
-    assert command("results", study, "--only", "rarity", "--remove").code == 0
+    assert command("results", study, "--remove", "rarity", "--yes").code == 0
     assert not [*study.glob("*/eval/rarity-*")]
     assert [*study.glob("*/eval/likelihood-*")]
 

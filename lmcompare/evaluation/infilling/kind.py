@@ -7,7 +7,7 @@ import numpy as np
 from lmcompare.blocks import Block, Notes, Part, Table, names, numbers
 from lmcompare.evaluation.infilling.measure import measure_infilling
 from lmcompare.evaluation.infilling.options import InfillingOptions
-from lmcompare.evaluation.infilling.record import InfillingItem, InfillingRecord
+from lmcompare.evaluation.infilling.record import QUESTIONS, InfillingItem, InfillingRecord
 from lmcompare.evaluation.kind import Context, EvaluationKind, Report, Step, texts_of
 from lmcompare.evaluation.metric import MISSING, Measurement, Metric
 from lmcompare.evaluation.text_metrics import BITS_PER_BYTE, BITS_PER_TOKEN, UNIGRAM
@@ -122,6 +122,4 @@ def _row(run: Run, record: InfillingRecord) -> list[str]:
 
 
 def _given(record: InfillingRecord) -> str:
-    if record.hidden == "second half":
-        return "first half"
-    return "left side" if record.left_only else "both sides"
+    return "left side" if record.left_only else QUESTIONS[record.hidden].given

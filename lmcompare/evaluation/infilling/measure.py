@@ -26,15 +26,15 @@ from lmcompare import rng
 from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.infilling.options import InfillingOptions
-from lmcompare.evaluation.infilling.record import SHARES, Hidden, InfillingItem, InfillingRecord
+from lmcompare.evaluation.infilling.record import QUESTIONS, Hidden, InfillingItem, InfillingRecord
 from lmcompare.evaluation.kind import not_measured_again
 from lmcompare.evaluation.windows import Window, stack
-from lmcompare.objectives import Form, Objective, Protocol, Question
+from lmcompare.objectives import Form, Objective, Protocol
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
 
-HIDDEN: tuple[Hidden, ...] = get_args(Hidden)
+HIDDEN: tuple[Hidden, ...] = tuple(QUESTIONS)
 FORMS: tuple[Form, ...] = get_args(Form)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
@@ -190,7 +190,7 @@ def answer(
     Raises:
         Unsupported: the objective has no way, or none for these texts.
     """
-    question: Question = "continuation" if hidden == "second half" else "holes"
+    question = QUESTIONS[hidden].asks
     subject.objective.which_scoring(None, question)
     scorings = subject.objective.scorings
     ways = [
@@ -301,11 +301,11 @@ def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:
     mask = torch.zeros_like(is_text)
     for row, candidates in enumerate(is_text):
         places = candidates.nonzero()[:, 0]
-        if hidden == "second half":
+        if QUESTIONS[hidden].asks == "continuation":
             chosen = places[(len(places) + 1) // 2 :]
         else:
             draw = torch.rand(len(places), generator=rng.generator("infilling", hidden, row))
-            num = max(1, round(SHARES[hidden] * len(places)))
+            num = max(1, round(QUESTIONS[hidden].share * len(places)))
             chosen = places[draw.argsort(stable=True)[:num]]
         mask[row, chosen] = True
     return mask

@@ -1,20 +1,30 @@
 """What is kept of hidden tokens: a record for each question, a line for each text."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from lmcompare.objectives import Form, Likelihood, Protocol, all_scorings
+from lmcompare.objectives import Form, Likelihood, Protocol, Question, all_scorings
 from lmcompare.runs.records import LN2, TextRecord
 
 # how much of a text is hidden: one token, a share of its tokens, or its end
 Hidden = Literal["one", "15%", "50%", "second half"]
-SHARES: Mapping[Hidden, float] = {  # at least one token
-    "one": 0.0,
-    "15%": 0.15,
-    "50%": 0.5,
-    "second half": 0.5,
+
+
+class HiddenTokens(NamedTuple):
+    """What a question hides of a text, and what it asks of an objective."""
+
+    share: float  # of the text's tokens; at least one token
+    asks: Question
+    given: str = "both sides"  # what the model is shown, in words
+
+
+QUESTIONS: Mapping[Hidden, HiddenTokens] = {
+    "one": HiddenTokens(0.0, "holes"),
+    "15%": HiddenTokens(0.15, "holes"),
+    "50%": HiddenTokens(0.5, "holes"),
+    "second half": HiddenTokens(0.5, "continuation", "first half"),
 }
 
 
@@ -71,7 +81,7 @@ class InfillingRecord(TextRecord):
 
     @property
     def hidden_share(self) -> float:
-        return SHARES[self.hidden]
+        return QUESTIONS[self.hidden].share
 
     @property
     def is_outdated(self) -> bool:
@@ -81,7 +91,7 @@ class InfillingRecord(TextRecord):
     @property
     def left_only(self) -> bool:
         """Whether what stands behind the hidden tokens was there, and of no use to it."""
-        return self.given == "left" and self.hidden != "second half"
+        return self.given == "left" and QUESTIONS[self.hidden].asks == "holes"
 
     @property
     def bits_per_byte(self) -> float | None:
