@@ -191,7 +191,7 @@ def test_what_was_cut_off_is_gone_on_with(
             raise KeyboardInterrupt
         return true(subject, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(minimal_pairs, "ask", broken)
+    monkeypatch.setattr(minimal_pairs, "score_spans", broken)
     with pytest.raises(KeyboardInterrupt):
         measure(run, suites, untrained=False)
     assert not run.results.read(TaskRecord)
@@ -238,7 +238,7 @@ def test_answers_that_change_with_the_batch_are_told(
             for number, verdict in enumerate(true(subject, parts, scoring))
         ]
 
-    monkeypatch.setattr(minimal_pairs, "ask", by_size)
+    monkeypatch.setattr(minimal_pairs, "score_spans", by_size)
     for record in measure(run, suites, again=True):
         assert (record.alone, record.alone_differs) == (5, 5)
 
