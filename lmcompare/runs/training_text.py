@@ -6,6 +6,7 @@ another text under the same name is another run, the same text under another nam
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,32 @@ from lmcompare.errors import UserError
 from lmcompare.files import name_of
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
+
+
+def as_begun(config: RunConfig, *, arm: str, study: Path) -> RunConfig:
+    """Return a configuration under the defaults that its study was begun with.
+
+    So a run that is finished is found by the same command, one that is not goes on, and those that
+    join them are comparable, though defaults have changed since.
+
+    Args:
+        config: the run in full; defaults that it names stay.
+        arm: what it is called in tables.
+        study: folder of its study.
+    """
+    mine = [
+        (record.created, record.config.defaults)
+        for _, record in _runs_of(config, arm, study)
+        if record is not None
+        and config.under(record.config.defaults).identity == record.config.identity
+    ]
+    if mine:
+        return config.under(max(mine)[-1])
+    beside = []
+    for path in study.glob("*/"):
+        with suppress(UserError):
+            beside.append(Run(path).record().config.defaults)
+    return config.under(min(beside, default=config.defaults))
 
 
 def is_run_of(record: RunRecord, config: RunConfig, text: Prepared) -> bool:

@@ -438,6 +438,7 @@ def test_run_gives_objective_and_tokenizer(shown, refused, file, tmp_path):
     run.tokenizer_file.write_bytes(file.read_bytes())
     RunRecord(
         arm="mlm",
+        given=config.given,
         config=config,
         identity=config.identity,
         created="2025-01-01T00:00:00Z",
