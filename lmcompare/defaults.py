@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-VERSION = 1  # of the defaults of now
+VERSION = 2  # of the defaults of now
 FIRST = 1
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -14,44 +14,21 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tokenizers
 from jaxtyping import Bool, Int
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import decoders
 
 from lmcompare.data import tokenizer_training
+from lmcompare.data.tokenizer_training import TokenizerConfig
 from lmcompare.data.words import measure
 from lmcompare.errors import UserError
 from lmcompare.files import write_text
-from lmcompare.paths import nearest
+from lmcompare.paths import nearest, user_path
 from lmcompare.textfiles import read_whole
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
-
-
-class TokenizerConfig(BaseModel):
-    """Which tokenizer: one trained on the training text, or any `tokenizer.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["bpe", "word", "unigram", "bytes", "characters"] = Field(
-        "bpe", description="what is trained"
-    )
-    vocab_size: int | None = Field(
-        None,
-        gt=0,
-        le=2**20,
-        description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
-        "take what they need",
-    )
-    file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
-    add_missing: bool = Field(
-        False, description="give such a file the special tokens that it lacks"
-    )
-    train_mb: int = Field(32, gt=0, description="train on an even sample of at most so much text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +84,22 @@ class Tokenizer:
         Raises:
             UserError: the text does not support a vocabulary of this size.
         """
-        texts = tokenizer_training.sample(texts, max_bytes=config.train_mb * 1_000_000)
-        return Tokenizer(tokenizer_training.train(config.kind, texts, vocab_size=config.vocab_size))
+        return Tokenizer(tokenizer_training.train(texts, config))
 
     @staticmethod
-    def load(path: Path, *, add_missing: bool = False) -> "Tokenizer":
-        """Read a `tokenizer.json`; `add_missing` gives it the special tokens that it lacks.
+    def of_file(config: TokenizerConfig) -> "Tokenizer":
+        """Read the `tokenizer.json` that a configuration names; raises as `load` does."""
+        assert config.file is not None
+        num_spare = config.spare if config.add_missing else None
+        return Tokenizer.load(user_path(config.file), complete_with=num_spare)
+
+    @staticmethod
+    def load(path: Path, *, complete_with: int | None = None) -> "Tokenizer":
+        """Read a `tokenizer.json`.
+
+        Args:
+            path: of the file.
+            complete_with: give it the special tokens that it lacks, and so many spare ones.
 
         Raises:
             UserError: the file is missing, unreadable or not such a file.
@@ -130,7 +117,9 @@ class Tokenizer:
                 f"'{path}' is not a tokenizer.json of the tokenizers library ({reason}): "
                 "save it again"
             ) from error
-        return Tokenizer(_with_missing(library) if add_missing else library)
+        return Tokenizer(
+            library if complete_with is None else _with_missing(library, num_spare=complete_with)
+        )
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json` that any program of the Hugging Face world reads.
@@ -285,12 +274,13 @@ def _vocab(library: tokenizers.Tokenizer) -> Vocab:
     )
 
 
-def _with_missing(library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer with a token for each role and the sentinels, new ones above all others."""
+def _with_missing(library: tokenizers.Tokenizer, *, num_spare: int) -> tokenizers.Tokenizer:
+    """Give a tokenizer a token for each role and the sentinels, new ones above all others."""
     vocab = _vocab(library)
     library.add_special_tokens(
         [names[0] for role, names in ALIASES.items() if role not in vocab.roles]
     )
+    tokenizer_training.add_spares(library, num_spare)
     if not vocab.sentinels:
         tokenizer_training.add_sentinels(library)
     return library

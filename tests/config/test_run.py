@@ -336,6 +336,8 @@ def test_what_was_given_is_kept_apart_from_what_was_made_of_it(given: dict[str, 
     config = parse_run(given)
     assert config.given == given
     assert parse_run(config.given) == config
+    assert RunConfig.model_validate(config) == parse_run(given), "as what holds it validates it"
+    assert config.given == given
     again = parse_run(config.given)
     assert (again.given, again.identity) == (given, config.identity)
     full = parse_run(config.model_dump(mode="json"))

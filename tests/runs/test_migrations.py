@@ -70,11 +70,11 @@ def test_the_configuration_is_kept_as_it_was(schema: int) -> None:
 def test_an_encoder_that_an_objective_brought_was_not_given(
     model: dict[str, int], given: tuple[int, int | None]
 ) -> None:
-    config = parse_run({"objective": "t5", "model": model})
+    config = parse_run({"objective": "t5", "model": model, "defaults": 1})
     content = without_given({"config": config.model_dump(mode="json", exclude={"defaults"})})
     found = content["given"]["model"]
     assert (found["encoder_layers"], found["decoder_layers"]) == given
-    assert parse_run(content["given"]) == parse_run(content["config"]) == config
+    assert parse_run(content["given"] | {"defaults": 1}) == parse_run(content["config"]) == config
 
 
 @pytest.mark.parametrize("content", [{}, {"config": 3}, {"config": {}}, {"config": {"model": []}}])
