@@ -93,7 +93,7 @@ class RuntimeConfig(BaseModel):
     tensorboard: bool = Field(False, description="write event files too (extra: tensorboard)")
 
     def compiles(self, device_type: str, width: int) -> bool:
-        """Whether a model of `width` is compiled on such a device."""
+        """Tell whether a model of `width` is compiled on such a device."""
         if self.compile == "auto":
             return device_type == "cuda" and width >= COMPILED_WIDTH
         return self.compile
@@ -203,7 +203,7 @@ class RunConfig(BaseModel):
 
 
 def parse_run(given: Mapping[str, Any]) -> RunConfig:
-    """A configuration from nested tables.
+    """Read a configuration from nested tables.
 
     Raises:
         UserError: an unknown key, a value out of range, and so on; one sentence on the first of
@@ -213,7 +213,7 @@ def parse_run(given: Mapping[str, Any]) -> RunConfig:
 
 
 def parse_data(given: Mapping[str, Any]) -> DataConfig:
-    """What is read, by itself; raises as `parse_run` does."""
+    """Read the table of the text alone; raises as `parse_run` does."""
     return _parse(DataConfig, given, table="data")
 
 
@@ -243,7 +243,7 @@ def _require_storable(value: object, key: str) -> None:
 
 
 def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """`tables` with each `dotted.key=value` set; a value is read as TOML, or else as a bare string.
+    """Return `tables` with each `dotted.key=value` set, each value read as TOML or as text.
 
     Raises:
         UserError: not of that form, or a part is set of what has none.
@@ -273,7 +273,7 @@ _SHORT_FOR = {"objective": "name", "model": "preset"}
 
 
 def spelled_out(key: str, value: Any) -> Any:
-    """A bare name, such as objective = "mlm", as the table that it is short for."""
+    """Return a bare name, such as objective = "mlm", as the table that it is short for."""
     return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and isinstance(value, str) else value
 
 
@@ -286,7 +286,7 @@ def _value(written: str, *, where: str) -> Any:
 
 
 def known_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a configuration, those of all objectives included."""
+    """Yield every dotted key of a configuration, those of all objectives included."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if name == "objective":

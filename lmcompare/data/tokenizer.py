@@ -43,14 +43,14 @@ class Encoded:
         return len(self.ids)
 
     def copy(self) -> "Encoded":
-        """The same in memory of its own."""
+        """Return the same in memory of its own."""
         return Encoded(
             ids=self.ids.copy(), bytes=self.bytes.copy(), starts_word=self.starts_word.copy()
         )
 
     @staticmethod
     def join(parts: Sequence["Encoded"]) -> "Encoded":
-        """Texts that followed one another as one."""
+        """Return texts that followed one another as one."""
         if len(parts) == 1:
             return parts[0]
         return Encoded(
@@ -163,7 +163,7 @@ class Tokenizer:
         ]
 
     def decode(self, ids: Iterable[int] | Int[ndarray, " N"]) -> str:
-        """The text of ids; special tokens leave no trace, but unknown ones do."""
+        """Return the text of ids; special tokens leave no trace, but unknown ones do."""
         text = [number for number in map(int, ids) if not self._not_text[number]]
         return self._library.decode(text, skip_special_tokens=False)
 
@@ -180,7 +180,7 @@ class Tokenizer:
         return text if len(text.encode()) == document.bytes.sum() else None
 
     def pieces(self, ids: Iterable[int] | Int[ndarray, " N"]) -> list[str]:
-        """Each token for a reader: its text, or its bytes in hex if it is part of a character."""
+        """Return each token as text, or its bytes in hex where it is a part of a character."""
         return [self._piece(int(number)) for number in ids]
 
     def _piece(self, number: int) -> str:
@@ -195,7 +195,7 @@ class Tokenizer:
         return "".join(f"\\x{_BYTE[each]:02x}" if each in _BYTE else each for each in symbol)
 
     def _ids_and_ends(self, texts: list[str]) -> Iterator[tuple[list[int], list[int]]]:
-        """The ids of each text, and the character before which each of them ends."""
+        """Yield the ids of each text, and the character before which each of them ends."""
         for text, encoding in zip(
             texts, self._library.encode_batch(texts, add_special_tokens=False), strict=True
         ):
@@ -209,7 +209,7 @@ class Tokenizer:
     def _spelled_out(
         self, text: str, ids: list[int], offsets: list[tuple[int, int]]
     ) -> tuple[list[int], list[int]]:
-        """What `text` becomes when special tokens that it spells are cut in two.
+        """Return what `text` becomes when special tokens that it spells are cut in two.
 
         The library keeps them from being recognised, but the model of a loaded tokenizer may hold
         them as words. One of a single character cannot be cut, and becomes unknown.
@@ -241,7 +241,7 @@ _BYTE = {character: byte for byte, character in enumerate(tokenizer_training.byt
 
 
 def _json(library: tokenizers.Tokenizer) -> str:
-    """A tokenizer as text, the same after it is read again.
+    """Return a tokenizer as text, the same after it is read again.
 
     Scores are rounded, as the library does not read back the last digits that it wrote.
     """
@@ -250,7 +250,7 @@ def _json(library: tokenizers.Tokenizer) -> str:
 
 
 def _vocab(library: tokenizers.Tokenizer) -> Vocab:
-    """The roles of a tokenizer's special tokens, by the names they commonly have."""
+    """Find the roles of a tokenizer's special tokens, by the names they commonly have."""
     known = library.get_vocab(with_added_tokens=True)
     roles = {
         role: known[found]

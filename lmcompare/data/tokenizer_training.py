@@ -69,7 +69,7 @@ class TokenizerConfig(BaseModel):
 
 
 def byte_characters() -> list[str]:
-    """The printable character that stands for each byte in byte-level vocabularies, as in GPT-2."""
+    """Return the printable character for each byte in byte-level vocabularies, as in GPT-2."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(NUM_BYTES) if byte not in printable]
     table = {byte: chr(byte) for byte in printable}
@@ -129,7 +129,7 @@ def add_sentinels(tokenizer: tokenizers.Tokenizer) -> None:
 
 
 def sample(texts: Iterable[str], *, max_bytes: int) -> list[str]:
-    """An even sample of the documents, in their order: all of them if they fit in `max_bytes`.
+    """Take an even sample of the documents, in their order: all of them if they fit in `max_bytes`.
 
     Which ones are taken depends on their text alone. At most `max_bytes` and one document are held.
     """
@@ -169,7 +169,7 @@ def _learn(
 
 
 def _cut(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, with what is longer than a word can be in pieces."""
+    """Yield the texts, with what is longer than a word can be in pieces."""
     for text in texts:
         unbroken = len(max(text.split(), key=len, default=""))
         if unbroken <= LONGEST_WORD and not _SPACES.search(text):  # found much sooner than by parts

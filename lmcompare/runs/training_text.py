@@ -175,7 +175,7 @@ def sources(config: RunConfig) -> list[str]:
 
 
 def _read(record: RunRecord, text: Prepared) -> bool:
-    """Whether a text is what a run has read, as far as its record can tell."""
+    """Tell whether a text is what a run has read, as far as its record can tell."""
     if record.text_hash is not None:
         return record.text_hash == text.hash
     hashes = (text.tokenizer.hash, text.split("train").hash)
@@ -183,7 +183,7 @@ def _read(record: RunRecord, text: Prepared) -> bool:
 
 
 def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
-    """What an earlier record knows of a text by its name and settings alone."""
+    """Return what an earlier record knows of a text by its name and settings alone."""
     return (
         config.data.model_copy(update={"source": ""}),
         config.tokenizer.model_copy(
@@ -196,7 +196,7 @@ def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
 
 
 def _runs_of(config: RunConfig, arm: str, study: Path) -> Iterator[tuple[Run, RunRecord | None]]:
-    """The folders of an arm and seed, each with its record, or None where that is no good."""
+    """Yield the folders of an arm and seed, each with its record, or None where that is no good."""
     for path in sorted(study.glob(f"{name_of(arm)}-s{config.seed}-*")):
         run = Run(path)
         try:
@@ -209,6 +209,6 @@ def _runs_of(config: RunConfig, arm: str, study: Path) -> Iterator[tuple[Run, Ru
 
 
 def _number(run: Run) -> int:
-    """How often a run had been started when this one was: 1, or what its name ends with."""
+    """Return how often a run had been started when this one was: 1, or what its name ends with."""
     found = re.search(r"-[0-9a-f]{8}-(\d+)$", run.path.name)
     return int(found[1]) if found else 1
