@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lmcompare.data import TokenizerConfig
 from lmcompare.data.corpus import DataConfig, open_corpus
 from lmcompare.data.prepared import prepare
-from lmcompare.data.tokenizer import TokenizerConfig
 
 CHAINS = 2_000  # paragraphs made at once
 LENGTH = 100  # words in a paragraph

@@ -60,7 +60,7 @@ def drawn(name: str) -> str:
     settings, steps = EXAMPLES.get(name, ({}, [0]))
     objective = parse_objective({"name": name, **settings})
     size = NUM_SENTINELS + len(ALIASES) + len(set(SENTENCE[:-1].split())) + 1
-    tokenizer = Tokenizer.train([SENTENCE], TokenizerConfig(kind="word", vocab_size=size))
+    tokenizer = Tokenizer.train([SENTENCE], TokenizerConfig(kind="word", vocab_size=size, spare=0))
     text = one_row(SENTENCE, tokenizer)
     views = {
         step: objective.corrupt(text, tokenizer.vocab, rng.generator("corruption", 0, step))

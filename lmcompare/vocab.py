@@ -15,8 +15,10 @@ from torch import Tensor
 from lmcompare.errors import UserError
 
 NUM_SENTINELS = 100  # as T5 (Raffel et al. 2020)
+NUM_SPARES = 17  # with the sentinels and the first spellings below they are 128
 
-# role -> the spellings it is recognised by, ours first
+# role -> the spellings it is recognised by, ours first; a role that is added takes a spare token's
+# spelling for its first, which every tokenizer of ours has, so that no text is tokenized anew
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "pad": ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|endoftext|>", "</s>"),
     "bos": ("[BOS]", "<s>", "<bos>", "<|bos|>", "<|begin_of_text|>", "[CLS]", "<|endoftext|>"),
@@ -38,6 +40,11 @@ REQUIRED = ("pad", "bos", "eos")
 def sentinel(number: int) -> str:
     """The spelling of the sentinel that stands for hole `number` of a text."""
     return f"<extra_id_{number}>"
+
+
+def spare(number: int) -> str:
+    """Return the spelling of a token that is kept for a role of a later version."""
+    return f"<spare_{number}>"
 
 
 @dataclass(frozen=True)

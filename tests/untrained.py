@@ -24,7 +24,7 @@ LENGTH = 33  # of the rows that the models were trained on
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     """Of pieces of words, with the space before them, and single bytes for what it never saw."""
-    return Tokenizer.train([sentences(101)], TokenizerConfig(kind="bpe", vocab_size=389))
+    return Tokenizer.train([sentences(101)], TokenizerConfig(kind="bpe", vocab_size=406))
 
 
 class Scripted(Backbone):

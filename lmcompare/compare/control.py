@@ -93,21 +93,12 @@ def _changes(config: BaseModel, usual: BaseModel) -> list[str]:
     return [f"{key} {shown(value)}" for key, value in config if value != getattr(usual, key)]
 
 
-def _model(result: Result) -> ModelConfig:
-    """The backbone; an encoder that an objective brought by itself is taken away again."""
-    model = result.record.config.model
-    if model.encoder_layers:
-        alone = model.without_encoder()
-        return alone if alone.with_encoder() == model else model
-    return model
-
-
 def _shape(result: Result) -> Mapping[str, object]:
-    return flat(_model(result).model_dump(exclude={"preset"}))
+    return flat(result.record.model_given.model_dump(exclude={"preset"}))
 
 
 def _backbone(result: Result) -> str:
-    model = _model(result)
+    model = result.record.model_given
     usual = ModelConfig.model_validate(model.preset)
     return ", ".join([model.preset, *_changes(model, usual)])
 

@@ -4,10 +4,11 @@ A configuration is written in TOML or as `key=value` with dotted keys; what it l
 default here.
 """
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -16,11 +17,15 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from lmcompare.config.budget import AnyBudget, Budget
+from lmcompare.config.refusals import sentence
 from lmcompare.data import DataConfig, TokenizerConfig
-from lmcompare.errors import UserError, did_you_mean
+from lmcompare.defaults import FIRST, VERSION, completed, differing, filled
+from lmcompare.defaults import given as given_of
+from lmcompare.errors import UserError
 from lmcompare.model import ModelConfig
 from lmcompare.objectives import OBJECTIVES, AnyObjective
 from lmcompare.optim import OptimizerConfig
@@ -88,7 +93,7 @@ class RuntimeConfig(BaseModel):
     tensorboard: bool = Field(False, description="write event files too (extra: tensorboard)")
 
     def compiles(self, device_type: str, width: int) -> bool:
-        """Whether a model of `width` is compiled on such a device."""
+        """Tell whether a model of `width` is compiled on such a device."""
         if self.compile == "auto":
             return device_type == "cuda" and width >= COMPILED_WIDTH
         return self.compile
@@ -96,6 +101,8 @@ class RuntimeConfig(BaseModel):
 
 # what changes how a run is carried out but not what comes out of it
 _NOT_RESULT = {"runtime": {"device", "compile", "memory_gb", "save_every", "keep", "tensorboard"}}
+# what is known by its outcome: by the hash of the text, and by all that was left out
+_KNOWN_OTHERWISE = {"data", "tokenizer", "defaults"}
 
 
 class RunConfig(BaseModel):
@@ -104,58 +111,99 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: AnyObjective
-    model: ModelConfig = Field(
-        default_factory=lambda: ModelConfig.model_validate("nano"), validate_default=True
-    )
+    model: ModelConfig = Field(default_factory=lambda: ModelConfig.model_validate("nano"))
     seed: int = Field(0, ge=0)
     budget: AnyBudget = Budget(amount=2e6, unit="tokens")
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batch: BatchConfig = BatchConfig()
-    optimizer: OptimizerConfig = Field(OptimizerConfig(), validate_default=True)
+    optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+    defaults: int = Field(
+        VERSION,
+        ge=FIRST,
+        le=VERSION,
+        description="the version of the defaults of all that is left out; a study goes on with "
+        "those that it was begun with",
+    )
 
     @field_validator("model")
     @classmethod
-    def _encoder_where_needed(cls, model: ModelConfig, info: ValidationInfo) -> ModelConfig:
+    def _no_idle_encoder(cls, model: ModelConfig, info: ValidationInfo) -> ModelConfig:
         objective = info.data.get("objective")
-        if objective is None:  # it was refused itself
-            return model
-        if objective.encodes and not model.encoder_layers:
-            return model.with_encoder()
-        if model.encoder_layers and not objective.encodes:
+        if objective is not None and model.encoder_layers and not objective.encodes:
             raise ValueError(
                 f"{objective.name} reads no source, so an encoder would be idle: "
                 "leave model.encoder_layers at 0"
             )
         return model
 
-    @field_validator("optimizer")
-    @classmethod
-    def _slower_where_wider(
-        cls, optimizer: OptimizerConfig, info: ValidationInfo
-    ) -> OptimizerConfig:
-        model = info.data.get("model")
-        return optimizer if model is None else optimizer.suited_to(model.width)
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        """Fill in what was left out: defaults first, then what follows from other settings.
+
+        What was given stays as it is, and stays known as `given`.
+        """
+        full = completed(self, self.defaults)
+        model, optimizer = full.model, full.optimizer
+        if full.objective.encodes and not model.encoder_layers:
+            made = model.with_encoder()
+            depths = {name: getattr(made, name) for name in ("encoder_layers", "decoder_layers")}
+            model = filled(model, **depths)
+            model.model_fields_set.discard("encoder_layers")  # 0, which leaves the number open
+        rate = optimizer.suited_to(model.width).learning_rate
+        optimizer = filled(optimizer, learning_rate=rate)
+        for name in type(self).model_fields:
+            self.__dict__[name] = getattr(full, name)  # frozen for all others
+        self.__dict__.update(model=model, optimizer=optimizer)
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, in nested tables as JSON has them; `parse_run` makes the same of it."""
+        tables: dict[str, Any] = given_of(self)
+        return tables
+
+    def under(self, version: int) -> Self:
+        """Return what is asked for under the defaults of a version, unless another one was given.
+
+        Args:
+            version: of the defaults.
+        """
+        if version == self.defaults or "defaults" in self.model_fields_set:
+            return self
+        return type(self).model_validate(self.given | {"defaults": version})
 
     @property
     def identity(self) -> str:
         """Eight hexadecimal digits of all settings that decide what comes out, but for the text.
 
-        The text, its splits and its tokenizer are known by the hash of what was read
+        They are of what differs from the first defaults, so that a setting that is added changes
+        no identity. The text, its splits and its tokenizer are known by the hash of what was read
         (`RunRecord.text_hash`), whatever it is called and however it was come by.
         """
-        settings = self.model_dump_json(exclude={**_NOT_RESULT, "data": True, "tokenizer": True})
-        return blake2b(settings.encode(), digest_size=4).hexdigest()
+        settings = {
+            name: {key: value for key, value in found.items() if key not in _NOT_RESULT[name]}
+            if name in _NOT_RESULT
+            else found
+            for name, found in differing(self).items()
+            if name not in _KNOWN_OTHERWISE
+        }
+        kept = {name: found for name, found in settings.items() if found != {}}
+        text = json.dumps(kept, sort_keys=True)
+        return blake2b(text.encode(), digest_size=4).hexdigest()
 
     def asks_the_same(self, other: "RunConfig") -> bool:
         """Tell whether the other asks for the same result of the same sources, by their names."""
-        return self.model_dump(exclude=_NOT_RESULT) == other.model_dump(exclude=_NOT_RESULT)
+        one, two = (
+            each.model_dump(exclude={**_NOT_RESULT, "defaults": True}) for each in (self, other)
+        )
+        return one == two
 
 
 def parse_run(given: Mapping[str, Any]) -> RunConfig:
-    """A configuration from nested tables.
+    """Read a configuration from nested tables.
 
     Raises:
         UserError: an unknown key, a value out of range, and so on; one sentence on the first of
@@ -165,7 +213,7 @@ def parse_run(given: Mapping[str, Any]) -> RunConfig:
 
 
 def parse_data(given: Mapping[str, Any]) -> DataConfig:
-    """What is read, by itself; raises as `parse_run` does."""
+    """Read the table of the text alone; raises as `parse_run` does."""
     return _parse(DataConfig, given, table="data")
 
 
@@ -173,7 +221,7 @@ def _parse(kind: type[Parsed], given: Mapping[str, Any], *, table: str) -> Parse
     try:
         config = kind.model_validate(given)
     except ValidationError as error:
-        raise UserError(_sentence(error, table)) from None
+        raise UserError(sentence(error, {*known_keys()}, table=table)) from None
     _require_storable(config.model_dump(), table)
     return config
 
@@ -195,7 +243,7 @@ def _require_storable(value: object, key: str) -> None:
 
 
 def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """`tables` with each `dotted.key=value` set; a value is read as TOML, or else as a bare string.
+    """Return `tables` with each `dotted.key=value` set, each value read as TOML or as text.
 
     Raises:
         UserError: not of that form, or a part is set of what has none.
@@ -221,43 +269,11 @@ def assign(tables: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, A
     return changed
 
 
-# What settings are called elsewhere, by the last part of their names here.
-_CALLED_ELSEWHERE = {
-    **dict.fromkeys(("lr", "step_size"), "optimizer.learning_rate"),
-    **dict.fromkeys(("wd", "l2"), "optimizer.weight_decay"),
-    **dict.fromkeys(("warmup_steps", "warmup_ratio"), "optimizer.warmup"),
-    **dict.fromkeys(("batch_size", "bs", "per_device_train_batch_size"), "batch.rows"),
-    **dict.fromkeys(
-        ("seq_len", "seq_length", "sequence_length", "block_size", "max_length", "context_length"),
-        "batch.length",
-    ),
-    **dict.fromkeys(("epochs", "num_epochs", "steps", "max_steps", "num_steps"), "budget"),
-    **dict.fromkeys(("hidden_size", "d_model", "dim", "n_embd", "embed_dim"), "model.width"),
-    **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers"), "model.layers"),
-    **dict.fromkeys(("n_head", "n_heads", "num_heads", "num_attention_heads"), "model.heads"),
-    **dict.fromkeys(("d_ff", "intermediate_size", "ffn_dim"), "model.ffn"),
-    **dict.fromkeys(
-        (
-            "mask_rate",
-            "mask_prob",
-            "mask_ratio",
-            "masking_rate",
-            "mlm_probability",
-            "noise_density",
-        ),
-        "objective.rate",
-    ),
-    **dict.fromkeys(("mean_span_length", "mean_noise_span_length"), "objective.mean_span"),
-    **dict.fromkeys(("gradient_accumulation_steps", "micro_batch_size"), "runtime.micro_batch"),
-    **dict.fromkeys(("dtype", "bf16", "fp16"), "runtime.precision"),
-    **dict.fromkeys(("path", "dataset", "file", "corpus"), "data.source"),
-}
-
 _SHORT_FOR = {"objective": "name", "model": "preset"}
 
 
 def spelled_out(key: str, value: Any) -> Any:
-    """A bare name, such as objective = "mlm", as the table that it is short for."""
+    """Return a bare name, such as objective = "mlm", as the table that it is short for."""
     return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and isinstance(value, str) else value
 
 
@@ -270,7 +286,7 @@ def _value(written: str, *, where: str) -> Any:
 
 
 def known_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a configuration, those of all objectives included."""
+    """Yield every dotted key of a configuration, those of all objectives included."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if name == "objective":
@@ -280,48 +296,3 @@ def known_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator
             yield from known_keys(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
-
-
-def _sentence(error: ValidationError, table: str) -> str:
-    first = error.errors()[0]
-    location = [*filter(None, [table]), *map(str, first["loc"])]
-    of, fields = "", list[str]()
-    for place in range(len(location) - 1, 0, -1):
-        if location[place - 1] == "objective" and location[place] in OBJECTIVES:
-            name = location.pop(place)  # pydantic's name for the member of the union
-            of = of or f" of {name}"
-            fields = fields or list(OBJECTIVES[name].model_fields)
-    key, message = ".".join(location), first["msg"].removeprefix("Value error, ")
-    known = set(known_keys())
-    known |= {name.partition(".")[0] for name in known}
-    if first["type"] == "extra_forbidden":
-        if key in known:
-            return f"there is no setting '{key}'{of}: it belongs to another objective; leave it out"
-        table, last = _parts(key)
-        if (meant := _CALLED_ELSEWHERE.get(last.lower().replace("-", "_"))) and not of:
-            return f"there is no setting '{key}': here it is called {meant}"
-        if not table and (same := sorted(name for name in known if _parts(name)[1] == last)):
-            meant = " or ".join(f"'{name}'" for name in same)
-            return f"there is no setting '{key}': did you mean {meant}?"
-        near = {name for name in known if _parts(name)[0] == _parts(key)[0]}
-        if not near:  # of an objective inside of another
-            near = {f"{_parts(key)[0]}.{name}" for name in fields}
-        near |= {name for name in known if _parts(name)[1] == _parts(key)[1]}
-        return f"there is no setting '{key}'{of}: {did_you_mean(key, near)}"
-    whole = key
-    while key not in known and "." in key:  # a part of a value, such as the second of a list
-        key, _ = _parts(key)
-    if whole.count(".") > key.count(".") + 1:  # deep inside of it
-        key = whole
-    if first["type"] == "value_error":
-        return f"{key}: {message}"
-    message = message[0].lower() + message[1:]
-    if first["type"] in {"missing", "union_tag_not_found"}:
-        return f"{key} is missing or not complete: {message}"
-    return f"{key} cannot be {brief(first['input'])}: {message}"
-
-
-def _parts(key: str) -> tuple[str, str]:
-    """The table that a dotted key is in, and its own name."""
-    table, _, name = key.rpartition(".")
-    return table, name

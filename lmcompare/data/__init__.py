@@ -6,7 +6,8 @@ from lmcompare.data.order import shuffled, training_text
 from lmcompare.data.prepared import Prepared, TextUnavailableError, find_prepared, prepare
 from lmcompare.data.split import Split
 from lmcompare.data.streams import is_stream
-from lmcompare.data.tokenizer import Encoded, Tokenizer, TokenizerConfig
+from lmcompare.data.tokenizer import Encoded, Tokenizer
+from lmcompare.data.tokenizer_training import TokenizerConfig
 
 __all__ = [
     "DataConfig",

@@ -21,11 +21,10 @@ from lmcompare.data.locks import locked
 from lmcompare.data.meta import Damaged, Meta
 from lmcompare.data.split import Split, SplitRecord, files
 from lmcompare.data.split_writer import SplitWriter, building
-from lmcompare.data.tokenizer import Tokenizer, TokenizerConfig
-from lmcompare.data.tokenizer_training import SIZED, SPECIALS, USUAL_SIZE
+from lmcompare.data.tokenizer import Tokenizer
+from lmcompare.data.tokenizer_training import SIZED, SPECIALS, USUAL_SIZE, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.files import checksum, remove_leftovers, write_text
-from lmcompare.paths import user_path
 from lmcompare.vocab import Vocab
 
 VERSION = 2  # of the tokens; raise it whenever the same settings would give others
@@ -195,11 +194,12 @@ def _key(corpora: _Corpora, tokenizer: TokenizerConfig) -> str:
     parts += [f"{name} {corpus.hash()}" for name, corpus in sorted(corpora.held_out.items())]
     parts.append(str(corpora.shares))
     if tokenizer.file is None:
-        parts.append(tokenizer.model_dump_json(exclude={"file", "add_missing"}))
+        parts.append(tokenizer.model_dump_json(exclude={"file", "add_missing", "spare"}))
         parts += SPECIALS
+        if tokenizer.spare:  # which earlier versions did not have
+            parts.append(f"{tokenizer.spare} spare")
     else:
-        library = Tokenizer.load(user_path(tokenizer.file), add_missing=tokenizer.add_missing)
-        parts.append(library.hash)
+        parts.append(Tokenizer.of_file(tokenizer).hash)
     return blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
 
 
@@ -217,7 +217,7 @@ def _build(
         if config.kind in SIZED and config.vocab_size is None and size < USUAL_SIZE:
             report(f"the text fills a vocabulary of {size:,} ids, not of {USUAL_SIZE:,} as usual")
     else:
-        tokenizer = Tokenizer.load(user_path(config.file), add_missing=config.add_missing)
+        tokenizer = Tokenizer.of_file(config)
     for role in ("bos", "eos", "pad"):
         tokenizer.vocab.require(role)
     names: deque[SplitName] = deque()

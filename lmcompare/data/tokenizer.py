@@ -14,44 +14,21 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tokenizers
 from jaxtyping import Bool, Int
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import decoders
 
 from lmcompare.data import tokenizer_training
+from lmcompare.data.tokenizer_training import TokenizerConfig
 from lmcompare.data.words import measure
 from lmcompare.errors import UserError
 from lmcompare.files import write_text
-from lmcompare.paths import nearest
+from lmcompare.paths import nearest, user_path
 from lmcompare.textfiles import read_whole
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
-
-
-class TokenizerConfig(BaseModel):
-    """Which tokenizer: one trained on the training text, or any `tokenizer.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["bpe", "word", "unigram", "bytes", "characters"] = Field(
-        "bpe", description="what is trained"
-    )
-    vocab_size: int | None = Field(
-        None,
-        gt=0,
-        le=2**20,
-        description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
-        "take what they need",
-    )
-    file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
-    add_missing: bool = Field(
-        False, description="give such a file the special tokens that it lacks"
-    )
-    train_mb: int = Field(32, gt=0, description="train on an even sample of at most so much text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +43,14 @@ class Encoded:
         return len(self.ids)
 
     def copy(self) -> "Encoded":
-        """The same in memory of its own."""
+        """Return the same in memory of its own."""
         return Encoded(
             ids=self.ids.copy(), bytes=self.bytes.copy(), starts_word=self.starts_word.copy()
         )
 
     @staticmethod
     def join(parts: Sequence["Encoded"]) -> "Encoded":
-        """Texts that followed one another as one."""
+        """Return texts that followed one another as one."""
         if len(parts) == 1:
             return parts[0]
         return Encoded(
@@ -107,12 +84,22 @@ class Tokenizer:
         Raises:
             UserError: the text does not support a vocabulary of this size.
         """
-        texts = tokenizer_training.sample(texts, max_bytes=config.train_mb * 1_000_000)
-        return Tokenizer(tokenizer_training.train(config.kind, texts, vocab_size=config.vocab_size))
+        return Tokenizer(tokenizer_training.train(texts, config))
 
     @staticmethod
-    def load(path: Path, *, add_missing: bool = False) -> "Tokenizer":
-        """Read a `tokenizer.json`; `add_missing` gives it the special tokens that it lacks.
+    def of_file(config: TokenizerConfig) -> "Tokenizer":
+        """Read the `tokenizer.json` that a configuration names; raises as `load` does."""
+        assert config.file is not None
+        num_spare = config.spare if config.add_missing else None
+        return Tokenizer.load(user_path(config.file), complete_with=num_spare)
+
+    @staticmethod
+    def load(path: Path, *, complete_with: int | None = None) -> "Tokenizer":
+        """Read a `tokenizer.json`.
+
+        Args:
+            path: of the file.
+            complete_with: give it the special tokens that it lacks, and so many spare ones.
 
         Raises:
             UserError: the file is missing, unreadable or not such a file.
@@ -130,7 +117,9 @@ class Tokenizer:
                 f"'{path}' is not a tokenizer.json of the tokenizers library ({reason}): "
                 "save it again"
             ) from error
-        return Tokenizer(_with_missing(library) if add_missing else library)
+        return Tokenizer(
+            library if complete_with is None else _with_missing(library, num_spare=complete_with)
+        )
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json` that any program of the Hugging Face world reads.
@@ -174,7 +163,7 @@ class Tokenizer:
         ]
 
     def decode(self, ids: Iterable[int] | Int[ndarray, " N"]) -> str:
-        """The text of ids; special tokens leave no trace, but unknown ones do."""
+        """Return the text of ids; special tokens leave no trace, but unknown ones do."""
         text = [number for number in map(int, ids) if not self._not_text[number]]
         return self._library.decode(text, skip_special_tokens=False)
 
@@ -191,7 +180,7 @@ class Tokenizer:
         return text if len(text.encode()) == document.bytes.sum() else None
 
     def pieces(self, ids: Iterable[int] | Int[ndarray, " N"]) -> list[str]:
-        """Each token for a reader: its text, or its bytes in hex if it is part of a character."""
+        """Return each token as text, or its bytes in hex where it is a part of a character."""
         return [self._piece(int(number)) for number in ids]
 
     def _piece(self, number: int) -> str:
@@ -206,7 +195,7 @@ class Tokenizer:
         return "".join(f"\\x{_BYTE[each]:02x}" if each in _BYTE else each for each in symbol)
 
     def _ids_and_ends(self, texts: list[str]) -> Iterator[tuple[list[int], list[int]]]:
-        """The ids of each text, and the character before which each of them ends."""
+        """Yield the ids of each text, and the character before which each of them ends."""
         for text, encoding in zip(
             texts, self._library.encode_batch(texts, add_special_tokens=False), strict=True
         ):
@@ -220,7 +209,7 @@ class Tokenizer:
     def _spelled_out(
         self, text: str, ids: list[int], offsets: list[tuple[int, int]]
     ) -> tuple[list[int], list[int]]:
-        """What `text` becomes when special tokens that it spells are cut in two.
+        """Return what `text` becomes when special tokens that it spells are cut in two.
 
         The library keeps them from being recognised, but the model of a loaded tokenizer may hold
         them as words. One of a single character cannot be cut, and becomes unknown.
@@ -252,7 +241,7 @@ _BYTE = {character: byte for byte, character in enumerate(tokenizer_training.byt
 
 
 def _json(library: tokenizers.Tokenizer) -> str:
-    """A tokenizer as text, the same after it is read again.
+    """Return a tokenizer as text, the same after it is read again.
 
     Scores are rounded, as the library does not read back the last digits that it wrote.
     """
@@ -261,7 +250,7 @@ def _json(library: tokenizers.Tokenizer) -> str:
 
 
 def _vocab(library: tokenizers.Tokenizer) -> Vocab:
-    """The roles of a tokenizer's special tokens, by the names they commonly have."""
+    """Find the roles of a tokenizer's special tokens, by the names they commonly have."""
     known = library.get_vocab(with_added_tokens=True)
     roles = {
         role: known[found]
@@ -285,12 +274,13 @@ def _vocab(library: tokenizers.Tokenizer) -> Vocab:
     )
 
 
-def _with_missing(library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer with a token for each role and the sentinels, new ones above all others."""
+def _with_missing(library: tokenizers.Tokenizer, *, num_spare: int) -> tokenizers.Tokenizer:
+    """Give a tokenizer a token for each role and the sentinels, new ones above all others."""
     vocab = _vocab(library)
     library.add_special_tokens(
         [names[0] for role, names in ALIASES.items() if role not in vocab.roles]
     )
+    tokenizer_training.add_spares(library, num_spare)
     if not vocab.sentinels:
         tokenizer_training.add_sentinels(library)
     return library

@@ -3,7 +3,7 @@
 Byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) and unigram (Kudo 2018,
 https://arxiv.org/abs/1804.10959) work on the bytes of what GPT-2 takes for a word, with the space
 before it; so do words and bytes, which makes the kinds comparable. Ids are: the special tokens, the
-text, and at the very top the sentinels in descending order, as T5 has them.
+text, spare special tokens, and at the very top the sentinels in descending order, as T5 has them.
 
 The same text gives the same tokenizer, but for unigram: the library's trainer goes through its
 words in an order of chance. A run keeps its tokenizer, and hashes tell two apart.
@@ -14,14 +14,18 @@ import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from threading import Thread
+from typing import Annotated, Literal
 
 import tokenizers
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
+from lmcompare.defaults import Until
 from lmcompare.errors import UserError
-from lmcompare.vocab import ALIASES, NUM_SENTINELS, sentinel
+from lmcompare.vocab import ALIASES, NUM_SENTINELS, NUM_SPARES, sentinel, spare
 
-SPECIALS = [spellings[0] for spellings in ALIASES.values()]
+_SPARES = {spare(number) for number in range(NUM_SPARES)}
+SPECIALS = [first for first, *_ in ALIASES.values() if first not in _SPARES]
 UNKNOWN = ALIASES["unk"][0]
 # GPT-2's, with words that hold digits and apostrophes; like there, a space goes with what follows
 # it.
@@ -35,8 +39,37 @@ _SPACES = re.compile(rf"\s{{{LONGEST_WORD}}}")
 _TOO_LONG = re.compile(rf"\w{{{LONGEST_WORD}}}|[^\w\s]{{{LONGEST_WORD}}}|{_SPACES.pattern}")
 
 
+class TokenizerConfig(BaseModel):
+    """Which tokenizer: one trained on the training text, or any `tokenizer.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["bpe", "word", "unigram", "bytes", "characters"] = Field(
+        "bpe", description="what is trained"
+    )
+    vocab_size: int | None = Field(
+        None,
+        gt=0,
+        le=2**20,
+        description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
+        "take what they need",
+    )
+    file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
+    add_missing: bool = Field(
+        False, description="give such a file the special tokens that it lacks"
+    )
+    spare: Annotated[int, Until(1, 0)] = Field(
+        NUM_SPARES,
+        ge=0,
+        le=1000,
+        description="special tokens that stand for nothing yet, so that a mark which a later "
+        "version needs changes no text; 0 in studies that were begun without them",
+    )
+    train_mb: int = Field(32, gt=0, description="train on an even sample of at most so much text")
+
+
 def byte_characters() -> list[str]:
-    """The printable character that stands for each byte in byte-level vocabularies, as in GPT-2."""
+    """Return the printable character for each byte in byte-level vocabularies, as in GPT-2."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(NUM_BYTES) if byte not in printable]
     table = {byte: chr(byte) for byte in printable}
@@ -44,14 +77,13 @@ def byte_characters() -> list[str]:
     return [table[byte] for byte in range(NUM_BYTES)]
 
 
-def train(kind: str, texts: Iterable[str], *, vocab_size: int | None) -> tokenizers.Tokenizer:
-    """A tokenizer of `kind` made from `texts`, with all special tokens and sentinels.
+def train(texts: Iterable[str], config: TokenizerConfig) -> tokenizers.Tokenizer:
+    """Make a tokenizer from `texts`, with all special tokens, spare ones and sentinels.
 
     Args:
-        kind: bpe, word, unigram, bytes or characters.
-        texts: the training text.
-        vocab_size: the number of ids, specials included; None for the usual size, or fewer where
-            the text does not fill it. Bytes and characters take as many as they need.
+        texts: the training text, of which an even sample is used.
+        config: what is made; without a size, the usual one, or fewer ids where the text does not
+            fill it. Bytes and characters take as many as they need.
 
     Raises:
         UserError: the text does not support a vocabulary of this size.
@@ -63,17 +95,21 @@ def train(kind: str, texts: Iterable[str], *, vocab_size: int | None) -> tokeniz
         "bytes": _bytes,
         "characters": _characters,
     }
-    sized, asked = kind in SIZED, USUAL_SIZE if vocab_size is None else vocab_size
-    least = NUM_SENTINELS + len(SPECIALS) + (1 if kind == "word" else NUM_BYTES)
+    kind, sized = config.kind, config.kind in SIZED
+    asked = USUAL_SIZE if config.vocab_size is None else config.vocab_size
+    added = config.spare + NUM_SENTINELS
+    least = added + len(SPECIALS) + (1 if kind == "word" else NUM_BYTES)
     if sized and asked < least:
         raise UserError(
             f"a {kind} vocabulary of {asked:,} cannot be made: the least it can have is "
             f"{least:,}, special tokens and sentinels included; raise tokenizer.vocab_size"
         )
-    tokenizer = build[kind](texts, asked - NUM_SENTINELS)
+    sampled = sample(texts, max_bytes=config.train_mb * 1_000_000)
+    tokenizer = build[kind](sampled, asked - added)
+    add_spares(tokenizer, config.spare)
     add_sentinels(tokenizer)
     made = tokenizer.get_vocab_size()
-    if sized and made != asked and vocab_size is not None:
+    if sized and made != asked and config.vocab_size is not None:
         raise UserError(
             f"a {kind} vocabulary of {asked:,} cannot be made: all that this text supports is "
             f"{made:,}, special tokens included; lower tokenizer.vocab_size to that, leave "
@@ -82,13 +118,18 @@ def train(kind: str, texts: Iterable[str], *, vocab_size: int | None) -> tokeniz
     return tokenizer
 
 
+def add_spares(tokenizer: tokenizers.Tokenizer, num: int) -> None:
+    """Append special tokens that stand for nothing yet."""
+    tokenizer.add_special_tokens([spare(number) for number in range(num)])
+
+
 def add_sentinels(tokenizer: tokenizers.Tokenizer) -> None:
     """Append the sentinels, the first with the highest id."""
     tokenizer.add_special_tokens([sentinel(number) for number in reversed(range(NUM_SENTINELS))])
 
 
 def sample(texts: Iterable[str], *, max_bytes: int) -> list[str]:
-    """An even sample of the documents, in their order: all of them if they fit in `max_bytes`.
+    """Take an even sample of the documents, in their order: all of them if they fit in `max_bytes`.
 
     Which ones are taken depends on their text alone. At most `max_bytes` and one document are held.
     """
@@ -128,7 +169,7 @@ def _learn(
 
 
 def _cut(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, with what is longer than a word can be in pieces."""
+    """Yield the texts, with what is longer than a word can be in pieces."""
     for text in texts:
         unbroken = len(max(text.split(), key=len, default=""))
         if unbroken <= LONGEST_WORD and not _SPACES.search(text):  # found much sooner than by parts

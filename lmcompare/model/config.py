@@ -7,7 +7,7 @@ the output head is the token embedding (tied). An encoder and cross-attention ma
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from lmcompare.errors import UserError, did_you_mean
 
@@ -36,18 +36,22 @@ class ModelConfig(BaseModel):
     rotary_base: float = Field(10_000.0, gt=0)
     norm_epsilon: float = Field(1e-5, gt=0)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _from_preset(cls, given: Any) -> Any:
+    def _from_preset(
+        cls, given: Any, validated: ModelWrapValidatorHandler["ModelConfig"]
+    ) -> "ModelConfig":
         if isinstance(given, str):
             given = {"preset": given}
         if not isinstance(given, Mapping):
-            return given
+            return validated(given)
         preset = given.get("preset", "nano")
         if not isinstance(preset, str) or preset not in PRESETS:
             near = did_you_mean(str(preset), PRESETS)
             raise UserError(f"no model size is called '{preset}': {near}")
-        return {**PRESETS[preset], **given}
+        model = validated({**PRESETS[preset], **given})
+        model.model_fields_set.intersection_update(given)  # what a preset means was not given
+        return model
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "ModelConfig":

@@ -1,17 +1,20 @@
 """What is written into a run directory: one pydantic record for each JSON file.
 
 Every file carries the version of the schema it was written by, and a checksum of what it holds. A
-file of an unknown version, or one that was changed, is refused with a sentence, never guessed at.
+file of an earlier version is read through its migrations. One of a later version, or one that was
+changed, is refused with a sentence, never guessed at.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import RunConfig
+from lmcompare.model import ModelConfig
+from lmcompare.runs.migrations import Migrations, unhashed, without_given
 from lmcompare.runs.record_files import Record
 
 
@@ -35,8 +38,11 @@ class ControlSheet(BaseModel):
 class RunRecord(Record):
     """`run.json`: what a run is; written before its first step."""
 
+    migrations: ClassVar[Migrations] = {1: unhashed("text_hash", "counts"), 2: without_given}
+
     arm: str
-    config: RunConfig
+    given: Mapping[str, Any]  # the configuration as it was given: `RunConfig.given`
+    config: RunConfig  # the same as it was resolved and used: nothing is left to a default
     identity: str
     created: str  # ISO 8601, UTC
     text: str  # the corpus in words
@@ -50,6 +56,16 @@ class RunRecord(Record):
     matmul_rate: float  # operations a second, measured at start
     sheet: ControlSheet
     counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
+
+    @property
+    def model_given(self) -> ModelConfig:
+        """The backbone as given: without the encoder that an objective brought."""
+        given = self.given.get("model", {})
+        return (
+            self.config.model
+            if given.get("encoder_layers")
+            else self.config.model.without_encoder()
+        )
 
 
 class MetricsLine(BaseModel):
@@ -95,6 +111,7 @@ class CheckpointRecord(Record):
     """`state.json` of a checkpoint: written last of its files, with the checksums of the others."""
 
     remedy: ClassVar[str] = "fall back on an earlier checkpoint"
+    migrations: ClassVar[Migrations] = {1: unhashed("manifest")}
 
     spent: Spent
     validation: float | None
@@ -104,6 +121,8 @@ class CheckpointRecord(Record):
 
 class DoneRecord(Record):
     """`done.json`: written last of a run; that it exists means that the run is complete."""
+
+    migrations: ClassVar[Migrations] = {1: unhashed("manifest")}
 
     spent: Spent
     loss: float  # mean over the last steps, nats a target
@@ -119,6 +138,7 @@ class ResultRecord(Record, ABC):
     """`eval/*.json`: what a run's model made of something that it was not trained on."""
 
     remedy: ClassVar[str] = "the same `lmcompare eval` with --force measures it again"
+    migrations: ClassVar[Migrations] = {1: unhashed("run_hash", "items_hash")}
     prefix: ClassVar[str]  # with which the names of its files begin
 
     task: str

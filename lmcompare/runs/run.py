@@ -97,7 +97,7 @@ class Run:
         return self.path / "tensorboard"
 
     def record(self) -> RunRecord:
-        """What the run is.
+        """Read what the run is.
 
         Raises:
             UserError: no run there, one of another schema, or one that is not what was trained.
@@ -115,7 +115,7 @@ class Run:
         return record
 
     def done(self) -> DoneRecord | None:
-        """How the run ended, if it did.
+        """Read how the run ended, if it did.
 
         Raises:
             UserError: it is broken, or how another run ended.
@@ -141,7 +141,7 @@ class Run:
             return files.checksum(self.record_file)
 
     def state(self) -> State:
-        """Where the run stands."""
+        """Tell where the run stands."""
         if self.done_file.exists():
             return "finished"
         if self._lock_holder() is not None:
@@ -149,7 +149,7 @@ class Run:
         return "stopped" if self.record_file.exists() else "empty"
 
     def metrics(self) -> Iterator[MetricsLine]:
-        """The lines of `metrics.jsonl`: all while it is written, else up to the last checkpoint.
+        """Yield the lines of `metrics.jsonl`: all while it runs, else to the last checkpoint.
 
         Raises:
             UserError: a line is broken, or the file is not what it was at that checkpoint.
@@ -157,11 +157,11 @@ class Run:
         yield from MetricsFile(self.metrics_file).lines(self._metrics_size())
 
     def last_metrics(self) -> MetricsLine | None:
-        """The last of these lines, found from the end of the file."""
+        """Return the last of these lines, found from the end of the file."""
         return MetricsFile(self.metrics_file).last(self._metrics_size())
 
     def last_validation(self) -> float | None:
-        """The latest validation loss, nats a target."""
+        """Return the latest validation loss, nats a target."""
         losses = [line.validation for line in self.metrics() if line.validation is not None]
         return losses[-1] if losses else None
 
@@ -174,7 +174,7 @@ class Run:
         MetricsFile(self.metrics_file).add(line)
 
     def _metrics_size(self) -> int | None:
-        """How many bytes of `metrics.jsonl` count; None for all."""
+        """Return how many bytes of `metrics.jsonl` count; None for all."""
         if self.state() == "running" or not self.record_file.exists():
             return None
         last = self.done() or checkpoints.newest_record(self.checkpoints, run=self.hash)
@@ -205,7 +205,7 @@ class Run:
             raise UserError(f"{file} has changed since it was written: {remedy}")
 
     def tokenizer(self) -> Tokenizer:
-        """Its tokenizer.
+        """Read its tokenizer.
 
         Raises:
             UserError: it is missing, or not the one of training.
@@ -214,7 +214,7 @@ class Run:
         return Tokenizer.load(self.tokenizer_file)
 
     def token_counts(self) -> Int[ndarray, " V"]:
-        """How often each id stands in the training text.
+        """Read how often each id stands in the training text.
 
         Raises:
             UserError: the file is missing or damaged.
@@ -229,7 +229,7 @@ class Run:
             ) from None
 
     def lacks_text(self) -> bool:
-        """Whether what it keeps of its text, the tokenizer and the counts, is missing or damaged.
+        """Tell whether what it keeps of its text, tokenizer or counts, is missing or damaged.
 
         Raises:
             UserError: no run there.
@@ -271,10 +271,10 @@ class Run:
         return self.path / ".lock"
 
     def _lock_holder(self) -> str | None:
-        """Who holds the lock; None if nobody does."""
+        """Return who holds the lock; None if nobody does."""
         return files.holder(self._lock_file)
 
 
 def counts_file(counts: Int[ndarray, " V"]) -> bytes:
-    """What `counts.safetensors` holds: how often each id stands in the training text."""
+    """Return what `counts.safetensors` holds: how often each id stands in the training text."""
     return safetensors.numpy.save({"train": counts})

@@ -6,6 +6,7 @@ another text under the same name is another run, the same text under another nam
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,32 @@ from lmcompare.errors import UserError
 from lmcompare.files import name_of
 from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
+
+
+def as_begun(config: RunConfig, *, arm: str, study: Path) -> RunConfig:
+    """Return a configuration under the defaults that its study was begun with.
+
+    So a run that is finished is found by the same command, one that is not goes on, and those that
+    join them are comparable, though defaults have changed since.
+
+    Args:
+        config: the run in full; defaults that it names stay.
+        arm: what it is called in tables.
+        study: folder of its study.
+    """
+    mine = [
+        (record.created, record.config.defaults)
+        for _, record in _runs_of(config, arm, study)
+        if record is not None
+        and config.under(record.config.defaults).identity == record.config.identity
+    ]
+    if mine:
+        return config.under(max(mine)[-1])
+    beside = []
+    for path in study.glob("*/"):
+        with suppress(UserError):
+            beside.append(Run(path).record().config.defaults)
+    return config.under(min(beside, default=config.defaults))
 
 
 def is_run_of(record: RunRecord, config: RunConfig, text: Prepared) -> bool:
@@ -148,7 +175,7 @@ def sources(config: RunConfig) -> list[str]:
 
 
 def _read(record: RunRecord, text: Prepared) -> bool:
-    """Whether a text is what a run has read, as far as its record can tell."""
+    """Tell whether a text is what a run has read, as far as its record can tell."""
     if record.text_hash is not None:
         return record.text_hash == text.hash
     hashes = (text.tokenizer.hash, text.split("train").hash)
@@ -156,7 +183,7 @@ def _read(record: RunRecord, text: Prepared) -> bool:
 
 
 def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
-    """What an earlier record knows of a text by its name and settings alone."""
+    """Return what an earlier record knows of a text by its name and settings alone."""
     return (
         config.data.model_copy(update={"source": ""}),
         config.tokenizer.model_copy(
@@ -169,7 +196,7 @@ def _known_by_name(config: RunConfig) -> tuple[object, TokenizerConfig]:
 
 
 def _runs_of(config: RunConfig, arm: str, study: Path) -> Iterator[tuple[Run, RunRecord | None]]:
-    """The folders of an arm and seed, each with its record, or None where that is no good."""
+    """Yield the folders of an arm and seed, each with its record, or None where that is no good."""
     for path in sorted(study.glob(f"{name_of(arm)}-s{config.seed}-*")):
         run = Run(path)
         try:
@@ -182,6 +209,6 @@ def _runs_of(config: RunConfig, arm: str, study: Path) -> Iterator[tuple[Run, Ru
 
 
 def _number(run: Run) -> int:
-    """How often a run had been started when this one was: 1, or what its name ends with."""
+    """Return how often a run had been started when this one was: 1, or what its name ends with."""
     found = re.search(r"-[0-9a-f]{8}-(\d+)$", run.path.name)
     return int(found[1]) if found else 1

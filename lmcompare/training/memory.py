@@ -17,7 +17,6 @@ from lmcompare.errors import UserError
 from lmcompare.model.attention_mask import LONG
 from lmcompare.model.loss import GROUP, LOGITS
 from lmcompare.model.loss import rows_at_once as probabilities_at_once
-from lmcompare.paths import user_path
 from lmcompare.view import Text, View
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 
@@ -246,16 +245,17 @@ def _vocab(config: RunConfig) -> Vocab:
     """
     tokenizer = config.tokenizer
     if tokenizer.file is not None:
-        return Tokenizer.load(user_path(tokenizer.file), add_missing=tokenizer.add_missing).vocab
-    specials = len(SPECIALS) + NUM_SENTINELS
+        return Tokenizer.of_file(tokenizer).vocab
+    specials = len(SPECIALS) + tokenizer.spare + NUM_SENTINELS
     size = tokenizer.vocab_size or USUAL_SIZE
     if tokenizer.kind == "bytes":
         size = specials + NUM_BYTES
     roles = {role: number for number, role in enumerate(ALIASES)}
+    spares = range(size - NUM_SENTINELS - tokenizer.spare, size - NUM_SENTINELS)
     sentinels = range(size - NUM_SENTINELS, size)
     return Vocab(
         size=size,
         roles=roles,
-        specials=frozenset({*roles.values(), *sentinels}),
+        specials=frozenset({*roles.values(), *spares, *sentinels}),
         sentinels=tuple(reversed(sentinels)),
     )

@@ -200,6 +200,7 @@ class _Session:
             precision, rate = devices.choose_precision(self.config.runtime.precision, self.device)
             record = RunRecord(
                 arm=arm,
+                given=self.config.given,
                 config=self.config,
                 identity=self.config.identity,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -33,7 +33,7 @@ app.command()(show)
 def file(tmp_path_factory):
     """A tokenizer to which each of the words of `TEXT` is one token."""
     texts = [TEXT, SENTENCE, f" {TEXT}"] * 5
-    tokenizer = Tokenizer.train(texts, TokenizerConfig(vocab_size=420))
+    tokenizer = Tokenizer.train(texts, TokenizerConfig(vocab_size=437))
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     tokenizer.save(path)
     return path
@@ -438,6 +438,7 @@ def test_run_gives_objective_and_tokenizer(shown, refused, file, tmp_path):
     run.tokenizer_file.write_bytes(file.read_bytes())
     RunRecord(
         arm="mlm",
+        given=config.given,
         config=config,
         identity=config.identity,
         created="2025-01-01T00:00:00Z",

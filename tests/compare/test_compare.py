@@ -80,6 +80,7 @@ def write_run(
     RunRecord(
         **{
             "arm": arm,
+            "given": config.given,
             "config": config,
             "identity": config.identity,
             "created": "2026-01-01T00:00:00+00:00",

@@ -37,7 +37,7 @@ def sentence(*settings: str, objective: str = "clm") -> str:
         ("bath.rows=3", "there is no setting 'bath': did you mean 'batch'?"),
         ("learning_rate=1", "no setting 'learning_rate': did you mean 'optimizer.learning_rate'?"),
         ("vocab_size=100", "no setting 'vocab_size': did you mean 'tokenizer.vocab_size'?"),
-        ("zzz=1", "there is no setting 'zzz': known: batch, budget, data, model, objective"),
+        ("zzz=1", "there is no setting 'zzz': known: batch, budget, data, defaults, model"),
         ("batch.rows=0", "batch.rows cannot be 0: input should be greater than 0"),
         ("batch.rows=many", "batch.rows cannot be 'many': input should be a valid integer"),
         ("batch.length=7", "batch.length cannot be 7: input should be greater than or equal to 8"),
@@ -198,7 +198,7 @@ def changed(model: BaseModel, key: str) -> BaseModel:
 
 # What makes the text is not part of it either: the hash of the text itself is.
 IMPARTIAL = {f"runtime.{name}" for name in ("device", "compile", "save_every", "keep")}
-IMPARTIAL |= {"runtime.tensorboard", "runtime.memory_gb"}
+IMPARTIAL |= {"runtime.tensorboard", "runtime.memory_gb", "defaults"}
 IMPARTIAL |= {key for key in known_keys() if key.startswith(("data.", "tokenizer."))}
 
 
@@ -310,3 +310,56 @@ def test_wider_models_learn_more_slowly_unless_they_are_told(
     again = parse_run(config.model_dump())
     assert again == config
     assert again.identity == config.identity
+
+
+ENCODER = {"encoder_layers": 0}
+GIVEN: list[dict[str, Any]] = [
+    {"objective": {"name": "clm"}},
+    {"objective": {"name": "t5"}, "model": {"preset": "micro"}},
+    {"objective": {"name": "t5"}, "model": {"layers": 8, "match": "flops"}},
+    {"objective": {"name": "t5"}, "model": {"layers": 3, "encoder_layers": 5}},
+    {"objective": {"name": "mlm", "rate": 0.15}, "model": {"preset": "micro", "width": 128}},
+    {
+        "objective": {
+            "name": "hybrid",
+            "parts": [{"objective": {"name": n}} for n in ("mlm", "clm")],
+        },
+        "optimizer": {"learning_rate": 0.003},
+        "tokenizer": {"vocab_size": None},
+        "runtime": {"precision": "auto", "compile": "auto", "micro_batch": None},
+    },
+]
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=str)
+def test_what_was_given_is_kept_apart_from_what_was_made_of_it(given: dict[str, Any]) -> None:
+    config = parse_run(given)
+    assert config.given == given
+    assert parse_run(config.given) == config
+    assert RunConfig.model_validate(config) == parse_run(given), "as what holds it validates it"
+    assert config.given == given
+    again = parse_run(config.given)
+    assert (again.given, again.identity) == (given, config.identity)
+    full = parse_run(config.model_dump(mode="json"))
+    assert full == config
+    assert full.identity == config.identity
+    for table, settings in given.items():
+        for name, value in settings.items():
+            kept = getattr(getattr(config, table), name)
+            if name != "parts":
+                assert kept == value
+
+
+def test_no_layers_of_an_encoder_that_is_needed_are_as_many_as_it_takes() -> None:
+    open_, given = (parse_run({"objective": "t5", "model": each}) for each in ({}, ENCODER))
+    assert given == open_
+    assert given.given == open_.given | {"model": {}}
+
+
+def test_what_is_changed_counts_as_given_and_the_rest_as_before() -> None:
+    config = parse_run({"objective": "t5", "model": "micro"})
+    other = config.model_copy(update={"seed": 7})
+    assert other.given == {**config.given, "seed": 7}
+    assert RunConfig(objective=config.objective, optimizer=config.optimizer).optimizer == (
+        parse_run({"objective": "t5"}).optimizer
+    ), "what was made of another width was not given"

@@ -20,7 +20,7 @@ from lmcompare.data import (
 )
 from lmcompare.data.corpus import SPLIT_NAMES, split_of
 
-TOKENIZER = TokenizerConfig(kind="word", vocab_size=113)
+TOKENIZER = TokenizerConfig(kind="word", vocab_size=131)
 FILES = [
     "meta.json",
     "tokenizer.json",

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from lmcompare.data import DataConfig, Prepared, Split, TokenizerConfig, open_co
 from lmcompare.data.corpus import SPLIT_NAMES, split_of
 from lmcompare.data.split_writer import SplitWriter
 from lmcompare.errors import UserError
+from lmcompare.vocab import NUM_SPARES, spare
 
 SMALL = TokenizerConfig(vocab_size=509)
 
@@ -256,3 +259,40 @@ def test_too_wide_ids_for_two_bytes(tmp_path: Path, prepared: Prepared) -> None:
         cache=tmp_path,
     )
     assert large.split("train").document(0).ids.tolist() == ids.tolist()
+
+
+WITH_ANOTHER_ROLE = """
+import sys
+from pathlib import Path
+from lmcompare import vocab
+vocab.ALIASES = {**vocab.ALIASES, "turn": (vocab.spare(0), "<turn>")}
+from lmcompare.data import DataConfig, TokenizerConfig, prepare
+config = TokenizerConfig(vocab_size=509)
+prepared = prepare(DataConfig(source=sys.argv[1]), config, cache=Path(sys.argv[2]))
+print(prepared.hash, prepared.vocab.size, prepared.vocab.require("turn"))
+"""
+
+
+def test_a_role_that_is_added_changes_no_text(text_file: Path, tmp_path: Path) -> None:
+    """It is that of a spare token, which what was prepared before has too."""
+    before = prepare_file(text_file, tmp_path / "a", SMALL)
+    for cache in (tmp_path / "a", tmp_path / "b"):
+        said = subprocess.run(
+            [sys.executable, "-c", WITH_ANOTHER_ROLE, str(text_file), str(cache)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found, size, number = said.stdout.split()
+        assert (found, int(size)) == (before.hash, 509)
+        assert before.tokenizer.pieces([int(number)]) == [spare(0)]
+    assert len([*(tmp_path / "a" / "prepared").glob("*/meta.json")]) == 1, "it is found again"
+
+
+def test_what_was_prepared_without_spare_tokens_is_found(text_file: Path, tmp_path: Path) -> None:
+    bare = TokenizerConfig(vocab_size=509, spare=0)
+    one, other = (prepare_file(text_file, tmp_path, config) for config in (bare, SMALL))
+    assert one.folder != other.folder
+    assert one.hash != other.hash
+    assert one.vocab.size == other.vocab.size == 509
+    assert len(one.vocab.regular) == len(other.vocab.regular) + NUM_SPARES

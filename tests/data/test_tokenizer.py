@@ -16,7 +16,7 @@ from lmcompare.data import Encoded, Tokenizer, TokenizerConfig, tokenizer_traini
 from lmcompare.data.encoding import PIECE, encode_documents
 from lmcompare.data.tokenizer_training import sample
 from lmcompare.errors import UserError
-from lmcompare.vocab import ALIASES, NUM_SENTINELS, sentinel
+from lmcompare.vocab import ALIASES, NUM_SENTINELS, NUM_SPARES, sentinel, spare
 from tests.conftest import values
 
 KINDS = ("bpe", "word", "unigram", "bytes", "characters")
@@ -139,9 +139,13 @@ def test_layout_of_ids(trained: dict[str, Tokenizer], kind: str) -> None:
     assert [vocab.roles[role] for role in ALIASES] == list(range(num))
     assert vocab.sentinels == tuple(vocab.size - 1 - number for number in range(NUM_SENTINELS))
     assert trained[kind].pieces(vocab.sentinels[:2]) == [sentinel(0), sentinel(1)]
-    assert vocab.specials == {*range(num), *vocab.sentinels}
-    assert len(vocab.regular) == vocab.size - num - NUM_SENTINELS
-    sizes = {"bpe": 1009, "word": 997, "unigram": 499, "bytes": num + 256 + NUM_SENTINELS}
+    first = vocab.size - NUM_SENTINELS - NUM_SPARES
+    spares = range(first, first + NUM_SPARES)
+    assert trained[kind].pieces(spares) == [spare(number) for number in range(NUM_SPARES)]
+    assert vocab.specials == {*range(num), *spares, *vocab.sentinels}
+    assert len(vocab.specials) == 128
+    assert len(vocab.regular) == vocab.size - 128
+    sizes = {"bpe": 1009, "word": 997, "unigram": 499, "bytes": 256 + 128}
     assert vocab.size == sizes.get(kind, vocab.size)
 
 
@@ -201,13 +205,16 @@ def test_missing_special_tokens(tmp_path: Path) -> None:
     assert without.vocab.eos == 1
     with pytest.raises(UserError, match="no mask token"):
         without.vocab.require("mask")
-    added = Tokenizer.load(tmp_path / "tokenizer.json", add_missing=True)
+    added = Tokenizer.load(tmp_path / "tokenizer.json", complete_with=3)
     assert added.vocab.eos == 1
     assert added.vocab.mask > 1
     assert added.vocab.sentinels[0] == added.vocab.size - 1
+    spares = range(added.vocab.size - NUM_SENTINELS - 3, added.vocab.size - NUM_SENTINELS)
+    assert added.pieces(spares) == [spare(0), spare(1), spare(2)]
+    assert {*spares} <= added.vocab.specials
     assert len(added.vocab.sentinels) == NUM_SENTINELS
     added.save(tmp_path / "added.json")
-    again = Tokenizer.load(tmp_path / "added.json", add_missing=True)
+    again = Tokenizer.load(tmp_path / "added.json", complete_with=3)
     assert again.hash == added.hash
 
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_asked_is_refused_in_a_line(
     ],
 )
 def test_a_text_to_stop_at_must_be_writable(kind: str, stop: str, message: str | None) -> None:
-    tokenizer = Tokenizer.train(["abc abc"], TokenizerConfig(kind=kind, vocab_size=113))
+    tokenizer = Tokenizer.train(["abc abc"], TokenizerConfig(kind=kind, vocab_size=130))
     subject = subject_of(Clm(), tokenizer)
     if message is None:
         write(subject, "abc", stop=("a", stop))

@@ -50,3 +50,25 @@ def test_it_is_evaluated_and_finished_before(command: Command, run: Path) -> Non
     assert again.code == 0, again.err
     assert again.out.strip() == str(run)
     assert "finished before" in again.err
+
+
+def test_what_joins_it_is_trained_under_its_defaults(command: Command, run: Path) -> None:
+    """Its tokenizer has no spare tokens, and so has theirs; a study that is begun now has them."""
+    settings = [each for setting in SETTINGS for each in ("-s", setting)]
+    asked = ("train", "-o", "mlm", "--data", "text.txt", "-b", "2 steps", "--out", ".", *settings)
+    beside = command(*asked, "--study", "study")
+    assert beside.code == 0, beside.err
+    assert "study was begun with the defaults of version 1" in beside.err
+    elsewhere = command(*asked, "--study", "new")
+    old, joined, new = (
+        json.loads((Path(place) / "run.json").read_text())
+        for place in (run, beside.out.strip(), elsewhere.out.strip())
+    )
+    assert joined["sheet"]["tokenizer"] == old["sheet"]["tokenizer"] != new["sheet"]["tokenizer"]
+    assert (joined["config"]["tokenizer"]["spare"], new["config"]["tokenizer"]["spare"]) == (0, 17)
+    assert joined["given"]["defaults"] == 1
+    assert "defaults" not in new["given"]
+    assert joined["given"]["model"] == new["given"]["model"] != joined["config"]["model"]
+    again = command(*asked, "--study", "study", "--parallel", "2", "--seed", "0", "--seed", "1")
+    assert again.code == 0, again.err
+    assert beside.out.strip() in again.out

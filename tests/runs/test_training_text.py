@@ -10,10 +10,12 @@ import pytest
 
 from lmcompare.config.run import RunConfig
 from lmcompare.data import Prepared
-from lmcompare.data.tokenizer_training import NUM_SENTINELS, SPECIALS, USUAL_SIZE
+from lmcompare.data.tokenizer_training import NUM_SENTINELS, NUM_SPARES, SPECIALS, USUAL_SIZE
+from lmcompare.defaults import VERSION
 from lmcompare.errors import UserError
 from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import (
+    as_begun,
     finished_without_text,
     of_another_text,
     place_of,
@@ -109,7 +111,7 @@ def test_the_usual_size_is_that_of_a_text_that_fills_it(cache: Path) -> None:
 
 def test_unknown_words_of_another_length_are_another_text(tmp_path: Path, cache: Path) -> None:
     """Their tokens are the same; the bytes that these cover are not."""
-    text, size = tmp_path / "text.txt", NUM_SENTINELS + len(SPECIALS) + 5
+    text, size = tmp_path / "text.txt", NUM_SENTINELS + NUM_SPARES + len(SPECIALS) + 5
     settings = ["data.shares=[1, 0, 0]", "validation.times=0", "tokenizer.kind=word"]
     config = tiny(text, "clm", *settings, f"tokenizer.vocab_size={size}")
     read_of = {}
@@ -241,3 +243,26 @@ def test_a_stream_is_not_read_again(
         ):
             text_of(run, piped, cache=tmp_path, warn=pytest.fail)
         assert finished_without_text(piped.config, arm="clm", study=train.folder) is None
+
+
+def test_a_study_goes_on_with_the_defaults_that_it_was_begun_with(
+    train: Trainer, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*settings: str, objective: str = "clm") -> RunConfig:
+        config = tiny(corpus, objective, "budget=1 steps", *settings)
+        return as_begun(config, arm=objective, study=train.folder)
+
+    assert begun() == tiny(corpus, "clm", "budget=1 steps"), "nothing was begun"
+    run = train(tiny(corpus, "clm", "budget=1 steps", "defaults=1"))
+    assert begun().defaults == 1
+    assert train.place(begun()) == run, "it is finished"
+    assert begun(objective="mlm").defaults == 1, "what joins it is comparable"
+    assert begun("seed=1").defaults == 1
+    now = begun(f"defaults={VERSION}")
+    assert now.defaults == VERSION
+    other = train(now)
+    assert other != run
+    assert train.place(begun()) == other, "the newest"
+    assert begun(objective="mlm").defaults == 1, "which most of it may have"
+    other.record_file.write_text("{")
+    assert train.place(begun()) == run, "what cannot be read says nothing"

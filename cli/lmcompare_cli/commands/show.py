@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare.paths import user_path
 from lmcompare_cli.console import cache_folder, output, talk
 from lmcompare_cli.places import find_place
 from lmcompare_cli.rendering.live_text import replay as play
@@ -180,8 +179,7 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
     if run:
         return Run(run).tokenizer()
     if config.tokenizer.file:
-        file = user_path(config.tokenizer.file)
-        return Tokenizer.load(file, add_missing=config.tokenizer.add_missing)
+        return Tokenizer.of_file(config.tokenizer)
     with talk.status("", spinner="line") as status:
         prepared = prepare(
             config.data,

@@ -1,5 +1,7 @@
 """`lmcompare train`."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,6 +91,7 @@ def train(
         if study is not None
         else out / name_of(require_name(name or "default"))
     )
+    planned = [_as_begun(each, folder) for each in planned]
     left = [each for each in planned if force or not _seems_finished(each, folder)]
     if left:
         memory.require([(each.arm, each.config) for each in left], at_once=parallel, warn=_warn)
@@ -116,6 +119,16 @@ def train(
             style="yellow",
             soft_wrap=True,
         )
+
+
+def _as_begun(each: "Planned", study: Path) -> "Planned":
+    """Return the run under the defaults of its study, and say so where these were others."""
+    from lmcompare.runs import training_text
+
+    config = training_text.as_begun(each.config, arm=each.arm, study=study)
+    if config.defaults != each.config.defaults:
+        _say(f"{each.arm}: {study} was begun with the defaults of version {config.defaults}")
+    return replace(each, config=config)
 
 
 def _seems_finished(each: "Planned", study: Path) -> bool:
@@ -181,7 +194,7 @@ def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, aga
             f"runs side by side read the text each for itself, and {', '.join(sorted(streams))} "
             "can be read only once: name a file"
         )
-    jobs = [(each.arm, each.config.model_dump_json(), folder, again) for each in planned]
+    jobs = [(each.arm, json.dumps(each.config.given), folder, again) for each in planned]
     failed, interrupted = [], 0
     for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
         talk.print(f"{ended.name}: {ended.error or ended.summary}", soft_wrap=True)

@@ -60,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path)
         patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
         runs = {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
         wide = ["model.width=36", "model.heads=3", "seed=5"]
-        words = ["tokenizer.kind=word", "tokenizer.vocab_size=131", "batch.length=19"]
+        words = ["tokenizer.kind=word", "tokenizer.vocab_size=148", "batch.length=19"]
         runs["judge"] = trainer(tiny(corpus, "clm", "budget=8 steps", *wide))
         more = corpus.with_name("more.txt")
         more.write_text(sentences(1201), encoding="utf-8")
