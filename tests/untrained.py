@@ -1,19 +1,21 @@
 """Models that were never trained, with what goes with a run's last model."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from lmcompare.config.run import parse_data
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.model import Backbone
 from lmcompare.model.kv_cache import Cache
 from lmcompare.objectives import Objective
-from lmcompare.runs.loaded_model import LoadedModel
-from lmcompare.runs.records import RunRecord
-from lmcompare.runs.run import Run
+from lmcompare.objectives.network import LanguageModel
+from lmcompare.runs.loaded_model import LoadedModel, Trained
+from lmcompare.runs.results import Results
 from lmcompare.view import View
 from tests.conftest import TINY
 from tests.tiny import sentences, tiny
@@ -51,8 +53,29 @@ def subject_of(
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(8 if parameter.ndim > 1 else 1)
-    record = RunRecord.model_construct(config=config, precision="float32")
-    return LoadedModel(run=Run(Path("nowhere")), record=record, tokenizer=tokenizer, net=net.eval())
+    return contestant(net.eval(), objective, tokenizer, seed=config.seed, data=config.data)
+
+
+def contestant(
+    net: LanguageModel, objective: Objective, tokenizer: Tokenizer, **given: Any
+) -> LoadedModel:
+    """A model that comes from nowhere, asked as if it had been trained on rows of 33 tokens."""
+    data = given.pop("data", parse_data({}))
+    return LoadedModel(
+        objective=objective,
+        tokenizer=tokenizer,
+        net=net,
+        length=LENGTH,
+        arm=objective.name,
+        trained=Trained(arm=objective.name, num_parameters=0, data=data, tokenizer="", text=""),
+        **{
+            "path": Path("nowhere"),
+            "seed": 0,
+            "results": Results(Path("nowhere"), Path("nowhere")),
+            "origin": None,
+            **given,
+        },
+    )
 
 
 def write(subject: LoadedModel, *prompts: str, **settings) -> list[Sample]:

@@ -17,9 +17,8 @@ from lmcompare import rng
 from lmcompare.data import Encoded, Split, Tokenizer, encode_documents, open_corpus, shuffled
 from lmcompare.errors import UserError
 from lmcompare.evaluation.options import EvalOptions
-from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.loaded_model import LoadedModel, Origin
 from lmcompare.runs.run import Run
-from lmcompare.runs.training_text import text_of
 
 
 def documents(
@@ -39,7 +38,7 @@ def _documents(
     if asked.data is not None:
         corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
         return encode_documents(corpus.texts(), subject.tokenizer)
-    prepared = text_of(subject.run, subject.record, cache=cache, warn=warn)
+    prepared = subject.origin.training_text(cache=cache, warn=warn)
     split = prepared.split(asked.split)
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
@@ -58,7 +57,7 @@ def training_text(
         what: is not known then.
     """
     try:
-        return text_of(subject.run, subject.record, cache=cache, warn=warn).split("train")
+        return subject.origin.training_text(cache=cache, warn=warn).split("train")
     except UserError as error:
         warn(f"{what} is not known: {error}")
         return None
@@ -116,9 +115,9 @@ def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:
     return found
 
 
-def unigram_nats(run: Run, tokenizer: Tokenizer) -> Float[ndarray, " V"]:
-    """Minus log-probability of each id by its frequency in the training text, plus one."""
-    counts = run.token_counts().astype(np.float64)
+def unigram_nats(origin: Origin | Run, tokenizer: Tokenizer) -> Float[ndarray, " V"]:
+    """Return minus the log-probability of each id by its frequency in training, plus one."""
+    counts = origin.token_counts().astype(np.float64)
     special = tokenizer.vocab.is_special(torch.arange(tokenizer.vocab.size)).numpy()
     counts = np.where(special, 0, counts + 1)
     with np.errstate(divide="ignore"):

@@ -15,6 +15,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import Measurement
 from lmcompare.evaluation.options import EvalOptions
 from lmcompare.runs.records import ResultRecord
+from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
 
 Kept = TypeVar("Kept", bound=ResultRecord)
@@ -107,17 +108,17 @@ AnyKind = EvaluationKind[Any, Any]
 
 
 def not_measured_again(
-    run: Run,
+    results: Results,
     kind: type[Kept],
     facts: Mapping[str, Any],
     *,
     again: bool,
     warn: Callable[[str], None],
 ) -> list[Kept]:
-    """Return the results of a run that were measured before of the same text and model.
+    """Return the results that were measured before of the same text and model.
 
     Args:
-        run: whose results.
+        results: those of a model.
         kind: the class of their records.
         facts: fields of the record and what they must be.
         again: whether all is to be measured again; then there are none.
@@ -125,7 +126,7 @@ def not_measured_again(
     """
     if again:
         return []
-    known = run.results.read(kind, warn)
+    known = results.read(kind, warn)
     return [each for each in known if each.model_dump(include={*facts}) == facts]
 
 

@@ -125,7 +125,7 @@ def score_spans(
         & heldout_text.is_text(document, tokenizer)
         for part, document in zip(parts, documents, strict=True)
     ]
-    length = subject.record.config.batch.length - 1
+    length = subject.length - 1
     rows = [
         window
         for number, document in enumerate(documents)

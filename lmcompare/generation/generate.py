@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from lmcompare.data import Tokenizer
+from lmcompare.generation.flop_counter import Cost, Meter
 from lmcompare.generation.prompts import Request, Row, batches, fill_request, rows_of
-from lmcompare.model.flop_counter import Cost, Meter
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.vocab import Vocab

@@ -200,7 +200,7 @@ def _fit(
     Raises:
         UserError: it does not fit.
     """
-    length = subject.record.config.batch.length
+    length = subject.length
     num_holes, limit = len(pieces) - 1, request.max_new_tokens
     inner = num_holes > 1 or bool(pieces[1])
     if any_length and inner:

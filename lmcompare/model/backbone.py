@@ -20,6 +20,7 @@ from lmcompare.model import reading
 from lmcompare.model.attention_mask import AttentionMask, Source
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.decode_layer import DecodeHead
+from lmcompare.model.flops import Counted
 from lmcompare.model.kv_cache import Cache
 from lmcompare.model.layer import Layer, Norm, numbers_of, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
@@ -33,7 +34,7 @@ NUM_VERSIONS = 128  # of a layer that are compiled at most
 CACHED = 2**18  # numbers of a state that a processor's cache holds with what comes of them
 
 
-class Backbone(nn.Module):
+class Backbone(Counted, nn.Module):
     """A transformer that any objective can train.
 
     Its initial weights depend on (seed, a parameter's name and shape) alone, so arms that share a

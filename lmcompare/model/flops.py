@@ -7,6 +7,9 @@ nobody may look), and the output head and the last layer beyond its attention on
 is predicted.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from lmcompare.model.config import ModelConfig
 from lmcompare.view import View
 
@@ -68,3 +71,31 @@ def _stack(config: ModelConfig, layers: int, view: View, *, masked: bool = False
     pairs = num_rows * (length * keys - hidden)
     each = 4 * config.width * config.width + 3 * config.width * config.ffn
     return layers * (each * num_rows * length + 2 * config.width * pairs)
+
+
+class Counted:
+    """What passes of a model of a certain shape cost."""
+
+    config: ModelConfig
+    vocab_size: int
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers a state has."""
+        return self.config.width
+
+    def decoding_flops(self, view: View, cache: Any | None = None) -> int:
+        """Return the operations of a pass that predicts the targets of `view`, after a cache."""
+        known, source = 0, 0
+        if cache is not None:
+            known = cache.length
+            source = 0 if cache.source is None else cache.source.states.shape[1]
+            if known:
+                view = replace(view, source=None)  # was read with the first pass
+        return decoding_flops(
+            self.config, self.vocab_size, view, num_cached=known, num_source=source
+        )
+
+    def head_flops(self, num_states: int) -> int:
+        """Return the operations of predicting from so many states."""
+        return 2 * num_states * self.config.width * self.vocab_size

@@ -74,6 +74,11 @@ class Objective(BaseModel, ABC):
         return False
 
     @property
+    def mixture(self) -> "Mapping[str, Objective]":
+        """The objectives that this one mixes, by their names; none by default."""
+        return {}
+
+    @property
     def hf_class(self) -> HfClass | None:
         """Return which kind of Hugging Face model its trained network is, if it is one."""
         return None

@@ -88,6 +88,10 @@ class Hybrid(Objective):
         return self._judge.fillings
 
     @property
+    def mixture(self) -> Mapping[str, Objective]:
+        return {part.objective.name: part.objective for part in self.parts}
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(role for part in self.parts for role in part.objective.needs))
 

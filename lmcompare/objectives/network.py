@@ -133,3 +133,37 @@ class Writer(Network, Protocol):
 
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Return what normalised states predict, unnormalised."""
+
+
+@runtime_checkable
+class LanguageModel(Readable, Writer, Protocol):
+    """All that an evaluation may ask of a model: it scores, writes and can be read.
+
+    What learns from labelled examples copies it and trains the copy, and so takes a
+    `torch.nn.Module` that is one.
+    """
+
+    batch_size: int | None  # rows of a pass without gradients; None: as many as suits the device
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers a state has."""
+
+    def states(
+        self, view: View, *, wanted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "N D"]:
+        """Return the normalised states of the wanted positions, in the order of the rows.
+
+        Args:
+            view: what is read.
+            wanted: positions; all that are visible by default.
+        """
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Yield its weights."""
+
+    def decoding_flops(self, view: View, cache: Any | None = None) -> int:
+        """Return the operations of a pass that predicts the targets of `view`, after a cache."""
+
+    def head_flops(self, num_states: int) -> int:
+        """Return the operations of predicting from so many states."""

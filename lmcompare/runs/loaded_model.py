@@ -1,56 +1,126 @@
-"""A model that is to be measured: the network of a run's checkpoint, and what goes with it.
+"""A contestant: a model that is to be measured, with what goes with it, wherever it comes from.
 
-Always in float32, whatever the run was trained in.
+A run's last model, one of its checkpoints, the same model as it started, and a mixture that is read
+by one of its parts are made here. All are in float32, whatever they were trained in.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from lmcompare import devices
 from lmcompare.config.budget import Spent
-from lmcompare.data import Tokenizer
+from lmcompare.data import DataConfig, Prepared, Tokenizer
 from lmcompare.devices import Precision
+from lmcompare.errors import UserError, did_you_mean
 from lmcompare.model import Backbone
 from lmcompare.objectives import Objective
+from lmcompare.objectives.network import LanguageModel
 from lmcompare.runs.checkpoints import Checkpoint
 from lmcompare.runs.finding import every_checkpoint, load_checkpoint
-from lmcompare.runs.records import RunRecord
+from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
+from lmcompare.runs.training_text import text_of
 from lmcompare.view import Text
 
 REPLICATES = 2  # of what is sampled; many texts make the spread between them known
 
 
+class Origin(Protocol):
+    """Where a model comes from: what can be had of its training beside the model."""
+
+    def token_counts(self) -> Int[ndarray, " V"]:
+        """Return how often each id stands in the training text.
+
+        Raises:
+            UserError: that is not known any more.
+        """
+
+    def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
+        """Return what it was trained on.
+
+        Args:
+            cache: the folder of prepared corpora.
+            warn: told if what the cache holds is damaged.
+
+        Raises:
+            UserError: it is not to be had, or has changed.
+        """
+
+    def untrained(self) -> LanguageModel:
+        """Return the network as it started, on a processor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is known of how a model was trained, before it is loaded."""
+
+    arm: str
+    num_parameters: int
+    data: DataConfig
+    tokenizer: str  # hashes, of the tokenizer and of the training text
+    text: str
+
+    def shares_text_with(self, other: "Trained") -> bool:
+        """Tell whether both were trained on one text.
+
+        It is known by the hash of its tokens, whatever it is called. Those of two tokenizers
+        cannot be compared, and there its name must do.
+        """
+        if self.tokenizer != other.tokenizer:
+            return self.data == other.data
+        return self.text == other.text
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A run's last model, and what goes with it."""
+    """A model, how it may be asked, and where what is measured of it is kept.
 
-    run: Run
-    record: RunRecord
+    Attributes:
+        objective: what it was trained with, and is scored by.
+        tokenizer: its tokenizer.
+        net: the network.
+        length: how many tokens the rows had that it was trained on.
+        path: what it is called in messages: the folder of its run.
+        arm: the name of its arm.
+        seed: the seed of its run.
+        results: where what is measured of it is kept.
+        origin: what can be had of its training.
+        trained: what is known of its training.
+        precision: in which it was trained.
+        spent: what its training took.
+    """
+
+    objective: Objective
     tokenizer: Tokenizer
-    net: Backbone
+    net: LanguageModel
+    length: int
+    path: Path
+    arm: str
+    seed: int
+    results: Results
+    origin: Origin
+    trained: Trained
+    precision: Precision = "float32"
     spent: Spent = field(default_factory=Spent)
 
     @property
     def step(self) -> int:
-        """Of training, after which it is as it is."""
+        """The step of training after which it is as it is; 0 if it was not trained."""
         return self.spent.steps
-
-    @property
-    def objective(self) -> Objective:
-        """What it was trained with, and is scored by."""
-        return self.record.config.objective
 
     def log_prob(
         self, text: Text, asked: Bool[Tensor, "B T"], scoring: str
     ) -> tuple[Float[Tensor, "B T"], float]:
-        """Natural log-probability of each asked token, float64, and the variance of their sum.
+        """Return the natural log-probability of each asked token, and the variance of their sum.
 
-        The variance is that of sampling alone, and 0 where nothing is sampled.
+        Both are in float64. The variance is that of sampling alone, and 0 where nothing is sampled.
         """
         sampled = self.objective.scorings[scoring].sampled
         estimates = torch.stack(
@@ -70,6 +140,9 @@ class LoadedModel:
         return estimates.mean(0), variance
 
 
+Contestant = Run | LoadedModel
+
+
 def load_model(
     run: Run,
     *,
@@ -78,7 +151,7 @@ def load_model(
     precision: Precision = "float32",
     batch_size: int | None = None,
 ) -> LoadedModel:
-    """A run's last model.
+    """Return a run's last model, or that of the checkpoint that is meant.
 
     Args:
         run: with at least one checkpoint.
@@ -91,34 +164,123 @@ def load_model(
         UserError: no run, no checkpoint, no such device.
     """
     devices.choose_device(device)
-    subject = _subject(run, load_checkpoint(run, warn=warn), device, batch_size)
-    subject.net.to(devices.DTYPES[precision])
-    return subject
+    checkpoint = load_checkpoint(run, warn=warn)
+    return _loaded(run, checkpoint, device, batch_size, precision=precision)
 
 
 def load_checkpoints(
     run: Run, *, device: str, warn: Callable[[str], None], batch_size: int | None = None
 ) -> Iterator[LoadedModel]:
-    """The models of all checkpoints of a run that were kept, the oldest first; as `load_model`.
+    """Yield the models of all checkpoints of a run that were kept, the oldest first.
 
     Raises:
         UserError: no run, no checkpoint, no such device.
     """
     devices.choose_device(device)
     for checkpoint in every_checkpoint(run, warn=warn):
-        yield _subject(run, checkpoint, device, batch_size)
+        yield _loaded(run, checkpoint, device, batch_size)
 
 
-def _subject(run: Run, checkpoint: Checkpoint, device: str, batch_size: int | None) -> LoadedModel:
+def opened(
+    contestant: Contestant,
+    *,
+    device: str,
+    warn: Callable[[str], None],
+    batch_size: int | None = None,
+) -> LoadedModel:
+    """Return a model as it is, and of a run its last one, as `load_model` does."""
+    if isinstance(contestant, LoadedModel):
+        return contestant
+    return load_model(contestant, device=device, warn=warn, batch_size=batch_size)
+
+
+def untrained(model: LoadedModel) -> LoadedModel:
+    """Return the same model as it was before its first step."""
+    net = model.origin.untrained()
+    net.batch_size = model.net.batch_size
+    if isinstance(net, torch.nn.Module):
+        net.to(model.net.device)
+    return replace(model, net=net, spent=Spent())
+
+
+def read_as(model: LoadedModel, part: str) -> LoadedModel:
+    """Return a model of a mixture as one of its parts reads and scores; its results lie apart.
+
+    Args:
+        model: of a mixture of objectives.
+        part: the name of one of these.
+
+    Raises:
+        UserError: the mixture has no such part, or the model is of no mixture.
+    """
+    parts = model.objective.mixture
+    if part not in parts:
+        raise UserError(
+            f"{model.path} cannot be read as '{part}': "
+            + (did_you_mean(part, parts) if parts else f"{model.objective.name} mixes nothing")
+        )
+    apart = replace(model.results, folder=model.results.folder / f"as-{part}")
+    return replace(model, objective=parts[part], results=apart, arm=f"{model.arm} as {part}")
+
+
+def trained(run: Run) -> Trained:
+    """Return what is known of how a run's model was trained.
+
+    Raises:
+        UserError: there is no run, or one of another schema.
+    """
+    record = run.record()
+    return Trained(
+        arm=record.arm,
+        num_parameters=record.num_parameters,
+        data=record.config.data,
+        tokenizer=record.sheet.tokenizer,
+        text=record.sheet.text,
+    )
+
+
+@dataclass(frozen=True)
+class _OfRun:
+    """The run that a model comes from."""
+
+    run: Run
+
+    def token_counts(self) -> Int[ndarray, " V"]:
+        return self.run.token_counts()
+
+    def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
+        return text_of(self.run, self.run.record(), cache=cache, warn=warn)
+
+    def untrained(self) -> LanguageModel:
+        config, size = self.run.record().config, self.run.tokenizer().vocab.size
+        return Backbone(config.model, vocab_size=size, seed=config.seed).eval()
+
+
+def _loaded(
+    run: Run,
+    checkpoint: Checkpoint,
+    device: str,
+    batch_size: int | None,
+    *,
+    precision: Precision = "float32",
+) -> LoadedModel:
     devices.keep_freed_memory()
     record, tokenizer = run.record(), run.tokenizer()
-    net = Backbone(record.config.model, vocab_size=tokenizer.vocab.size)
+    config = record.config
+    net = Backbone(config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
     net.batch_size = batch_size
     return LoadedModel(
-        run=run,
-        record=record,
+        objective=config.objective,
         tokenizer=tokenizer,
-        net=net.to(devices.choose_device(device)).eval(),
+        net=net.to(devices.choose_device(device), devices.DTYPES[precision]).eval(),
+        length=config.batch.length,
+        path=run.path,
+        arm=record.arm,
+        seed=config.seed,
+        results=run.results,
+        origin=_OfRun(run),
+        trained=trained(run),
+        precision="bfloat16" if record.precision == "bfloat16" else "float32",
         spent=checkpoint.record.spent,
     )

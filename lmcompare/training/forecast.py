@@ -6,16 +6,19 @@ are estimates: operations, divided by a usual share of the rate at which this ma
 matrices. They hold within a factor of about two where nothing else runs beside.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from lmcompare import devices
 from lmcompare.config.run import RunConfig
+from lmcompare.data import Prepared
 from lmcompare.devices import Precision
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation import heldout_text
@@ -24,12 +27,12 @@ from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import batches, up_to, windows_of
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.windows import stack
-from lmcompare.model import Backbone, ModelConfig
+from lmcompare.model import ModelConfig
 from lmcompare.model.flops import forward_flops
 from lmcompare.model.prefix_sharing import PrefixSharing
-from lmcompare.runs.loaded_model import LoadedModel
-from lmcompare.runs.records import RunRecord
-from lmcompare.runs.run import Run
+from lmcompare.objectives.network import LanguageModel
+from lmcompare.runs.loaded_model import LoadedModel, Trained
+from lmcompare.runs.results import Results
 from lmcompare.training.trainer import read_text
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Candidates
@@ -97,13 +100,19 @@ class Forecaster:
         """
         prepared = read_text(config, cache=self._cache)
         counter = Counter(config.model, prepared.vocab.size)
-        # all that evaluation asks of a run's record before it has one
-        facts: dict[str, Any] = {"config": config, "text_hash": prepared.hash}
         subject = LoadedModel(
-            run=Run(Path()),
-            record=RunRecord.model_construct(**facts),
+            objective=config.objective,
             tokenizer=prepared.tokenizer,
-            net=cast(Backbone, counter),
+            net=cast(LanguageModel, counter),
+            length=config.batch.length,
+            path=Path(),
+            arm="",
+            seed=config.seed,
+            results=Results(Path(), Path()),
+            origin=_ToBeTrained(prepared),
+            trained=Trained(
+                arm="", num_parameters=0, data=config.data, tokenizer="", text=prepared.hash
+            ),
         )
         likelihood = _likelihood(subject, counter, cache=self._cache)
         hidden = _infilling(subject, counter, cache=self._cache)
@@ -127,6 +136,22 @@ class Forecaster:
         return self._rates[key]
 
 
+@dataclass(frozen=True)
+class _ToBeTrained:
+    """The text that a model is going to be trained on."""
+
+    prepared: Prepared
+
+    def token_counts(self) -> Int[ndarray, " V"]:
+        return self.prepared.split("train").token_counts()
+
+    def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
+        return self.prepared
+
+    def untrained(self) -> LanguageModel:
+        raise NotImplementedError("a forecast asks no model as it started")
+
+
 def _silent(text: str) -> None:
     """Say nothing: whoever made the plan has been warned of the same."""
 
@@ -135,7 +160,7 @@ def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float
     asked = LikelihoodOptions()
     found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
     documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
-    length, total = subject.record.config.batch.length, 0.0
+    length, total = subject.length, 0.0
     for name, how in subject.objective.scorings.items():
         if "text" not in how.answers:
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.evaluation.likelihood.measure import load_model
+from lmcompare.runs.loaded_model import load_model
 from lmcompare_cli.rendering import progress
 from lmcompare_cli.rendering.progress import EvaluationDisplay
 from lmcompare_cli.signals import Ended
@@ -70,7 +70,7 @@ def test_an_interruption_says_what_is_kept(
         return load(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr("lmcompare.evaluation.likelihood.measure.load_model", interrupted)
+        patched.setattr("lmcompare.runs.loaded_model.load_model", interrupted)
         said = command("eval", study, "--limit", "60")
     assert said.code == 130
     assert said.out == ""

@@ -111,7 +111,7 @@ def test_texts_longer_than_the_rows_are_read_in_windows(
     subject = subject_of(objective, tokenizer)
     text = " ".join(SENTENCES * 4)
     (encoded,) = tokenizer.encode([text])
-    assert len(encoded) > 2 * subject.record.config.batch.length
+    assert len(encoded) > 2 * subject.length
     part = Span(text=text)
     (verdict,) = score_spans(subject, [part], choose_scoring(subject, [part]))
     assert (verdict.num_tokens, verdict.num_bytes) == (len(encoded), len(text.encode()))

@@ -122,10 +122,10 @@ def _measured(run: Run, options: RarityOptions, context: Context, report: Report
         "step": model.step,
     }
     for known in not_measured_again(
-        run, RarityRecord, facts, again=options.again, warn=context.warn
+        model.results, RarityRecord, facts, again=options.again, warn=context.warn
     ):
         return known
-    unigram = heldout_text.unigram_nats(run, model.tokenizer)
+    unigram = heldout_text.unigram_nats(model.origin, model.tokenizer)
     spans = [Span(text=model.tokenizer.decode(document.ids.tolist())) for document in documents]
     scoring = choose_scoring(model, spans)
     nats = [each.nats for each in score_spans(model, spans, scoring)]
@@ -133,8 +133,8 @@ def _measured(run: Run, options: RarityOptions, context: Context, report: Report
     report(scoring, 1.0)
     record = RarityRecord(
         **facts,
-        arm=model.record.arm,
-        seed=model.record.config.seed,
+        arm=model.arm,
+        seed=model.seed,
         scoring=scoring,
         correlation=float(spearmanr(nats, rare).statistic),
         num_documents=len(documents),
@@ -143,4 +143,4 @@ def _measured(run: Run, options: RarityOptions, context: Context, report: Report
         RarityItem(document=number, bits=one / np.log(2), unigram_bits=two / np.log(2))
         for number, (one, two) in enumerate(zip(nats, rare, strict=True))
     )
-    return run.results.write(record, items)
+    return model.results.write(record, items)

@@ -280,7 +280,7 @@ def traced(subject: LoadedModel, asked: Request) -> tuple[Generated, Trace]:
     recorder = Recorder(subject.tokenizer)
     generated = generate(subject, asked, on_step=recorder, warn=pytest.fail)
     heading = Heading(
-        run=str(subject.run.path),
+        run=str(subject.path),
         objective=subject.objective.name,
         methods=("?",) * len(asked.prompts),
         prompts=asked.prompts,

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from lmcompare.generation.flop_counter import Meter
 from lmcompare.model import Backbone
-from lmcompare.model.flop_counter import Meter
 from lmcompare.objectives import Mdlm
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler

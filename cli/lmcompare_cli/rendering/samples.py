@@ -34,7 +34,7 @@ def print_samples(written: Written, *, several: bool, first: bool) -> None:
     """Print each text; a heading says of which run, prompt and sample, where there are others."""
     for sample in written.generated.samples:
         parts = [
-            *([written.subject.run.path.name] if several else []),
+            *([written.subject.path.name] if several else []),
             *([f"prompt {sample.prompt}"] if len(written.request.prompts) > 1 else []),
             *([f"sample {sample.number}"] if written.request.num > 1 else []),
         ]
@@ -47,14 +47,14 @@ def print_samples(written: Written, *, several: bool, first: bool) -> None:
 
 def as_json(written: Written, sample: "Sample") -> dict[str, object]:
     """Return a sample, and how it was written."""
-    record, request, cost = written.subject.record, written.request, written.generated.cost
+    request, cost = written.request, written.generated.cost
     method = written.methods[sample.prompt]
     obeyed = written.subject.objective.fillings[method].settings
     return {
-        "run": str(written.subject.run.path),
+        "run": str(written.subject.path),
         "objective": written.subject.objective.name,
-        "arm": record.arm,
-        "run_seed": record.config.seed,
+        "arm": written.subject.arm,
+        "run_seed": written.subject.seed,
         "step": written.subject.step,
         "seed": request.seed,
         "method": method,

@@ -13,8 +13,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import JudgeRecord
 from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
 from lmcompare.runs.finding import find_models
-from lmcompare.runs.loaded_model import LoadedModel, load_model
-from lmcompare.runs.records import RunRecord
+from lmcompare.runs.loaded_model import LoadedModel, Trained, load_model
 from lmcompare.runs.run import Run
 
 
@@ -56,23 +55,23 @@ class Judge:
     def about(self) -> JudgeRecord:
         """What is kept of it."""
         return JudgeRecord(
-            name=self.subject.run.path.resolve().name,
+            name=self.subject.path.resolve().name,
             objective=self.subject.objective.name,
             scoring=self.scoring,
             step=self.subject.step,
-            num_parameters=self.subject.record.num_parameters,
+            num_parameters=self.subject.trained.num_parameters,
         )
 
-    def doubts(self, records: Sequence[RunRecord]) -> Iterator[str]:
+    def doubts(self, others: Sequence[Trained]) -> Iterator[str]:
         """What speaks against it as the judge of some runs."""
-        own = self.subject.record
-        as_large = [each.arm for each in records if each.num_parameters >= own.num_parameters]
+        own = self.subject.trained
+        as_large = [each.arm for each in others if each.num_parameters >= own.num_parameters]
         if as_large:
             yield (
                 f"the judge has {own.num_parameters:,} parameters, no more than "
                 f"{_names(as_large)}: a judge should know better than those it judges"
             )
-        elsewhere = [each.arm for each in records if not _same_text(each, own)]
+        elsewhere = [each.arm for each in others if not each.shares_text_with(own)]
         if elsewhere:
             yield (
                 f"the judge was trained on another text than {_names(elsewhere)}: whether it has "
@@ -82,17 +81,6 @@ class Judge:
     def score(self, texts: Sequence[Span]) -> list[SpanScore]:
         """How probable it finds what follows each prompt, given the prompt."""
         return score_spans(self.subject, texts, self.scoring)
-
-
-def _same_text(one: RunRecord, other: RunRecord) -> bool:
-    """Tell whether two runs were trained on one text.
-
-    It is known by the hash of its tokens, whatever it is called. Those of two tokenizers cannot be
-    compared, and there its name must do.
-    """
-    if one.sheet.tokenizer != other.sheet.tokenizer:
-        return one.config.data == other.config.data
-    return one.sheet.text == other.sheet.text
 
 
 def _names(arms: Sequence[str]) -> str:

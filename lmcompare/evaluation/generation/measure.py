@@ -29,7 +29,7 @@ from lmcompare.evaluation.generation.record import (
     GenerationRecord,
     TextMetrics,
 )
-from lmcompare.evaluation.generation.settings import require_of, ways_to_write
+from lmcompare.evaluation.generation.settings import require_of, require_settings, ways_to_write
 from lmcompare.evaluation.generation.text_metrics import has_bleu, occurring
 from lmcompare.evaluation.generation.text_summary import figures
 from lmcompare.evaluation.generation.throughput import write_and_measure
@@ -37,14 +37,13 @@ from lmcompare.evaluation.kind import not_measured_again
 from lmcompare.evaluation.span_scoring import Span
 from lmcompare.generation.prompts import Request, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
-from lmcompare.runs.loaded_model import LoadedModel, load_model
-from lmcompare.runs.run import Run
+from lmcompare.runs.loaded_model import Contestant, LoadedModel, opened
 
 TOKENS_AT_ONCE = 2**20  # of the training text, so that a search in all of it takes constant memory
 
 
 def measure_generation(
-    run: Run,
+    contestant: Contestant,
     options: GenerationOptions,
     *,
     cache: Path,
@@ -52,12 +51,12 @@ def measure_generation(
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[GenerationRecord]:
-    """Have a run's last model write, and keep what it wrote, what that is like and what it took.
+    """Have a model write, and keep what it wrote, what that is like and what it took.
 
     What was written before is not written again, and is judged again only by another judge.
 
     Args:
-        run: with at least one checkpoint.
+        contestant: a model, or a run, of which the last one is meant.
         options: after which texts, and what; `require` says whether it fits several runs.
         cache: folder of prepared corpora.
         judge: whose opinion is wanted.
@@ -68,10 +67,11 @@ def measure_generation(
     Raises:
         UserError: as `require_of`; no checkpoint, an unreadable text, or none that is long enough.
     """
-    require_of(run, options, judge=judge)
     if options.num_texts < 1:
         raise UserError(f"{options.num_texts} texts leave nothing to do: choose --texts 1 or more")
-    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
+    require_settings(options)
+    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    require_of(subject.path, subject.length, options, judge=judge)
     pieces = _pieces(subject, options, cache=cache, warn=warn)
     facts: dict[str, Any] = {
         "source": options.source,
@@ -82,7 +82,9 @@ def measure_generation(
     }
     before = {
         (each.method, each.sampler): each
-        for each in not_measured_again(run, GenerationRecord, facts, again=options.again, warn=warn)
+        for each in not_measured_again(
+            subject.results, GenerationRecord, facts, again=options.again, warn=warn
+        )
     }
     desk = _Desk(
         subject=subject, pieces=pieces, options=options, judge=judge, cache=cache, warn=warn
@@ -157,7 +159,7 @@ class _Desk:
         """Why nothing was written."""
         record = self._blank(facts, **how).model_copy(update={"reason": str(reason)})
         if keep:
-            return self.subject.run.results.write(record, [])
+            return self.subject.results.write(record, [])
         return record
 
     def record(
@@ -172,7 +174,7 @@ class _Desk:
         """Write, unless it is known what was written, and keep all that can be said of it."""
         how = {"method": method, "sampler": sampler}
         if known is not None and known.written is not None:
-            items = self.subject.run.results.items(known, GenerationItem)
+            items = self.subject.results.items(known, GenerationItem)
             tokens, cost = [[*item.tokens] for item in items], known.cost
         else:
             vocab, num_new = self.subject.tokenizer.vocab, self.options.new_tokens
@@ -209,16 +211,16 @@ class _Desk:
                 zip(texts, self._truth, tokens, each, self._reference[1], strict=True)
             )
         ]
-        return self.subject.run.results.write(record, items)
+        return self.subject.results.write(record, items)
 
     def _blank(self, facts: dict[str, Any], **how: Any) -> GenerationRecord:
         rest = np.concatenate([piece.ids[self._border :] for piece in self.pieces])
-        unigram = heldout_text.unigram_nats(self.subject.run, self.subject.tokenizer)
+        unigram = heldout_text.unigram_nats(self.subject.origin, self.subject.tokenizer)
         return GenerationRecord(
             **facts,
             **how,
-            arm=self.subject.record.arm,
-            seed=self.subject.record.config.seed,
+            arm=self.subject.arm,
+            seed=self.subject.seed,
             num_texts=len(self.pieces),
             num_tokens=len(rest),
             num_bytes=sum(int(piece.bytes[self._border :].sum()) for piece in self.pieces),

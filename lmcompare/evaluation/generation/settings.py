@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.objectives import Objective
 from lmcompare.objectives.decoding.fill_request import DecodingMethod
 from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.runs.loaded_model import trained
 from lmcompare.runs.run import Run
 
 
@@ -72,10 +74,11 @@ def require(
     Raises:
         UserError: as `require_of`; or settings or a method of use to none of the runs.
     """
-    for run in runs:
-        require_of(run, options, judge=judge)
-    records = [run.record() for run in runs]
-    objectives = [record.config.objective for record in records]
+    require_settings(options)
+    configs = [run.record().config for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        require_of(run.path, config.batch.length, options, judge=judge)
+    objectives = [config.objective for config in configs]
     known = {name: how for each in objectives for name, how in each.fillings.items()}
     for method in options.methods:
         if method not in known:
@@ -99,32 +102,42 @@ def require(
                 f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
                 f"it out, or choose another --method ({', '.join(known)})"
             )
-    for doubt in judge.doubts(records) if judge is not None else ():
+    for doubt in judge.doubts([trained(run) for run in runs]) if judge is not None else ():
         warn(doubt)
 
 
-def require_of(run: Run, options: GenerationOptions, *, judge: Judge | None) -> None:
-    """Make sure that a run can be asked.
+def require_of(path: Path, length: int, options: GenerationOptions, *, judge: Judge | None) -> None:
+    """Make sure that a model can be asked.
+
+    Args:
+        path: what it is called.
+        length: how many tokens the rows had that it was trained on.
+        options: what is to be written.
+        judge: who judges it.
 
     Raises:
-        UserError: settings that make no sense; rows that were too short; a run that is the judge.
+        UserError: rows that were too short; a model that is the judge.
     """
-    _require_settings(options)
-    if judge is not None and run.path.resolve() == judge.subject.run.path.resolve():
+    if judge is not None and path.resolve() == judge.subject.path.resolve():
         raise UserError(
-            f"the judge {run.path} is one of the runs that are judged, and would favour itself: "
+            f"the judge {path} is one of the runs that are judged, and would favour itself: "
             "name another run, or leave it out of the others"
         )
-    length = 1 + options.prompt_tokens + options.new_tokens
-    if length > (trained := run.record().config.batch.length):
+    wanted = 1 + options.prompt_tokens + options.new_tokens
+    if wanted > length:
         raise UserError(
-            f"{run.path} was trained on rows of {trained} tokens, and {options.prompt_tokens} "
-            f"of a prompt, {options.new_tokens} new ones and the start token are {length}: "
+            f"{path} was trained on rows of {length} tokens, and {options.prompt_tokens} "
+            f"of a prompt, {options.new_tokens} new ones and the start token are {wanted}: "
             "choose fewer (--prompt-tokens, --new-tokens)"
         )
 
 
-def _require_settings(options: GenerationOptions) -> None:
+def require_settings(options: GenerationOptions) -> None:
+    """Make sure that settings make sense, whatever the model.
+
+    Raises:
+        UserError: they do not.
+    """
     for name, value in (
         ("prompt-tokens", options.prompt_tokens),
         ("new-tokens", options.new_tokens),

@@ -19,11 +19,10 @@ import torch
 
 from lmcompare import devices
 from lmcompare.evaluation.generation.record import WritingCost
+from lmcompare.generation.flop_counter import Meter
 from lmcompare.generation.prompts import Request, Row, fill_request
-from lmcompare.model import Backbone
-from lmcompare.model.flop_counter import Meter
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
-from lmcompare.objectives.network import Writer
+from lmcompare.objectives.network import LanguageModel, Writer
 from lmcompare.runs.loaded_model import LoadedModel
 
 ROWS_TOGETHER = 32
@@ -137,7 +136,7 @@ def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
     return perf_counter() - start
 
 
-def _size(net: Backbone) -> int:
+def _size(net: LanguageModel) -> int:
     """Bytes of a model."""
     return sum(weights.numel() * weights.element_size() for weights in net.parameters())
 

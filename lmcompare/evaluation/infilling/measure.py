@@ -30,8 +30,7 @@ from lmcompare.evaluation.infilling.record import QUESTIONS, Hidden, InfillingIt
 from lmcompare.evaluation.kind import not_measured_again
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Form, Objective, Protocol
-from lmcompare.runs.loaded_model import LoadedModel, load_model
-from lmcompare.runs.run import Run
+from lmcompare.runs.loaded_model import Contestant, LoadedModel, opened
 from lmcompare.view import Text
 
 HIDDEN: tuple[Hidden, ...] = tuple(QUESTIONS)
@@ -47,7 +46,7 @@ _pieces = partial(heldout_text.pieces, shortest=SHORTEST)
 
 
 def measure_infilling(
-    run: Run,
+    contestant: Contestant,
     options: InfillingOptions,
     *,
     cache: Path,
@@ -55,14 +54,14 @@ def measure_infilling(
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[InfillingRecord]:
-    """Ask a run's last model for hidden tokens of a text, and keep its answers.
+    """Ask a model for hidden tokens of a text, and keep its answers.
 
     Of each form and protocol a question is answered in the first way that the objective has for it,
     those that can make use of both sides before those that see the left one only. Where there is
     none, the result says why. What was measured before is not measured again.
 
     Args:
-        run: with at least one checkpoint.
+        contestant: a model, or a run, of which the last one is meant.
         options: about which text, and how.
         cache: folder of prepared corpora.
         hidden: the questions.
@@ -74,24 +73,26 @@ def measure_infilling(
         UserError: no checkpoint, an unreadable text, or none that is long enough.
     """
     _require(options)
-    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
+    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
     texts = HiddenTexts.drawn(subject, options, cache=cache, warn=warn)
-    trained, width = subject.record.config.batch.length, texts.rows.tokens.shape[1]
+    trained, width = subject.length, texts.rows.tokens.shape[1]
     if width > trained:
         warn(
-            f"{run.path} was trained on rows of {trained} tokens and is asked about rows of "
+            f"{subject.path} was trained on rows of {trained} tokens and is asked about rows of "
             f"{width}: what stands beyond is new to it"
         )
     facts = {"source": options.source, "text": texts.digest, "step": subject.step}
     before = {
         (each.form, each.protocol, each.hidden): each
-        for each in not_measured_again(run, InfillingRecord, facts, again=options.again, warn=warn)
+        for each in not_measured_again(
+            subject.results, InfillingRecord, facts, again=options.again, warn=warn
+        )
     }
     results = []
     for question in questions(subject.objective, read_protocols(options.protocols), hidden):
         known = before.get(question)
         if known is None:
-            known = run.results.write(*_measured(subject, options, texts, *question, report))
+            known = subject.results.write(*_measured(subject, options, texts, *question, report))
         else:
             report(known.hidden, 1.0)
         results.append(known)
@@ -138,11 +139,11 @@ def _measured(
     """The answer to one question, text by text, or why there is none."""
     mask = texts.hidden[hidden]
     num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
-    unigram = torch.from_numpy(heldout_text.unigram_nats(subject.run, subject.tokenizer))
+    unigram = torch.from_numpy(heldout_text.unigram_nats(subject.origin, subject.tokenizer))
     ends = _nats_of_ends(mask) if form == "untold" else 0.0
     blank = InfillingRecord(
-        arm=subject.record.arm,
-        seed=subject.record.config.seed,
+        arm=subject.arm,
+        seed=subject.seed,
         source=options.source,
         text=texts.digest,
         step=subject.step,

@@ -22,8 +22,7 @@ from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRec
 from lmcompare.evaluation.ngram import Trigrams
 from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import Scoring
-from lmcompare.runs.loaded_model import LoadedModel, load_model
-from lmcompare.runs.run import Run
+from lmcompare.runs.loaded_model import Contestant, LoadedModel, opened
 
 SPACES = " \t\r\n"  # before which a limit may cut a text
 LONGEST_WORD = 1000  # characters; where none of them is a space, a limit cuts after any token
@@ -31,19 +30,19 @@ TOKENS_AT_ONCE = 16_384  # of one batch of windows; bounds memory, changes no re
 
 
 def measure_likelihood(
-    run: Run,
+    contestant: Contestant,
     options: LikelihoodOptions,
     *,
     cache: Path,
     report: Callable[[str, float], None] = lambda what, share: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[LikelihoodRecord]:
-    """Score a text under a run's last checkpoint, once for each scoring, and keep the results.
+    """Score a text under a model, once for each scoring, and keep the results.
 
     What was measured before is not measured again.
 
     Args:
-        run: with at least one checkpoint.
+        contestant: a model, or a run, of which the last one is meant.
         options: what to score.
         cache: folder of prepared corpora.
         report: told the scoring and the share that is done, 0 to 1.
@@ -52,22 +51,20 @@ def measure_likelihood(
     Raises:
         UserError: no checkpoint, an unreadable text, a scoring that the objective does not have.
     """
-    record = run.record()
-    objective, config = record.config.objective, record.config
+    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    objective, tokenizer = subject.objective, subject.tokenizer
     scorings = options.scorings or tuple(
         name for name, how in objective.scorings.items() if "text" in how.answers
     )
     for scoring in scorings:
         objective.which_scoring(scoring)
-    window = options.window or config.batch.length
+    window = options.window or subject.length
     stride = options.stride or window // 2
     if not 0 < stride < window:
         raise UserError(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    subject = load_model(run, device=options.device, batch_size=options.batch_size, warn=warn)
-    tokenizer = subject.tokenizer
     documents = list(
         up_to(
             heldout_text.documents(subject, options, cache=cache, warn=warn),
@@ -88,10 +85,12 @@ def measure_likelihood(
         "window": window,
         "stride": stride,
     }
-    known = not_measured_again(run, LikelihoodRecord, facts, again=options.again, warn=warn)
+    known = not_measured_again(
+        subject.results, LikelihoodRecord, facts, again=options.again, warn=warn
+    )
     before = {each.scoring: each for each in known}
     bytes_hash = hash_of_bytes(documents, tokenizer)
-    unigram = heldout_text.unigram_nats(run, tokenizer)
+    unigram = heldout_text.unigram_nats(subject.origin, tokenizer)
     anchor = sum(
         unigram[document.ids[which]].sum()
         for document, which in zip(documents, scored, strict=True)
@@ -102,7 +101,7 @@ def measure_likelihood(
     results = []
     for scoring in scorings:
         if scoring in before:
-            results.append(run.results.amend(before[scoring], bytes_hash=bytes_hash))
+            results.append(subject.results.amend(before[scoring], bytes_hash=bytes_hash))
             report(scoring, 1.0)
             continue
         how = objective.scorings[scoring]
@@ -112,8 +111,8 @@ def measure_likelihood(
         result = LikelihoodRecord(
             **facts,
             bytes_hash=bytes_hash,
-            arm=record.arm,
-            seed=config.seed,
+            arm=subject.arm,
+            seed=subject.seed,
             scoring=scoring,
             likelihood=how.likelihood,
             num_documents=len(items),
@@ -124,7 +123,7 @@ def measure_likelihood(
             unigram_nats=float(anchor),
             trigram_nats=trigram_nats,
         )
-        results.append(run.results.write(result, items))
+        results.append(subject.results.write(result, items))
     return results
 
 

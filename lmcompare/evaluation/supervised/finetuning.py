@@ -98,14 +98,14 @@ def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float]
         nonlocal begun
         begun += 1
         reading = States(subject, deepcopy(subject.net), pooling)
-        width, device = subject.net.config.width, subject.net.device
+        width, device = subject.net.width, subject.net.device
         known = None if pooling is None else probes.get(pooling)
         head = Head(width, lesson.num_outputs, device=device) if known is None else known.kept.head
         learning = _Learning(Reader(reading, deepcopy(head)), lesson, rate)
         learning.go_on(min(TRIAL_STEPS, MOST_STEPS), tell)
         return Search.of(learning.trial, learning)
 
-    usual = OptimizerConfig().suited_to(subject.net.config.width).learning_rate
+    usual = OptimizerConfig().suited_to(subject.net.width).learning_rate
     rates = [float(f"{usual * factor:.3g}") for factor in FACTORS]
     middle = rates[len(rates) // 2]
     first, *others = wanted

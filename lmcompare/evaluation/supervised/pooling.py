@@ -20,7 +20,7 @@ from lmcompare.evaluation.supervised.spec import FineTuneSpec, Outputs, Row, spe
 from lmcompare.evaluation.tasks.options import Pooling
 from lmcompare.evaluation.tasks.record import STATES_OF
 from lmcompare.evaluation.windows import Window, stack
-from lmcompare.model import Backbone
+from lmcompare.objectives.network import LanguageModel
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import View
 
@@ -77,10 +77,10 @@ class States(nn.Module):
         pooling: how; None where each span is one token.
     """
 
-    def __init__(self, subject: LoadedModel, net: Backbone, pooling: Pooling | None):
+    def __init__(self, subject: LoadedModel, net: LanguageModel, pooling: Pooling | None):
         super().__init__()
         self.net = net
-        self.dtype = DTYPES[subject.record.precision]  # to learn in
+        self.dtype = DTYPES[subject.precision]  # to learn in
         self.pooling = pooling
         self._vocab = subject.tokenizer.vocab
         self._read = partial(subject.objective.read, vocab=self._vocab)
@@ -173,7 +173,7 @@ def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def each_row(model: States | Reader, rows: Sequence[Row], net: Backbone) -> list[Tensor]:
+def each_row(model: States | Reader, rows: Sequence[Row], net: LanguageModel) -> list[Tensor]:
     """What a module gives for each row, on the CPU, in the order of the rows."""
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number].document))
     found: dict[int, Tensor] = {}

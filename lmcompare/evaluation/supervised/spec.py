@@ -85,7 +85,7 @@ def special(ids: list[int]) -> Encoded:
 
 def room(subject: LoadedModel) -> int:
     """Tokens of the rows that a model was trained on, beside the start token."""
-    return subject.record.config.batch.length - 1
+    return subject.length - 1
 
 
 def mean_cross_entropy(outputs: Float[Tensor, "N O"], rows: Sequence[Row]) -> Float[Tensor, ""]:

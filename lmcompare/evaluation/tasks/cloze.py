@@ -108,7 +108,7 @@ class Cloze(Task[Passage]):
         """What stands before the word, as much as fits into the rows that were trained on."""
         (before,) = subject.tokenizer.encode([passage.before])
         (word,) = subject.tokenizer.encode([passage.word])
-        room = subject.record.config.batch.length - 1 - len(word)
+        room = subject.length - 1 - len(word)
         if len(before) <= room:
             return passage.before
         counts["texts cut at their beginning"] += 1

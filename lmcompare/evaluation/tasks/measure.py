@@ -15,14 +15,19 @@ import numpy as np
 import torch
 
 from lmcompare import rng
-from lmcompare.config.budget import Spent
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task, with_pooling
 from lmcompare.evaluation.tasks.options import TaskOptions
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
-from lmcompare.model import Backbone
-from lmcompare.runs.loaded_model import LoadedModel, load_checkpoints, load_model
+from lmcompare.runs.loaded_model import (
+    Contestant,
+    LoadedModel,
+    load_checkpoints,
+    opened,
+    untrained,
+)
+from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
 
 KEPT_AT_ONCE = 256  # items that are written together
@@ -31,7 +36,7 @@ CLOSE = 1e-3  # how far apart two figures may be, and by which share
 
 
 def measure_task(
-    run: Run,
+    contestant: Contestant,
     task: Task[Any],
     examples: Examples[Any],
     options: TaskOptions,
@@ -44,7 +49,7 @@ def measure_task(
     What was asked before is not asked again, and what was cut off is gone on with.
 
     Args:
-        run: with at least one checkpoint.
+        contestant: a model, or a run, of which the last one is meant.
         task: what to ask.
         examples: as `task.read` gives them.
         options: how.
@@ -56,14 +61,14 @@ def measure_task(
     """
     examples = _limited(_fewer_to_learn_from(examples, task, options.train_limit), options.limit)
     device, batch_size = options.device, options.batch_size
-    if options.every_checkpoint:
-        every = load_checkpoints(run, device=device, batch_size=batch_size, warn=warn)
+    if options.every_checkpoint and isinstance(contestant, Run):
+        every = load_checkpoints(contestant, device=device, batch_size=batch_size, warn=warn)
         subjects = [*every][::-1]
     else:
-        subjects = [load_model(run, device=device, batch_size=batch_size, warn=warn)]
+        subjects = [opened(contestant, device=device, batch_size=batch_size, warn=warn)]
     if options.untrained:
-        subjects.append(_untrained(subjects[0]))
-    known = [] if options.again else run.results.read(TaskRecord, warn)
+        subjects.append(untrained(subjects[0]))
+    known = [] if options.again else subjects[0].results.read(TaskRecord, warn)
     records = []
     for way in _meant(task, options):
         for each in subjects:
@@ -113,19 +118,12 @@ def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
     return replace(examples, asked=[examples.asked[number] for number in chosen])
 
 
-def _untrained(subject: LoadedModel) -> LoadedModel:
-    config = subject.record.config
-    net = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
-    net.batch_size = subject.net.batch_size
-    return replace(subject, net=net.to(subject.net.device).eval(), spent=Spent())
-
-
 def _blank(subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
     content = repr((examples.asked, sorted(examples.learned.items())))
     return TaskRecord(
         task=task.name,
-        arm=subject.record.arm,
-        seed=subject.record.config.seed,
+        arm=subject.arm,
+        seed=subject.seed,
         source=task.source,
         text=blake2b(content.encode(), digest_size=16).hexdigest(),
         step=subject.step,
@@ -149,10 +147,10 @@ def _record(
     options: TaskOptions,
     report: Callable[[float], None],
 ) -> TaskRecord:
-    run = subject.run
+    results = subject.results
     if options.again:
-        run.results.forget_items(blank)
-    kept = run.results.kept_items(blank, TaskItem)
+        results.forget_items(blank)
+    kept = results.kept_items(blank, TaskItem)
     items = [*{each.item: each for each in kept}.values()]
     try:
         answers = task.answers(
@@ -162,14 +160,14 @@ def _record(
             done=frozenset(item.item for item in items),
             report=report,
         )
-        items += _kept(run, blank, answers)
+        items += _kept(results, blank, answers)
     except Unsupported as reason:
         record, items = blank.model_copy(update={"reason": str(reason)}), []
     else:
         items.sort(key=lambda item: item.item)
         if [item.item for item in items] != [example.number for example in examples.asked]:
             raise UserError(
-                f"the answers of {run.path} to {task.name} that were kept are not to its "
+                f"the answers of {subject.path} to {task.name} that were kept are not to its "
                 f"{len(examples.asked)} examples: ask again with `lmcompare eval --force`"
             )
         how = subject.objective.scorings.get(answers.scoring or "")
@@ -191,20 +189,20 @@ def _record(
                 "alone_differs": len(differs),
             }
         )
-    record = run.results.write(record, items)
-    run.results.forget_items(blank)
+    record = results.write(record, items)
+    results.forget_items(blank)
     return record
 
 
-def _kept(run: Run, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
+def _kept(results: Results, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
     items: list[TaskItem] = []
     waiting: list[TaskItem] = []
     for item in answers.items:
         waiting.append(item)
         if len(waiting) == KEPT_AT_ONCE:
-            run.results.keep_items(blank, waiting)
+            results.keep_items(blank, waiting)
             items, waiting = items + waiting, []
-    run.results.keep_items(blank, waiting)
+    results.keep_items(blank, waiting)
     return items + waiting
 
 

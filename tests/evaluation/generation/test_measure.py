@@ -375,7 +375,7 @@ def test_texts_longer_than_the_judge_reads_are_asked_for_once(trained: dict[str,
     tokenizer = judge.subject.tokenizer
     prompt, text = "the cat", " saw a dog" * 17
     num = len(tokenizer.encode([prompt + text])[0]) - len(tokenizer.encode([prompt])[0])
-    assert num > 2 * judge.subject.record.config.batch.length
+    assert num > 2 * judge.subject.length
     (verdict,) = judge.score([Span(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(num * math.log(tokenizer.vocab.size), rel=1e-5)
     assert verdict.num_bytes == len(text)
@@ -387,7 +387,7 @@ def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
     subject, vocab = judge.subject, judge.subject.tokenizer.vocab
     prompt, text = "the cat saw", " a dog ran to the old tree under the cat" * 4
     document = subject.tokenizer.encode([prompt + text])[0]
-    assert (len(document), subject.record.config.batch.length) == (3 + 40, 1 + 18)
+    assert (len(document), subject.length) == (3 + 40, 1 + 18)
     nats = 0.0
     for first, start in ((3, 0), (18, 9), (27, 18), (36, 43 - 18)):
         ids = document.ids[start : start + 18].tolist()

@@ -309,7 +309,7 @@ def test_a_uniform_network_knows_nothing(
             subject.net.embedding.zero_()
         return subject
 
-    monkeypatch.setattr("lmcompare.evaluation.infilling.measure.load_model", uniform)
+    monkeypatch.setattr("lmcompare.runs.loaded_model.load_model", uniform)
     vocab = Tokenizer.load(trained[objective].tokenizer_file).vocab
     for record in ask(trained[objective], cache, length=23):
         if record.scoring is not None:

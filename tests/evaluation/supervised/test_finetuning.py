@@ -124,7 +124,7 @@ def test_the_model_itself_stays_as_it_is(
 def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -> None:
     subject = subject_of(Mlm(), tokenizer)
     exact = tune(subject, lesson_of(subject), report=silent)
-    object.__setattr__(subject.record, "precision", "bfloat16")
+    object.__setattr__(subject, "precision", "bfloat16")
     rough = tune(subject, lesson_of(subject), report=silent)
     assert [each.settings["learned in"] for each in (exact, rough)] == ["float32", "bfloat16"]
     apart = []

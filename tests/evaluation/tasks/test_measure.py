@@ -101,7 +101,7 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
     ]
     assert margins[0] != margins[1]
     subject = load_model(run, device="cpu", warn=pytest.fail)
-    config = subject.record.config
+    config = run.record().config
     fresh = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
     parts = [Span(text=each) for pair in PAIRS for each in pair]
     costs = [each.nats for each in score_spans(replace(subject, net=fresh.eval()), parts, "causal")]

@@ -1,14 +1,13 @@
 """What a model is asked for while an objective uses it: forward passes and their operations."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmcompare.model.backbone import Backbone
-from lmcompare.model.flops import decoding_flops
-from lmcompare.model.kv_cache import Cache
+from lmcompare.objectives.network import Cache, LanguageModel
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Candidates
 
@@ -25,7 +24,7 @@ class Cost:
 class Meter:
     """A model, and what it was asked for: to be given to an objective in its place."""
 
-    def __init__(self, net: Backbone):
+    def __init__(self, net: LanguageModel):
         self.net = net
         self.cost = Cost()
 
@@ -35,56 +34,45 @@ class Meter:
         return self.net.device
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        """Do as `Backbone.log_prob`."""
+        """Do as `LanguageModel.log_prob`."""
         self._count(view, view.target != IGNORE)
         return self.net.log_prob(view, among=among)
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
-        """Do as `Backbone.logits`."""
+        """Do as `LanguageModel.logits`."""
         self._count(view, wanted)
         return self.net.logits(view, wanted)
 
     def cache(self, view: View, *, capacity: int) -> Cache:
-        """Do as `Backbone.cache`; what reading the source takes is counted with the first pass."""
+        """Do as `LanguageModel.cache`; reading the source is counted with the first pass."""
         return self.net.cache(view, capacity=capacity)
 
     def extend(
-        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+        self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N V"]:
-        """Do as `Backbone.extend`."""
+        """Do as `LanguageModel.extend`."""
         self._count(view, wanted, cache)
         return self.net.extend(cache, view, wanted)
 
     def states_after(
-        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+        self, cache: Any, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N D"]:
-        """Do as `Backbone.states_after`; what `predict` computes is not counted here."""
+        """Do as `LanguageModel.states_after`; what `predict` computes is not counted here."""
         self._count(view, wanted, cache)
         states = self.net.states_after(cache, view, wanted)
-        self.cost.flops -= self._head_flops(states)
+        self.cost.flops -= self.net.head_flops(len(states))
         return states
 
     def predict(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
-        """Do as `Backbone.predict`."""
-        self.cost.flops += self._head_flops(states)
+        """Do as `LanguageModel.predict`."""
+        self.cost.flops += self.net.head_flops(len(states))
         return self.net.predict(states)
 
-    def _head_flops(self, states: Float[Tensor, "N D"]) -> int:
-        return 2 * states.numel() * self.net.vocab_size
-
     def _count(
-        self, view: View, wanted: Bool[Tensor, "B T"] | None, cache: Cache | None = None
+        self, view: View, wanted: Bool[Tensor, "B T"] | None, cache: Any | None = None
     ) -> None:
         chosen = torch.ones_like(view.visible) if wanted is None else wanted.to(view.visible.device)
         view = view.predicting(view.tokens.where(chosen, IGNORE), view.weight)
         self.cost.passes += 1
         self.cost.positions += view.tokens.numel()
-        known, source = 0, 0
-        if cache is not None:
-            known = cache.length
-            source = 0 if cache.source is None else cache.source.states.shape[1]
-            if known:
-                view = replace(view, source=None)  # was read with the first pass
-        self.cost.flops += decoding_flops(
-            self.net.config, self.net.vocab_size, view, num_cached=known, num_source=source
-        )
+        self.cost.flops += self.net.decoding_flops(view, cache)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lmcompare.generation.flop_counter import Cost, Meter
 from lmcompare.model import Backbone
-from lmcompare.model.flop_counter import Cost, Meter
 from lmcompare.model.flops import forward_flops
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix
 from lmcompare.objectives.decoding.fill_request import FillRequest
