@@ -1,7 +1,5 @@
 """`lmcompare generate`, and `lmcompare show --replay`, as a user meets them."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import io
 import json
 import os
@@ -12,9 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from lmcompare import devices
 from lmcompare.generation import generate as generation
 from lmcompare.generation.generate import generate
 from lmcompare.generation.prompts import Request
@@ -23,7 +19,6 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
 from lmcompare_cli import console
-from lmcompare_cli.app import app
 from lmcompare_cli.rendering import live_text
 from lmcompare_cli.rendering.live_text import LiveText
 from tests.tiny import (
@@ -31,13 +26,9 @@ from tests.tiny import (
     Command,
     Said,
     Trainer,
-    cache,
-    command,
-    corpus,
     sentences,
     the_error,
     tiny,
-    unmeasured,
 )
 
 MORE = ["--max-new-tokens", "7"]
@@ -48,20 +39,18 @@ SEED = ["--seed", "1"]  # of which no token is a part of a character
 def places(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Runs that learned little: three in the folder `study`, and two elsewhere."""
     folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
-        train, other = Trainer(folder, cache), Trainer(folder.with_name("other"), cache)
-        names = ("clm", "mdlm", "t5")
-        runs = {name: train(tiny(corpus, name, "budget=61 steps")).path for name in names}
-        words = ("tokenizer.kind=word", "tokenizer.vocab_size=131", "budget=3 steps")
-        text = folder.with_name("words.txt")
-        text.write_text(sentences(907), encoding="utf-8")
-        return {
-            **runs,
-            "study": folder,
-            "word": other(tiny(text, "clm", *words)).path,
-            "fim": other(tiny(corpus, "fim", "budget=3 steps")).path,
-        }
+    train, other = Trainer(folder, cache), Trainer(folder.with_name("other"), cache)
+    names = ("clm", "mdlm", "t5")
+    runs = {name: train(tiny(corpus, name, "budget=61 steps")).path for name in names}
+    words = ("tokenizer.kind=word", "tokenizer.vocab_size=131", "budget=3 steps")
+    text = folder.with_name("words.txt")
+    text.write_text(sentences(907), encoding="utf-8")
+    return {
+        **runs,
+        "study": folder,
+        "word": other(tiny(text, "clm", *words)).path,
+        "fim": other(tiny(corpus, "fim", "budget=3 steps")).path,
+    }
 
 
 def texts(place: Path, *prompts: str, **settings: object) -> list[str]:

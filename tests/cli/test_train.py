@@ -1,7 +1,5 @@
 """`lmcompare train` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import io
 import json
 import os
@@ -9,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 
@@ -21,7 +18,7 @@ from lmcompare.config.budget import Spent
 from lmcompare.runs import checkpoints
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
-from lmcompare.training import events, trainer
+from lmcompare.training import events
 from lmcompare_cli import signals
 from lmcompare_cli.rendering.progress import TrainingDisplay, clock
 from lmcompare_cli.stopping import Stop
@@ -29,14 +26,9 @@ from tests.tiny import (
     COMMAND,
     Command,
     Trainer,
-    cache,
-    command,
-    corpus,
     flags,
     sentences,
     the_error,
-    train,
-    unmeasured,
 )
 
 

@@ -1,7 +1,5 @@
 """What is written becomes texts again, and depends on nothing but what was asked."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import itertools
 
 import pytest
@@ -14,7 +12,7 @@ from lmcompare.generation.prompts import Request
 from lmcompare.objectives import T5, Bart, Clm, Fim, Glm, Mdlm, Mlm, Objective, Plm, Prefix, Ul2
 from lmcompare.objectives.decoding.fill_request import DecodeStep
 from lmcompare.objectives.decoding.sampler import Sampler
-from tests.untrained import subject_of, tokenizer, write
+from tests.untrained import subject_of, write
 
 FILLERS: list[Objective] = [
     *(Mlm(), Mdlm(), Plm(), T5(), T5(architecture="decoder"), Ul2(), Bart(), Glm()),

@@ -1,7 +1,5 @@
 """What is kept of each step, what there is to see by then, and the file that holds it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import os
 import subprocess
@@ -17,7 +15,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lmcompare import devices
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.generation.generate import Generated, GenerationBatch, generate
@@ -35,7 +32,7 @@ from lmcompare.objectives.decoding.fill_request import DecodeStep
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from tests import ROOT
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, unmeasured
+from tests.tiny import Trainer, sentences, tiny
 
 TEXT = sentences(11)
 LIBRARY = ROOT / "lmcompare"
@@ -268,11 +265,9 @@ def subjects(
     corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, LoadedModel]:
     """Models that hardly learned: what they write is full of halves of characters."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
-        train = Trainer(tmp_path_factory.mktemp("study"), cache)
-        names = ("clm", "mdlm", "t5", "glm", "bart", "plm", "fim")
-        runs = {name: train(tiny(corpus, name, "budget=3 steps")) for name in names}
+    train = Trainer(tmp_path_factory.mktemp("study"), cache)
+    names = ("clm", "mdlm", "t5", "glm", "bart", "plm", "fim")
+    runs = {name: train(tiny(corpus, name, "budget=3 steps")) for name in names}
     return {name: load_model(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
 
 

@@ -1,9 +1,6 @@
 """What is exported gives our ids and our logits where none of our code is."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
-import os
 import re
 import subprocess
 import sys
@@ -39,7 +36,7 @@ from lmcompare.runs.run import Run
 from lmcompare.view import View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
+from tests.tiny import Trainer, sentences, tiny
 
 transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[parity]")
 
@@ -73,9 +70,7 @@ def kind_of(name: str) -> HfClass:
 def runs(tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path) -> dict[str, Run]:
     """A run of each objective whose network transformers has, a little trained."""
     trainer = Trainer(tmp_path_factory.mktemp("runs"), cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in EXPORTABLE}
+    return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in EXPORTABLE}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """A run comes out the same however often it is interrupted, and what goes wrong is said."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import math
 import os
@@ -33,13 +31,9 @@ from tests.tiny import (
     SETTINGS,
     Trainer,
     assert_equal,
-    cache,
-    corpus,
     outcome,
     sentences,
     tiny,
-    train,
-    unmeasured,
 )
 
 GOLDENS = Path(__file__).with_name("goldens.json")

@@ -1,7 +1,5 @@
 """All arms write behind the same prompts, and what they write is measured as the text itself is."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import itertools
 import math
 import platform
@@ -35,7 +33,7 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
+from tests.tiny import Trainer, sentences, tiny
 
 PROMPT, NEW, NUM = 7, 11, 5
 COST = WritingCost(
@@ -56,16 +54,14 @@ COST = WritingCost(
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path) -> dict[str, Run]:
     """A run of each objective, a little trained, and two that may judge."""
     trainer = Trainer(tmp_path_factory.mktemp("runs"), cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        runs = {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
-        wide = ["model.width=36", "model.heads=3", "seed=5"]
-        words = ["tokenizer.kind=word", "tokenizer.vocab_size=131", "batch.length=19"]
-        runs["judge"] = trainer(tiny(corpus, "clm", "budget=8 steps", *wide))
-        more = corpus.with_name("more.txt")
-        more.write_text(sentences(1201), encoding="utf-8")
-        runs["words"] = trainer(tiny(more, "clm", "budget=8 steps", *wide, *words))
-        return runs
+    runs = {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
+    wide = ["model.width=36", "model.heads=3", "seed=5"]
+    words = ["tokenizer.kind=word", "tokenizer.vocab_size=131", "batch.length=19"]
+    runs["judge"] = trainer(tiny(corpus, "clm", "budget=8 steps", *wide))
+    more = corpus.with_name("more.txt")
+    more.write_text(sentences(1201), encoding="utf-8")
+    runs["words"] = trainer(tiny(more, "clm", "budget=8 steps", *wide, *words))
+    return runs
 
 
 @pytest.fixture(autouse=True)

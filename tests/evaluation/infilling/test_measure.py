@@ -1,7 +1,5 @@
 """All arms are asked about the same tokens, and each answers as it legitimately can."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +26,8 @@ from lmcompare.runs.loaded_model import REPLICATES, LoadedModel, load_model
 from lmcompare.runs.run import Run
 from tests.tiny import (
     Trainer,
-    cache,
-    corpus,
     sentences,
     tiny,
-    train,
-    unmeasured,
 )
 
 SHARES = {"one": 0.0, "15%": 0.15, "50%": 0.5, "second half": 0.5}
@@ -48,9 +42,7 @@ def trained(
 ) -> dict[str, Run]:
     """A run of each objective, a little trained."""
     trainer = Trainer(tmp_path_factory.mktemp("runs"), cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
+    return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
 
 
 def ask_all(run: Run, cache: Path, *hidden: str, **asked: object) -> list[InfillingRecord]:

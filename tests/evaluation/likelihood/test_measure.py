@@ -1,7 +1,5 @@
 """Every token is asked for once, every byte counted once, and the kind of the number is said."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import math
 from collections import Counter
 from itertools import pairwise
@@ -30,12 +28,8 @@ from lmcompare.vocab import Vocab
 from tests.tiny import (
     WORDS,
     Trainer,
-    cache,
-    corpus,
     sentences,
     tiny,
-    train,
-    unmeasured,
 )
 
 ALL = LikelihoodOptions(max_bytes=None, device="cpu")
@@ -49,9 +43,7 @@ def trained(
 ) -> dict[str, Run]:
     """A run of each objective, a little trained."""
     trainer = Trainer(tmp_path_factory.mktemp("runs"), cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
+    return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
 
 
 @pytest.fixture
@@ -265,14 +257,12 @@ def tokenized(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str
     folder = tmp_path_factory.mktemp("tokenized")
     corpus = folder / "text.txt"
     corpus.write_text(sentences(997), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {
-            kind: Trainer(folder / kind, cache)(
-                tiny(corpus, "clm", "budget=2 steps", f"tokenizer.kind={kind}")
-            )
-            for kind in TOKENIZERS
-        }
+    return {
+        kind: Trainer(folder / kind, cache)(
+            tiny(corpus, "clm", "budget=2 steps", f"tokenizer.kind={kind}")
+        )
+        for kind in TOKENIZERS
+    }
 
 
 @pytest.mark.parametrize("limit", [None, 37, 500, 997])

@@ -1,7 +1,5 @@
 """Learning from rows: what stays as it was, what is the same again, when it stops."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 from collections import Counter
 from dataclasses import replace
 from itertools import count, islice
@@ -24,10 +22,9 @@ from lmcompare.evaluation.tasks import splits
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel
-from lmcompare.view import View
 from tests.conftest import TINY
 from tests.tiny import WORDS
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 ALL = [parse_objective(name) for name in OBJECTIVES]
 THREE = [Clm(), Mlm(), Bart()]

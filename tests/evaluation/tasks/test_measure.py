@@ -1,13 +1,10 @@
 """Runs at tasks: kept, gone on with, and beside the models as they started."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -15,7 +12,7 @@ from torch import Tensor
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
 from lmcompare.evaluation.tasks import minimal_pairs
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task
+from lmcompare.evaluation.tasks.base import Answers
 from lmcompare.evaluation.tasks.measure import _blank, measure_task, ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pairs
 from lmcompare.evaluation.tasks.options import TaskOptions
@@ -26,7 +23,7 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run
 from lmcompare.view import View
-from tests.tiny import Command, Trainer, cache, command, corpus, tiny, train, unmeasured
+from tests.tiny import Command, Trainer, tiny
 
 PAIRS = [
     ("the old cat saw a dog.", "the cat old saw a dog."),
