@@ -45,6 +45,8 @@ SHAPED = {
     "objectives/test_contract.py",
     "evaluation/tasks/test_minimal_pairs.py",
     "evaluation/likelihood/test_measure.py",
+    "evaluation/likelihood/test_tokenizers.py",
+    "evaluation/test_windows.py",
     "objectives/decoding/test_sampler.py",
     "test_view.py",
 }
