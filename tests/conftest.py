@@ -22,6 +22,9 @@ from lmcompare.view import Text  # noqa: E402
 from lmcompare.vocab import ALIASES, Vocab  # noqa: E402
 from tests import DATA, ROOT  # noqa: E402
 
+# Whose fixtures every test may ask for; they are read after this file, so with the hook in place.
+pytest_plugins = ["tests.tiny", "tests.untrained"]
+
 ROWS, LENGTH, SIZE = 5, 23, 61
 
 # The same examples every time: a commit passes or fails, whatever the day.
@@ -42,6 +45,8 @@ SHAPED = {
     "objectives/test_contract.py",
     "evaluation/tasks/test_minimal_pairs.py",
     "evaluation/likelihood/test_measure.py",
+    "evaluation/likelihood/test_tokenizers.py",
+    "evaluation/test_windows.py",
     "objectives/decoding/test_sampler.py",
     "test_view.py",
 }

@@ -38,10 +38,12 @@ def sentences(num_paragraphs: int, *, seed: int = 1) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _unmeasured() -> Iterator[None]:
     """Do not measure how fast this machine multiplies."""
-    monkeypatch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
+        yield
 
 
 @pytest.fixture(scope="session")

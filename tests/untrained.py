@@ -23,7 +23,7 @@ from tests.tiny import sentences, tiny
 LENGTH = 33  # of the rows that the models were trained on
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     """Of pieces of words, with the space before them, and single bytes for what it never saw."""
     return Tokenizer.train([sentences(101)], TokenizerConfig(kind="bpe", vocab_size=406))

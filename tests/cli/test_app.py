@@ -1,7 +1,5 @@
 """What all commands share: how they fail, what they say where, and what they do not import."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import re
 import signal
 import subprocess
@@ -14,7 +12,7 @@ from typer.testing import CliRunner
 
 from lmcompare_cli import signals
 from lmcompare_cli.app import app
-from tests.tiny import Command, cache, command, the_error, unmeasured
+from tests.tiny import Command, the_error
 
 COMMANDS = ["train", "eval", "compare", "show", "check", "runs", "export", "generate"]
 

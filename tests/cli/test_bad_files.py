@@ -1,7 +1,5 @@
 """Files and paths that are no good, through the command line: one line, and nothing written."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import gzip
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -12,7 +10,7 @@ import pytest
 from lmcompare.evaluation.tasks.registry import read_tasks
 from lmcompare_cli.app import app
 from tests import ROOT
-from tests.tiny import Command, cache, command, corpus, sentences, the_error
+from tests.tiny import Command, the_error
 
 CHECK = ("check", "-o", "clm", "-s", "tokenizer.kind=bytes")
 OLD = next((ROOT / "tests" / "runs" / "schema_2").iterdir())  # a run that is asked

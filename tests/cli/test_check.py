@@ -1,7 +1,5 @@
 """`lmcompare check` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import re
 from pathlib import Path
@@ -10,7 +8,7 @@ import pytest
 
 from lmcompare.config.study import Planned
 from lmcompare_cli import options
-from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, unmeasured
+from tests.tiny import Command, flags, the_error, tiny
 from tests.training.test_cost import Copying
 
 

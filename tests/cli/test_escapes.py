@@ -1,7 +1,5 @@
 """Nothing that a user, a file or a model brings can act on the terminal, whatever prints it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import os
 import re
@@ -15,8 +13,8 @@ import pytest
 from lmcompare.blocks.visible import visible
 from lmcompare_cli.console import dumps, output
 from tests.conftest import values
-from tests.terminals import be_terminal, in_terminal
-from tests.tiny import Command, Said, cache, command, corpus, flags, unmeasured
+from tests.terminals import be_terminal
+from tests.tiny import Command, Said, flags
 
 # Colours, a title for the window, clearing it, the same in one character, and turned writing.
 EVIL = "\x1b[31mX\x1b]0;t\x07\x9b2J\u202eY\u2066Z\rW"

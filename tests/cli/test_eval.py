@@ -1,7 +1,5 @@
 """`lmcompare eval` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import os
 import subprocess
@@ -18,13 +16,9 @@ from lmcompare.runs.run import Run
 from tests.tiny import (
     COMMAND,
     Command,
-    cache,
-    command,
-    corpus,
     flags,
     sentences,
     the_error,
-    unmeasured,
 )
 
 SHORT = ["--prompt-tokens", "5", "--new-tokens", "7"]

@@ -1,7 +1,5 @@
 """`lmcompare export` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.objectives import Mlm
-from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+from tests.tiny import Command, flags, the_error
 
 
 @pytest.fixture

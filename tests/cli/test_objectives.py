@@ -1,7 +1,5 @@
 """`lmcompare objectives` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import csv
 import json
 import subprocess
@@ -12,7 +10,7 @@ import pytest
 from lmcompare.objectives import OBJECTIVES, T5, Hybrid, Mlm, Objective, Part, Prefix, Ul2
 from lmcompare.training.objective_table import brief, catalogue, describe
 from lmcompare_cli.console import output
-from tests.tiny import Command, cache, command, the_error, unmeasured
+from tests.tiny import Command, the_error
 
 
 def names(lines: list[str]) -> list[str]:

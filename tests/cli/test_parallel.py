@@ -1,7 +1,5 @@
 """Runs of a study side by side: the same runs, and none takes another down."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import os
 import signal
 import subprocess
@@ -13,7 +11,6 @@ from threading import Event
 import pytest
 import torch
 
-from lmcompare.config.run import RunConfig
 from lmcompare.runs.run import Run
 from lmcompare.training import trainer
 from lmcompare_cli import parallel
@@ -22,12 +19,8 @@ from tests.tiny import (
     COMMAND,
     Command,
     assert_equal,
-    cache,
-    command,
-    corpus,
     flags,
     tiny,
-    unmeasured,
 )
 
 

@@ -1,7 +1,5 @@
 """What evaluation says while it runs where there is no terminal."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import re
 import signal
 from pathlib import Path
@@ -12,7 +10,7 @@ from lmcompare.runs.loaded_model import load_model
 from lmcompare_cli.rendering import progress
 from lmcompare_cli.rendering.progress import EvaluationDisplay
 from lmcompare_cli.signals import Ended
-from tests.tiny import Command, cache, command, corpus, flags, unmeasured
+from tests.tiny import Command, flags
 
 
 @pytest.fixture

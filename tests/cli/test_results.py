@@ -1,7 +1,5 @@
 """`lmcompare results` as a user meets it: what was measured is listed, and removed if named."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import io
 import json
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 
 from lmcompare.runs.run import Run
 from tests.terminals import be_terminal
-from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+from tests.tiny import Command, flags, the_error
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """`lmcompare runs` as a user meets it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 from lmcompare.runs.run import Run
 from lmcompare_cli.stopping import Stop
 from tests.terminals import be_terminal
-from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+from tests.tiny import Command, flags, the_error
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """No table loses a column, a name or a digit on a narrow terminal."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.cells import cell_len
 from lmcompare.blocks import names, numbers, words
 from lmcompare_cli.rendering.tables import print_table
 from tests.terminals import be_terminal, in_terminal
-from tests.tiny import Command, cache, command, corpus, flags, unmeasured
+from tests.tiny import Command, flags
 
 WIDTHS = [60, 80, 100, 120]
 TASK = """

@@ -1,7 +1,5 @@
 """A comparison of arms whose names mean something in a format: in none do they do anything."""
 
-# ruff: noqa: F811 -- fixtures are imported and asked for by name
-
 import io
 import json
 import re
@@ -14,7 +12,8 @@ import pytest
 
 from lmcompare.compare import FORMATS, Comparison, compare, document, write_tables
 from tests.blocks.test_latex import compiled
-from tests.compare.test_compare import CLOSE, arm, ask, study, wrote  # noqa: F401
+from tests.compare.known_answers import ask, wrote
+from tests.compare.known_runs import CLOSE, arm
 
 EVIL = '=1+1|<script>alert(1) & 100%_$x$ \\input{a} \x1b[31m\r\nb, "c" [d](e) `f` 中'
 

@@ -1,7 +1,5 @@
 """When a run has left the frequencies of its targets behind, and when it has learned nothing."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import math
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.evaluation import heldout_text
 from lmcompare.files import checksum
 from lmcompare.runs.run import Run
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
+from tests.tiny import Trainer, tiny
 
 
 def result_of(run: Run) -> Result:

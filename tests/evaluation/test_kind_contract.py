@@ -1,28 +1,21 @@
 """A kind of evaluation from outside the package goes all the way; its metric is not a share."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from typer.testing import CliRunner
 
 import lmcompare_cli.app
 import lmcompare_cli.commands.eval
 from lmcompare.compare import compare
-from lmcompare.errors import UserError
 from lmcompare.evaluation import registry
-from lmcompare.evaluation.kind import Context
-from lmcompare.evaluation.metric import Metric
 from lmcompare.runs.finding import find_runs
 from tests import ROOT
-from tests.evaluation.toy import CORRELATION, RarityItem, RarityKind, RarityOptions, RarityRecord
-from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+from tests.evaluation.toy import RarityItem, RarityOptions, RarityRecord
+from tests.tiny import Command, flags, the_error
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """How probable parts of texts are, for every objective, against its scores one by one."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import numpy as np
 import pytest
 import torch
@@ -23,7 +21,7 @@ from lmcompare.objectives import (
 )
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import Text
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 SENTENCES = ["the old cat saw a dog.", "a dog ran", "the tree slept under the old dog to a cat."]
 ALL = [parse_objective(name) for name in OBJECTIVES]

@@ -1,7 +1,5 @@
 """Prompts become texts with holes, and what cannot be asked is refused."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import itertools
 
 import pytest
@@ -13,7 +11,7 @@ from lmcompare.generation.prompts import Request, rows_of
 from lmcompare.objectives import T5, Clm, Fim, Mdlm, Mlm, Objective
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel
-from tests.untrained import LENGTH, subject_of, tokenizer, write
+from tests.untrained import LENGTH, subject_of, write
 
 
 def pieces_of(subject: LoadedModel, prompt: str) -> list[str | int]:

@@ -1,7 +1,5 @@
 """A run on a GPU: the same however often it is interrupted, and what goes wrong is said."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training import trainer
 from tests.gpu.devices import GPU_ONLY, gpu_only
-from tests.tiny import Trainer, assert_equal, cache, corpus, outcome, tiny, train, unmeasured
+from tests.tiny import Trainer, assert_equal, outcome, tiny
 
 WIDE = ("model.width=64", "model.heads=2", "runtime.save_every=100")
 

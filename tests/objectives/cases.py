@@ -6,6 +6,7 @@ import torch
 from scipy.stats import chisquare
 
 from lmcompare.model import Backbone
+from lmcompare.objectives import Mntp, Objective
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import ALIASES, Candidates, Vocab
 from tests.conftest import TINY, plain_text
@@ -72,6 +73,11 @@ def total_by_rest(text: Text, asked: torch.Tensor, scores: torch.Tensor) -> dict
         rest = tuple(tokens[~here].tolist())
         totals[rest] = totals.get(rest, 0.0) + float(score)
     return totals
+
+
+def shift_of(objective: Objective) -> int:
+    """How many places before its own a hidden token is predicted."""
+    return int(isinstance(objective, Mntp))
 
 
 class Spy:

@@ -25,6 +25,7 @@ from tests.objectives.cases import (
     asked_at,
     logits,
     numbered,
+    shift_of,
     small_net,
     small_world,
     strings,
@@ -149,7 +150,7 @@ def test_holes_are_a_product_of_marginals(masked: Objective, text: Text, vocab: 
     found = masked.score(net, text, vocab, asked, scoring="joint")
     hidden = View.bidirectional(text.tokens.masked_fill(asked, vocab.mask), visible=text.visible)
     log_prob = logits(net, hidden).log_softmax(2)
-    shift = 1 if isinstance(masked, Mntp) else 0
+    shift = shift_of(masked)
     for place in places:
         expected = log_prob[:, place - shift].gather(1, text.tokens[:, place, None])[:, 0]
         torch.testing.assert_close(found[:, place], expected, rtol=1e-4, atol=1e-5)
@@ -173,7 +174,7 @@ def test_one_by_one_is_what_hiding_by_hand_gives(
     text = text.rows(torch.tensor([2]))
     length = text.tokens.shape[1]
     found = masked.score(net, text, vocab, torch.ones_like(text.visible), scoring=how)
-    shift = 1 if isinstance(masked, Mntp) else 0
+    shift = shift_of(masked)
     for place in range(1, length):
         hidden = [
             other == place

@@ -1,7 +1,5 @@
 """A checkpoint is whole or absent; a damaged one is noticed, and the one before it taken."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import errno
 import os
 import re
@@ -19,7 +17,7 @@ from lmcompare.errors import UserError
 from lmcompare.runs import checkpoints
 from lmcompare.runs.run import Run
 from tests import ROOT
-from tests.tiny import Trainer, assert_equal, cache, corpus, tiny, train, unmeasured
+from tests.tiny import Trainer, assert_equal, tiny
 
 
 def save(folder: Path, step: int, *, keep: int = 2) -> Path:

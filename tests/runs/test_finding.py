@@ -1,7 +1,5 @@
 """One damaged run stops nobody but those who name it."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +9,7 @@ import pytest
 
 from lmcompare.runs.checkpoints import place_of
 from lmcompare.runs.run import Run
-from tests.tiny import Command, cache, command, corpus, flags, the_error, unmeasured
+from tests.tiny import Command, flags, the_error
 
 SETTINGS = ("runtime.save_every=2",)
 

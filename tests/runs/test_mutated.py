@@ -4,20 +4,16 @@ Each mutation is of a fresh copy of a study: a finished run, a stopped one, and 
 Then all that reads runs must give what it gave before, or say that something is wrong.
 """
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
-import torch
 
 from lmcompare.compare import compare
 from lmcompare.compare.arms import group_arms, read_results
@@ -32,8 +28,7 @@ from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.runs import finding
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
-from lmcompare.training import trainer
-from tests.tiny import Trainer, cache, corpus, tiny, unmeasured
+from tests.tiny import Trainer, tiny
 
 NUM_MUTATIONS, NUM_SLOW = 60, 1000
 STEPS = 4
@@ -79,14 +74,12 @@ def study(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         OTHER: tiny(corpus, "clm", *SMALL, "seed=1"),
     }
     train = Trainer(folder, cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        for name, config in configs.items():
-            run = Run(folder / name)
-            train(config, run=run, stop_at=STEPS - 1 if name == STOPPED else None)
-            measure_likelihood(run, SCORED, cache=cache)
-            measure_infilling(run, HIDDEN, cache=cache)
-            keep_answers(run)
+    for name, config in configs.items():
+        run = Run(folder / name)
+        train(config, run=run, stop_at=STEPS - 1 if name == STOPPED else None)
+        measure_likelihood(run, SCORED, cache=cache)
+        measure_infilling(run, HIDDEN, cache=cache)
+        keep_answers(run)
     return Study(folder, configs, cache)
 
 

@@ -1,7 +1,5 @@
 """The run directory: its states, its lock, its place, and what a broken one says."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import os
 import subprocess
@@ -18,7 +16,7 @@ from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.runs.record_files import SCHEMA
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
+from tests.tiny import Trainer, sentences, tiny
 
 HOLD = (
     "import sys; from pathlib import Path; from lmcompare.runs.run import Run\n"

@@ -1,14 +1,12 @@
 """A run that was written before there were checksums is read, and said to be unverified."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.tiny import Command, cache, command, sentences, the_error, unmeasured
+from tests.tiny import Command, sentences, the_error
 
 FOLDER = Path(__file__).with_name("schema_1")
 

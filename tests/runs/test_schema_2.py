@@ -1,14 +1,12 @@
 """A finished run whose files have the checksums of schema 2 stays one: its hashes never change."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.tiny import Command, cache, command, sentences, unmeasured
+from tests.tiny import Command, sentences
 
 FOLDER = Path(__file__).with_name("schema_2")
 SETTINGS = [

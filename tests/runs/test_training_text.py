@@ -1,7 +1,5 @@
 """Which run is that of a text, and where the text of a run is."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 import os
 from pathlib import Path
@@ -22,7 +20,7 @@ from lmcompare.runs.training_text import (
     text_of,
 )
 from lmcompare.training import trainer
-from tests.tiny import Trainer, cache, corpus, sentences, tiny, train, unmeasured
+from tests.tiny import Trainer, sentences, tiny
 
 
 def read(config: RunConfig, cache: Path) -> Prepared:

@@ -1,8 +1,5 @@
 """Batches made ahead, sizes made round and losses read late change nothing that comes out."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,7 @@ from lmcompare.training import trainer
 from lmcompare.training.batches import LENGTHS, TARGETS, Batch, Batches, rounded
 from tests.conftest import TINY, make_text
 from tests.objectives.cases import vocab_of
-from tests.tiny import Trainer, assert_equal, cache, corpus, outcome, tiny, train, unmeasured
+from tests.tiny import Trainer, assert_equal, outcome, tiny
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What is foretold of a run is what it then logs."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.training.cost import plan
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
-from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
+from tests.tiny import Trainer, tiny
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -1,13 +1,10 @@
 """What is foretold of evaluation is what it then asks of the model."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
 from lmcompare.evaluation.infilling.measure import measure_infilling
@@ -16,8 +13,7 @@ from lmcompare.evaluation.likelihood.measure import measure_likelihood
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.model import Backbone
 from lmcompare.training.forecast import SHARE, Counter, Forecaster
-from lmcompare.view import View
-from tests.tiny import Trainer, cache, corpus, tiny, train, unmeasured
+from tests.tiny import Trainer, tiny
 
 RATE = 1e9  # what `unmeasured` says of every machine
 

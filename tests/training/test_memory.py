@@ -1,7 +1,5 @@
 """How much memory training takes is told before any of it is taken."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,7 @@ from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training import memory
 from lmcompare.training.memory import needed, require
-from tests.tiny import Command, cache, command, corpus, flags, the_error, tiny, unmeasured
+from tests.tiny import Command, flags, the_error
 
 GB = 10**9
 

@@ -1,133 +1,27 @@
-"""Every token is asked for once, every byte counted once, and the kind of the number is said."""
-
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
+"""Every byte is counted once, and the kind of the number is said."""
 
 import math
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lmcompare.config.run import parse_data
-from lmcompare.data import Encoded, prepare
+from lmcompare.data import prepare
 from lmcompare.errors import UserError
 from lmcompare.evaluation.likelihood import measure
 from lmcompare.evaluation.likelihood.measure import measure_likelihood
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
-from lmcompare.evaluation.likelihood.record import LikelihoodItem, LikelihoodRecord
+from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.evaluation.ngram import Trigrams
-from lmcompare.evaluation.windows import Window, stack, windows
 from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
-from lmcompare.vocab import Vocab
-from tests.tiny import (
-    WORDS,
-    Trainer,
-    cache,
-    corpus,
-    sentences,
-    tiny,
-    train,
-    unmeasured,
-)
-
-ALL = LikelihoodOptions(max_bytes=None, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory,
-    cache: Path,
-    corpus: Path,
-) -> dict[str, Run]:
-    """A run of each objective, a little trained."""
-    trainer = Trainer(tmp_path_factory.mktemp("runs"), cache)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {name: trainer(tiny(corpus, name, "budget=8 steps")) for name in OBJECTIVES}
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    """Three documents, one of them shorter and two longer than a window."""
-    path = tmp_path / "other.txt"
-    path.write_text("The café.\n\n" + sentences(2, seed=9), encoding="utf-8")
-    return path
-
-
-def text_scorings(objective: str) -> list[str]:
-    scorings = OBJECTIVES[objective]().scorings
-    return [name for name, how in scorings.items() if "text" in how.answers]
-
-
-def score(run: Run, cache: Path, **asked: object) -> list[LikelihoodRecord]:
-    settings = {"max_bytes": None, "device": "cpu"} | asked
-    return measure_likelihood(run, LikelihoodOptions(**settings), cache=cache)  # type: ignore[arg-type]
-
-
-def items(run: Run) -> list[list[LikelihoodItem]]:
-    return [
-        [LikelihoodItem.model_validate_json(line) for line in file.read_text().splitlines()]
-        for file in sorted(run.path.glob("eval/*.jsonl"))
-    ]
-
-
-@given(
-    st.integers(1, 60),
-    st.integers(1, 25).flatmap(lambda length: st.tuples(st.just(length), st.integers(1, length))),
-    st.booleans(),
-)
-def test_windows_ask_for_every_token_once(
-    num_tokens: int, shape: tuple[int, int], both_sides: bool
-) -> None:
-    length, stride = shape
-    parts = list(windows(5, num_tokens, length=length, stride=stride, both_sides=both_sides))
-    asked = [place for part in parts for place in range(part.first, part.last)]
-    assert asked == list(range(num_tokens))
-    for part in parts:
-        assert part.document == 5
-        assert 0 <= part.start <= part.first
-        assert part.last <= part.stop <= num_tokens
-        assert part.stop - part.start == min(length, num_tokens), "no window is shorter than it may"
-    starts = [part.start for part in parts]
-    assert all(0 < after - before <= stride for before, after in pairwise(starts))
-
-
-@given(st.integers(1, 60), st.integers(2, 25), st.booleans())
-def test_context_of_what_is_asked(num_tokens: int, length: int, both_sides: bool) -> None:
-    """At least a length less a stride of it: all on the left, or as much on either side."""
-    stride = max(1, length // 2)
-    for part in windows(0, num_tokens, length=length, stride=stride, both_sides=both_sides):
-        for place in range(part.first, part.last):
-            left, right = place - part.start, part.stop - 1 - place
-            if both_sides:
-                assert part.start == 0 or left >= (length - stride) // 2
-                assert part.stop == num_tokens or right >= (length - stride) // 2
-            else:
-                assert part.start == 0 or left >= length - stride
-
-
-def test_windows_as_rows(vocab: Vocab) -> None:
-    """The second begins inside a word, which counts as a word of its own there."""
-    document = Encoded(
-        ids=np.arange(10, 17, dtype=np.int32),
-        bytes=np.ones(7, dtype=np.int32),
-        starts_word=np.array([True, False, True, False, False, True, True]),
-    )
-    parts = list(windows(0, 7, length=4, stride=3, both_sides=False))
-    short = Window(document=0, start=0, stop=2, first=1, last=2)
-    text, asked = stack([*parts, short], [document], vocab)
-    assert text.tokens.tolist() == [[1, 10, 11, 12, 13], [1, 13, 14, 15, 16], [1, 10, 11, 0, 0]]
-    assert text.word[:2].tolist() == [[0, 1, 1, 2, 2], [0, 1, 1, 2, 3]]
-    assert text.visible.tolist() == [[True] * 5, [True] * 5, [True] * 3 + [False] * 2]
-    assert [row.nonzero().flatten().tolist() for row in asked] == [[1, 2, 3, 4], [2, 3, 4], [2]]
+from tests.evaluation.likelihood.scoring import items, score, text_scorings
+from tests.tiny import WORDS, Trainer, sentences, tiny
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -254,86 +148,6 @@ def test_a_limit_is_kept_and_met(trained: dict[str, Run], cache: Path) -> None:
     few, more = (score(trained["clm"], cache, max_bytes=limit)[0] for limit in (37, 500))
     assert few.text != more.text
     assert few.num_documents < more.num_documents
-
-
-TOKENIZERS = ("bpe", "word", "unigram", "bytes", "characters")
-
-
-@pytest.fixture(scope="module")
-def tokenized(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Run]:
-    """A run with each tokenizer."""
-    folder = tmp_path_factory.mktemp("tokenized")
-    corpus = folder / "text.txt"
-    corpus.write_text(sentences(997), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("lmcompare.devices.matmul_rate", lambda *_, **__: 1e9)
-        return {
-            kind: Trainer(folder / kind, cache)(
-                tiny(corpus, "clm", "budget=2 steps", f"tokenizer.kind={kind}")
-            )
-            for kind in TOKENIZERS
-        }
-
-
-@pytest.mark.parametrize("limit", [None, 37, 500, 997])
-def test_all_tokenizers_score_the_same_bytes(
-    tokenized: dict[str, Run], cache: Path, limit: int | None
-) -> None:
-    records = [score(run, cache, max_bytes=limit)[0] for run in tokenized.values()]
-    assert len({record.text for record in records}) > 1, "their tokens differ"
-    assert {(each.bytes_hash, each.num_bytes) for each in records} == {
-        (records[0].bytes_hash, records[0].num_bytes)
-    }
-    assert records[0].bytes_hash is not None
-    assert limit is None or records[0].num_bytes <= limit
-
-
-def test_other_bytes_of_as_many_tokens_have_another_hash(
-    tokenized: dict[str, Run], cache: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "other.txt"
-    found = set()
-    for text in ("the cat saw", "the cat  saw", "a cat\n\nsaw", "a cat saw", "a\n\ncat saw"):
-        path.write_text(text, encoding="utf-8")
-        data = parse_data({"source": str(path)})
-        found.add(score(tokenized["bytes"], cache, data=data)[0].bytes_hash)
-    assert len(found) == 5
-
-
-def test_tokens_that_do_not_tell_their_bytes(
-    tokenized: dict[str, Run], cache: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "other.txt"
-    path.write_text("The cat saw the dog@", encoding="utf-8")
-    data = parse_data({"source": str(path)})
-    (exact,), (lacking,) = (
-        score(tokenized[kind], cache, data=data) for kind in ("bytes", "characters")
-    )
-    assert exact.bytes_hash == exact.text_hash
-    assert (lacking.bytes_hash, lacking.text_hash) == (None, lacking.text), "of an unknown sign"
-    assert lacking.num_bytes < exact.num_bytes == 20
-
-
-def test_an_earlier_result_learns_which_bytes_it_is_of(
-    tokenized: dict[str, Run], cache: Path
-) -> None:
-    run = tokenized["word"]
-    (record,) = score(run, cache, max_bytes=101)
-    (file,) = [
-        file
-        for file in run.path.glob("eval/likelihood-*.json")
-        if LikelihoodRecord.read(file).text == record.text
-    ]
-    record.model_copy(update={"bytes_hash": None}).write(file)
-    assert score(run, cache, max_bytes=101)[0].bytes_hash == record.bytes_hash
-    kept = LikelihoodRecord.read(file)
-    assert kept.bytes_hash == record.bytes_hash
-    assert kept.items_hash == record.items_hash
-
-
-def test_arms_score_the_same_documents(trained: dict[str, Run], cache: Path) -> None:
-    texts = {score(run, cache, max_bytes=200)[0].text for run in trained.values()}
-    assert len(texts) == 1
 
 
 def test_the_unigram_anchor_by_hand(

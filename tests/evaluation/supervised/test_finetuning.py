@@ -1,10 +1,7 @@
 """Learning from rows: what stays as it was, what is the same again, when it stops."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
-from collections import Counter
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 
 import pytest
 import torch
@@ -13,21 +10,12 @@ from lmcompare.data import Tokenizer
 from lmcompare.evaluation.supervised import finetuning
 from lmcompare.evaluation.supervised.finetuning import probe, steps_between, tune
 from lmcompare.evaluation.supervised.pooling import poolings
-from lmcompare.evaluation.supervised.spec import (
-    FineTuneSpec,
-    Row,
-    batches,
-    joined,
-    mean_cross_entropy,
-)
-from lmcompare.evaluation.tasks import splits
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, Row, mean_cross_entropy
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
-from lmcompare.runs.loaded_model import LoadedModel
-from lmcompare.view import View
 from tests.conftest import TINY
-from tests.tiny import WORDS
-from tests.untrained import subject_of, tokenizer
+from tests.evaluation.supervised.lessons import accuracy, lesson_of, rows_of, texts
+from tests.untrained import subject_of
 
 ALL = [parse_objective(name) for name in OBJECTIVES]
 THREE = [Clm(), Mlm(), Bart()]
@@ -41,57 +29,6 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "WARM_UP", 1)
     monkeypatch.setattr(finetuning, "MOST_STEPS", 6)
     monkeypatch.setattr("lmcompare.evaluation.supervised.linear_probe.STRENGTHS", (1e-3, 1e-2))
-
-
-def texts(num: int) -> list[str]:
-    """Of unlike lengths."""
-    draws = torch.Generator().manual_seed(3)
-    found = []
-    for number in range(num):
-        chosen = torch.randint(len(WORDS), (2 + number % 7,), generator=draws)
-        found.append(" ".join(WORDS[each] for each in chosen))
-    return found
-
-
-def rows_of(subject: LoadedModel, num: int = 23, *, alone: bool = False) -> list[Row]:
-    """Texts of two classes, or of as many as their tokens, each token being asked about alone."""
-    rows = []
-    for number, document in enumerate(subject.tokenizer.encode(texts(num))):
-        size = len(document)
-        spans = [range(each, each + 1) for each in range(1, 1 + size)]
-        rows.append(
-            Row(document=document, spans=spans, target=[size % 2] * size)
-            if alone
-            else Row(document=document, spans=[range(1 + size)], target=[number % 2])
-        )
-    return rows
-
-
-def lesson_of(subject: LoadedModel, *, alone: bool = False, **changes: object) -> FineTuneSpec:
-    """Every time that it is judged it is better than before."""
-    rows = rows_of(subject, alone=alone)
-    times = count(1)
-    settings: dict = {
-        "name": "a task",
-        "train": rows[:17],
-        "validation": rows[17:],
-        "num_outputs": 2,
-        "poolings": () if alone else ("mean",),
-        "probed": not alone,
-        "loss": mean_cross_entropy,
-        "judge": lambda outputs: float(next(times)),
-    }
-    return FineTuneSpec(**{**settings, **changes})
-
-
-def accuracy(rows: list[Row]):
-    def judge(outputs):
-        right = [
-            int(each[0].argmax()) == row.target[0] for each, row in zip(outputs, rows, strict=True)
-        ]
-        return sum(right) / len(right)
-
-    return judge
 
 
 def silent(share: float) -> None:
@@ -346,86 +283,9 @@ def test_it_is_said_which_part_of_two_was_read(tokenizer: Tokenizer) -> None:
         assert learned.settings["states of"] == "the encoder"
 
 
-def test_batches_hold_each_row_once_an_epoch(tokenizer: Tokenizer) -> None:
-    rows = rows_of(subject_of(Clm(), tokenizer), 37)
-    number = {row: place for place, row in enumerate(rows)}
-
-    def order(name: str, num: int) -> list[list[int]]:
-        return [
-            [number[row] for row in batch] for batch in islice(batches(rows[:num], name=name), 6)
-        ]
-
-    first = order("one", 37)
-    for epoch in (first[:3], first[3:]):
-        assert Counter(each for batch in epoch for each in batch) == Counter(range(37))
-    assert first[:3] != first[3:]
-    assert first == order("one", 37)
-    assert first != order("two", 37)
-    for batch in first:
-        sizes = [int(rows[each].document.bytes.sum()) for each in batch]
-        assert sizes == sorted(sizes)
-
-
 @pytest.mark.parametrize(("num", "steps"), [(1, 20), (320, 20), (321, 21), (9_001, 100)])
 def test_an_evaluation_comes_every_epoch_within_bounds(
     num: int, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetuning, "FEWEST_BETWEEN", 20)
     assert steps_between(num) == steps
-
-
-def test_texts_are_joined_by_an_end_token(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
-    one, two, nothing = tokenizer.encode(["a cat", "dog", ""])
-    whole = joined([one, two], subject)
-    assert whole.ids.tolist() == [*one.ids, tokenizer.vocab.eos, *two.ids]
-    assert whole.bytes.sum() == len("a catdog")
-    assert joined([one], subject).ids.tolist() == one.ids.tolist()
-    assert joined([nothing, two], subject).ids.tolist() == two.ids.tolist()
-    assert joined([nothing], subject).ids.tolist() == [tokenizer.vocab.eos]
-
-
-def test_every_takes_whole_groups() -> None:
-    letters = ["aa", "ab", "ba", "ca", "cb", "da", "ea"]
-    rest, taken = splits.every(letters, 2, of=lambda each: each[0])
-    assert rest == ["aa", "ab", "ca", "cb", "ea"]
-    assert taken == ["ba", "da"]
-
-
-def test_validation_comes_off_the_training_examples_where_there_is_none() -> None:
-    numbers = list(range(1, 31))
-    found = splits.held_out(numbers, [], of=lambda each: each)
-    assert found["validation"] == [10, 20, 30]
-    assert found["train"] == [each for each in numbers if each % 10]
-    few = splits.held_out([1, 2, 3], [], of=lambda each: each)
-    assert few == {"train": [1, 2], "validation": [3]}, "never none"
-    more = splits.held_out(list(range(1, 7302)), [], of=lambda each: each)
-    assert more["validation"] == list(range(15, 7302, 15)), "no more than are used"
-    assert len(more["train"]) == 7301 - 486
-    given = splits.held_out(numbers, [41, 43], of=lambda each: each)
-    assert given == {"train": numbers, "validation": [41, 43]}
-    many = splits.held_out(numbers, list(range(1009)), of=lambda each: each)["validation"]
-    assert len(set(many)) == 500
-    assert many[-1] > 1000
-
-
-@pytest.mark.parametrize(
-    ("num", "expected"),
-    [
-        (2, {"a": 1, "b": 1}),
-        (3, {"a": 1, "b": 1, "c": 1}),
-        (10, {"a": 6, "b": 3, "c": 1}),
-        (100, {"a": 60, "b": 31, "c": 9}),
-        (101, {"a": 61, "b": 31, "c": 9}),
-        (None, {"a": 61, "b": 31, "c": 9}),
-    ],
-)
-def test_a_draw_has_each_class_by_its_share(num: int | None, expected: dict[str, int]) -> None:
-    examples = [f"{'a' * (each < 61) or 'b' * (each < 92) or 'c'}{each}" for each in range(101)]
-    found = splits.drawn(examples, num, task="t", of=lambda each: each[0])
-    assert Counter(each[0] for each in found) == expected
-    assert len(set(found)) == len(found)
-    assert found == splits.drawn(examples, num, task="t", of=lambda each: each[0])
-    if num == 10:
-        assert found != splits.drawn(examples, num, task="u", of=lambda each: each[0])
-        assert found[:6] != examples[:6], "from all over"

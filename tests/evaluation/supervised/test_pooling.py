@@ -1,7 +1,5 @@
 """What a head reads: poolings, stacks, standardised states."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import pytest
 import torch
 
@@ -17,7 +15,7 @@ from lmcompare.evaluation.supervised.spec import Row
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import OBJECTIVES, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 ALL = [parse_objective(name) for name in OBJECTIVES]
 

@@ -1,20 +1,17 @@
 """The last word: what counts as said, and how a set of texts is made."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
-import json
 from pathlib import Path
 
 import pytest
 
 from lmcompare.data import Tokenizer
-from lmcompare.errors import Unsupported, UserError
+from lmcompare.errors import UserError
 from lmcompare.evaluation.span_scoring import Span, score_spans
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.cloze import Cloze, Passage, passages_of
 from lmcompare.evaluation.tasks.record import TaskItem
-from lmcompare.objectives import OBJECTIVES, Clm, Mlm, parse_objective
-from tests.untrained import subject_of, tokenizer
+from lmcompare.objectives import OBJECTIVES, Clm, parse_objective
+from tests.untrained import subject_of
 
 TASK = Cloze(name="last", group="likelihood", files=("*.jsonl",))
 PASSAGES = [

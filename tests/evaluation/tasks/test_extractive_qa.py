@@ -1,7 +1,5 @@
 """Answers in texts: where they stand in tokens, what is learned, and how they are compared."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,7 +9,7 @@ import torch
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
-from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1, normal, questions
+from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1
 from lmcompare.evaluation.supervised import finetuning
 from lmcompare.evaluation.supervised.spec import Row
 from lmcompare.evaluation.tasks import extractive_qa
@@ -21,7 +19,7 @@ from lmcompare.evaluation.tasks.registry import known
 from lmcompare.objectives import T5, Clm, Mlm, Objective
 from tests.conftest import values
 from tests.tiny import WORDS, sentences
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 ACCENTS = "Zoë ate  crème brûlée\nin “Łódź” — 🐈 naïve café; the dog's élan."
 

@@ -1,7 +1,5 @@
 """Minimal pairs: what counts, and how suites are read."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from lmcompare.evaluation.tasks.measure import ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pair, Pairs
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.tasks.registry import known
-from lmcompare.objectives import OBJECTIVES, Clm, Objective, parse_objective
+from lmcompare.objectives import OBJECTIVES, Clm, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel
 from tests import DATA
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 GOOD = ["the old cat saw a dog.", "a dog ran", "the tree slept.", "a cat ran to a tree", "the cat."]
 BAD = ["the cat old saw a dog.", "a ran dog", "the slept tree.", "a cat tree to a ran", "cat the."]

@@ -1,7 +1,5 @@
 """Multiple choice: which answer is taken, and how questions are read."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 import json
 from pathlib import Path
 
@@ -9,12 +7,12 @@ import pytest
 
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
+from lmcompare.evaluation.span_scoring import Span, score_spans
 from lmcompare.evaluation.tasks.base import Examples
 from lmcompare.evaluation.tasks.multiple_choice import Choice, Question
 from lmcompare.evaluation.tasks.registry import read_tasks
 from lmcompare.objectives import OBJECTIVES, Clm, parse_objective
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 TASK = Choice(name="which", group="understanding", files=("*.jsonl",))
 QUESTIONS = [

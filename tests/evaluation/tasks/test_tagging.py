@@ -1,7 +1,5 @@
 """Entities of tagged sentences: what is read, what is learned, and how they are counted."""
 
-# ruff: noqa: F401, F811 -- fixtures are imported and asked for by name
-
 from collections import Counter
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from lmcompare.evaluation.tasks.tagging import (
 from lmcompare.objectives import T5, Clm, Mlm, Objective
 from tests.conftest import values
 from tests.tiny import WORDS
-from tests.untrained import subject_of, tokenizer
+from tests.untrained import subject_of
 
 
 def task_of(**changes: object) -> Tagging:

@@ -67,17 +67,14 @@ WRITERS = [*BY_HAND, Ul2(), Ul2(architecture="decoder")]
 @torch.no_grad()
 def test_the_best_candidate_is_gone_on_with(objective: Objective) -> None:
     """In any text, and with all that counts: what the candidates are, and what likeness costs."""
-    in_midst = not isinstance(objective, Clm | Prefix)
+    in_midst = any(each.holes != "end" for each in objective.fillings.values())
     tokens = [*START, *[WORDS.pad] * LENGTH, *([*PIECES[1], *PIECES[2]] if in_midst else [])]
-    method = "fim" if isinstance(objective, Fim) else "left-to-right"
     found = set()
     for seed in range(5):
         net = restless_net(WORDS, encodes=objective.encodes, seed=seed)
         for candidates, penalty in ((2, 0.4), (3, 0.4), (3, 0.9), (2, 0.0)):
             sampler = Sampler(degeneration_penalty=penalty, candidates=candidates)
-            written = draw(
-                objective, net, WORDS, tokens, HOLE, rows=1, sampler=sampler, method=method
-            )
+            written = draw(objective, net, WORDS, tokens, HOLE, rows=1, sampler=sampler)
             hole = tuple(token for _, token in pairs_of(written)[0])
             assert hole == search(objective, net, candidates=candidates, penalty=penalty)
             found.add((seed, hole))
@@ -87,8 +84,8 @@ def test_the_best_candidate_is_gone_on_with(objective: Objective) -> None:
 @pytest.mark.parametrize("objective", WRITERS, ids=str)
 def test_without_a_penalty_it_is_greedy(objective: Objective, vocab: Vocab) -> None:
     net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
-    kind = "end" if isinstance(objective, Clm | Prefix | Fim) else "any"
-    holes = holes_of(text, kind)
+    usual = next(iter(objective.fillings.values()))
+    holes = holes_of(text, usual.holes)
     found = [
         objective.fill(net, request_of(text, holes, sampler), vocab).token
         for sampler in (Sampler(greedy=True), Sampler(degeneration_penalty=0))

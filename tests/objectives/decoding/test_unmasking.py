@@ -15,7 +15,7 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import View
 from tests.conftest import plain_text
 from tests.laws import assert_follows
-from tests.objectives.cases import small_world
+from tests.objectives.cases import shift_of, small_world
 from tests.objectives.worlds import draw, law_of, pairs_of, restless_net
 
 WORLD, FEW = small_world(4), small_world(3)
@@ -137,7 +137,7 @@ def test_the_temperature_is_one_of_each_prediction() -> None:
 @pytest.mark.parametrize("objective", [Mlm(), Mdlm(), Mntp()], ids=lambda given: given.name)
 def test_from_left_to_right_it_is_the_law_along_that_order(objective: Objective) -> None:
     """For mntp, each token is predicted at the place before its own."""
-    net, shift = restless_net(WORLD, seed=10), int(isinstance(objective, Mntp))
+    net, shift = restless_net(WORLD, seed=10), shift_of(objective)
     law = {}
     for filled in product(range(WORLD.size), repeat=len(PLACES)):
         wanted = dict(zip(PLACES, filled, strict=True))
@@ -149,9 +149,8 @@ def test_from_left_to_right_it_is_the_law_along_that_order(objective: Objective)
             )
             for place, token in wanted.items()
         )
-    if isinstance(objective, Mdlm):
-        scored = law_of(objective, net, WORLD, TOKENS, PLACES, "left-to-right")
-        assert law == pytest.approx(scored, rel=1e-4, abs=1e-7)
+    scored = law_of(objective, net, WORLD, TOKENS, PLACES, "left-to-right")
+    assert law == pytest.approx(scored, rel=1e-4, abs=1e-7)
     assert_follows(drawn(objective, net, "left-to-right"), law)
 
 
@@ -176,7 +175,7 @@ def trace(
 
 @pytest.mark.parametrize("objective", [Mlm(), Mntp()], ids=lambda given: given.name)
 def test_what_a_chain_draws_last_has_the_law_given_the_rest(objective: Objective) -> None:
-    net, shift = restless_net(WORLD, seed=10), int(isinstance(objective, Mntp))
+    net, shift = restless_net(WORLD, seed=10), shift_of(objective)
     written, steps = trace(objective, net, "gibbs", steps=1)
     assert len(steps) == 1 + len(PLACES), "all at once, and then each again"
     assert sorted(zip(steps[0].row.tolist(), steps[0].index.tolist(), strict=True)) == [

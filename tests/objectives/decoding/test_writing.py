@@ -99,8 +99,7 @@ def test_holes_of_any_length_have_the_law_of_the_model(
     """Empty ones too, and those cut at the limit; each row ends where it ends."""
     net, (tokens, places) = restless_net(WORDS, encodes=objective.encodes), holed(num_holes)
     limit = 1 if isinstance(objective, Bart) else 2
-    method = "fim" if isinstance(objective, Fim) else "left-to-right"
-    written = draw(objective, net, WORDS, tokens, places, limit=limit, method=method)
+    written = draw(objective, net, WORDS, tokens, places, limit=limit)
     if isinstance(objective, Bart):  # all that follows the first hole is written anew
         assert written.holes[0].tolist() == [place >= places[0] for place in range(len(tokens))]
         limit = num_holes * limit + len(tokens) - places[0] - num_holes
@@ -133,10 +132,9 @@ class Recorder:
 def test_each_token_stands_where_it_stood_in_training(objective: Objective, num_holes: int) -> None:
     """Whatever is written, all is read once, with the positions and the order put down by hand."""
     tokens, places = holed(num_holes)
-    method = "fim" if isinstance(objective, Fim) else "left-to-right"
     for seed in range(5):
         net = Recorder(restless_net(WORDS, encodes=objective.encodes, seed=seed))
-        written = draw(objective, net, WORDS, tokens, places, rows=1, limit=5, method=method)
+        written = draw(objective, net, WORDS, tokens, places, rows=1, limit=5)
         whole = reads(objective, num_holes, [*holes_of(written, places)[0]])
         for name in ("tokens", "position", "order", "within"):
             pieces = [getattr(view, name) for view in net.views]
