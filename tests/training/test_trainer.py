@@ -27,6 +27,7 @@ from lmcompare.runs import checkpoints
 from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.runs.records import MetricsLine
 from lmcompare.training import batches, events, trainer
+from lmcompare.training.learner import Learner
 from tests.conftest import values
 from tests.tiny import (
     COMMAND,
@@ -66,7 +67,7 @@ def test_ten_steps_and_ten_are_twenty(
     assert run.done() is None
     assert run.state() == "stopped"
     train(config)
-    assert "going on from step 10" in train.messages
+    assert "continuing from step 10" in train.messages
     assert_equal(run, whole)
     assert [line["step"] for line in outcome(run).metrics] == list(range(1, 21))
 
@@ -132,7 +133,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert len(run.metrics_file.read_text().splitlines()) == 12
     assert run.state() == "stopped", "a dead process holds nothing"
     train(config)
-    assert "going on from step 7" in train.messages
+    assert "continuing from step 7" in train.messages
     assert_equal(run, whole)
 
 
@@ -379,7 +380,7 @@ def test_other_numbers_that_are_none(
     corpus: Path, train: Trainer, monkeypatch: pytest.MonkeyPatch, what: str, step: int
 ) -> None:
     if what == "validation loss":
-        monkeypatch.setattr(trainer._Session, "_validate", lambda *_: math.inf)
+        monkeypatch.setattr(Learner, "loss", lambda *_: math.inf)
     else:
         monkeypatch.setattr(Optimizer, "step", lambda *_, **__: math.inf)
     config = tiny(corpus)
@@ -414,7 +415,7 @@ def test_other_text_under_the_same_name_is_another_run(tmp_path: Path, train: Tr
         train(config, run=run)
     text.write_text(sentences(307))
     assert train(config) == run
-    assert "going on from step 3" in train.messages
+    assert "continuing from step 3" in train.messages
 
 
 def test_a_place_that_holds_another_run_is_refused(corpus: Path, train: Trainer) -> None:
