@@ -25,7 +25,7 @@ class _Recording:
 
 
 class Replayed:
-    """Does what `work` does, which must depend on the view and on tensors that stay in place."""
+    """The same as `work`, which must depend on the view and on tensors that stay in place."""
 
     def __init__(self, work: Callable[[View], Tensor]):
         self._work = work
@@ -33,7 +33,7 @@ class Replayed:
         self._pool = devices.pool_of_recordings()
 
     def __call__(self, view: View) -> Tensor:
-        """What `work` of `view` returns, which the next call of this shape writes over."""
+        """Return what `work` of `view` returns, which the next call of this shape overwrites."""
         shape = _shape(view)
         if shape not in self._recordings:  # the first time libraries set themselves up
             if len(self._recordings) < MOST:
@@ -55,7 +55,7 @@ class Replayed:
 
 
 def _tensors(view: View) -> Iterator[Tensor]:
-    """All that a pass reads, in an order of its own."""
+    """Yield all that a pass reads, always in the same order."""
     for field in fields(view):
         value = getattr(view, field.name)
         if isinstance(value, Tensor):
@@ -66,7 +66,7 @@ def _tensors(view: View) -> Iterator[Tensor]:
 
 
 def _shape(view: View) -> tuple[Any, ...]:
-    """What two views must have in common for one recording to do for both."""
+    """Return what two views must have in common for one recording to serve both."""
     tensors = tuple(tuple(tensor.shape) for tensor in _tensors(view))
     source = None if view.source is None else _shape(view.source)
     given = tuple(getattr(view, field.name) is None for field in fields(view))

@@ -1,4 +1,4 @@
-"""Training one run: from its configuration to `done.json`, in as many sessions as it takes.
+"""Training one run: from its configuration to `done.json`, in as many sessions as it needs.
 
 Every batch, corruption and initial weight is a function of the seed, the step and a purpose, so a
 session that starts from a checkpoint continues exactly as an uninterrupted one would have, on the
@@ -41,9 +41,9 @@ def train(
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DoneRecord:
-    """Train a run to its end, from its last checkpoint if it has one; a finished one is left.
+    """Train a run to its end, from its last checkpoint if it has one; leave a finished one.
 
-    Where what a run keeps of its text, the tokenizer and the counts, was lost, it is restored.
+    If the tokenizer or the counts, which a run keeps of its text, were lost, they are restored.
 
     Args:
         config: the run in full.
@@ -55,8 +55,8 @@ def train(
             is stopped within is left out.
 
     Raises:
-        UserError: bad data or settings, a damaged or foreign run, a loss that is no number, a full
-            disk.
+        UserError: bad data or settings, a damaged or foreign run, a loss that is not a number, a
+            full disk.
         Busy: another process writes to the run.
         Interrupted: `should_stop` said so.
     """
@@ -79,7 +79,7 @@ def read_text(
     report: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
-    """The text of a run, which is all that it needs; `report` and `warn` as of `prepare`.
+    """Read the text of a run; `report` and `warn` as in `prepare`.
 
     Raises:
         TextUnavailableError: it cannot be read here.
@@ -94,10 +94,10 @@ def read_text(
 
 
 def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
-    """Write again what a run keeps of its text, if that is still the text of its training.
+    """Write again what a run keeps of its text, if the text is still that of its training.
 
     Raises:
-        UserError: it is another.
+        UserError: it has changed.
     """
     record, text = run.record(), prepared.split("train")
     if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):

@@ -70,7 +70,7 @@ CASES: list[tuple[tuple[str, ...], dict[str, bytes], str]] = [
     ((*PROMPTS, "x" * 999), {}, "File name too long"),
     ((*PROMPTS, "\udcff"), {}, r"'\udcff' cannot be read: No such file"),
     (TASKS, {}, "'tasks.toml' cannot be read: No such file"),
-    (TASKS, {"tasks.toml": b"[mine"}, "tasks.toml is no valid TOML"),
+    (TASKS, {"tasks.toml": b"[mine"}, "tasks.toml is not valid TOML"),
     (TASKS, {"tasks.toml": b"caf\xe9"}, "'tasks.toml' is not UTF-8: in line 1, byte 3"),
     (TASKS, {"tasks.toml": task(files='["/nowhere/*.csv"]')}, "there is no such file"),
     (TASKS, {"tasks.toml": task(files='["~nobody/a.csv"]')}, "there is no such file"),
