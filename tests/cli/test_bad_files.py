@@ -51,7 +51,11 @@ CASES: list[tuple[tuple[str, ...], dict[str, bytes], str]] = [
     (("eval", "folder", "--field", "text"), {"folder/a": b""}, "no --data is given"),
     (("cloze", "--data", "a.txt"), {"a.txt": b"caf\xe9"}, "data.encoding_errors = replace"),
     (("cloze", "--data", "a.jsonl"), {"a.jsonl": b'{"a": 1}'}, "name one with data.field"),
-    (("cloze", "--data", "a.txt", "-s", "batch.rows=3"), {"a.txt": b"a"}, "'batch' is no setting"),
+    (
+        ("cloze", "--data", "a.txt", "-s", "batch.rows=3"),
+        {"a.txt": b"a"},
+        "'batch' is not a setting",
+    ),
     (("show", "--replay", "a"), {"a": b"\xff"}, "a is not a whole trace"),
     (("show", "--replay", "\udcff"), {}, r"'\udcff' cannot be read: No such file"),
     (("show", "--run", "x" * 999), {}, "there is no run or study at"),
