@@ -1,9 +1,9 @@
 """Writing so that a file or folder is there whole or not at all, and the names of files.
 
 What is being written has a name of its own, beginning with `.lmcompare-`, and its writer holds a
-lock on it, which the system lets go when a process dies, however it dies. So whoever writes into a
-folder knows what a killed process left there, and removes it: neither a process number that is
-used again nor another container can mislead it.
+lock on it, which the system releases when a process dies, however it dies. So a process that writes
+into a folder knows what a killed process left there, and removes it: neither a reused process
+number nor another container can mislead it.
 """
 
 import errno
@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from lmcompare.errors import UserError
 
 LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come after it
-PATIENCE = 1.0  # seconds; whoever looks whether a lock is held holds it for a moment
+PATIENCE = 1.0  # seconds; a process that checks whether a lock is held holds it for a moment
 _NEW, _OLD = ".lmcompare-new-", ".lmcompare-old-"
 
 
@@ -116,7 +116,7 @@ def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
     while True:
         new = path.with_name(f"{_NEW}{token_hex(4)}-{name_of(path.name)}")
         if flags & os.O_DIRECTORY:
-            new.mkdir()  # unlike the tempfile module's, readable to whom the user's umask says
+            new.mkdir()  # unlike the tempfile module's, readable as the user's umask says
         with suppress(FileNotFoundError):  # taken for a leftover before it was locked
             descriptor = os.open(new, flags, 0o666)
             if _lock(descriptor) is not False and new.exists():
@@ -175,9 +175,9 @@ def locked(path: Path, words: str) -> Iterator[None]:
         OSError: the file cannot be made.
     """
     with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        patient = monotonic() + PATIENCE
+        deadline = monotonic() + PATIENCE
         while _lock(descriptor) is False:
-            if monotonic() > patient:
+            if monotonic() > deadline:
                 raise Held(_words(descriptor))
             sleep(0.05)
         os.ftruncate(descriptor, 0)

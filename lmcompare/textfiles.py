@@ -1,6 +1,6 @@
 """Text files that users give: decompressed, decoded and cut into lines in bounded memory.
 
-Whatever is read line by line comes through here, so that all parts have one idea of a line. It ends
+Whatever is read line by line is read here, so that a line is the same everywhere. It ends
 at a newline (LF), and a carriage return (CR) before that belongs to the end; what else Unicode
 takes for the end of a line (U+0085, U+2028, U+2029) is text. Where a file has CR alone, that ends
 its lines. A byte-order mark at the start is dropped. Byte offsets in errors count in the
@@ -21,10 +21,10 @@ from lmcompare.errors import UserError
 BOM = b"\xef\xbb\xbf"
 MB = 1_000_000
 LONGEST_LINE = 64 * MB  # bytes
-LARGEST_FILE = 512 * MB  # bytes of a file that is held as a whole
+LARGEST_FILE = 512 * MB  # bytes of a file that is read as a whole
 BUFFER = 1 << 18  # bytes
-# No text that anybody wrote is packed so tightly, while a file of one repeated character is packed
-# about a thousandfold or more. What is small may be what it likes.
+# Written text is never packed so tightly, while a file of one repeated character is packed about a
+# thousandfold or more. Small files are not checked.
 MOST_EXPANSION = 500
 SMALL = 16 * MB
 PACKED = 1 << 14  # bytes that are unpacked at once
@@ -52,7 +52,7 @@ def open_text(path: Path, *, name: str | None = None) -> Iterator[io.BufferedRea
     damaged: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
     try:
         file = path.open("rb")
-    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: of a name that no file can have
         raise unreadable(error, name) from error
     try:
         with file:

@@ -20,7 +20,7 @@ from lmcompare.data.text_sources import Rules
 from lmcompare.files import checksum, checksum_of, write_text
 
 NAME = "python-docs"
-EDITION = 2  # of what is collected: counted up whenever this module collects another text
+EDITION = 2  # of what is collected; raise it whenever this module collects another text
 STEM = f"{NAME}-{EDITION}-{platform.python_version()}"
 KIND = f"modules and topics of the documentation of Python {platform.python_version()}"
 # Tests, what is not part of the library, and modules that are not there for reading.

@@ -79,7 +79,7 @@ class Reader:
     text: Split
     vocab: Vocab
     micro_batch: int  # rows of a piece
-    device: torch.device  # that it is for
+    device: torch.device  # that the pieces are for
 
     def __call__(self, spent: Spent) -> Batch:
         """Return the batch of the step that follows when this much is spent."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from lmcompare import devices
 from lmcompare.view import View
 
-MOST = 64  # recordings kept; passes of further shapes are done as ever
+MOST = 64  # recordings kept; passes of further shapes are not recorded
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Replayed:
     def __call__(self, view: View) -> Tensor:
         """Return what `work` of `view` returns, which the next call of this shape overwrites."""
         shape = _shape(view)
-        if shape not in self._recordings:  # the first time libraries set themselves up
+        if shape not in self._recordings:  # in the first pass, libraries initialise themselves
             if len(self._recordings) < MOST:
                 self._recordings[shape] = None
             return self._work(view)

@@ -97,7 +97,7 @@ class Forecaster:
         """
         prepared = read_text(config, cache=self._cache)
         counter = Counter(config.model, prepared.vocab.size)
-        # all that evaluation asks of a run's record before it has one
+        # all that evaluation needs of a run's record, before there is one
         facts: dict[str, Any] = {"config": config, "text_hash": prepared.hash}
         subject = LoadedModel(
             run=Run(Path()),

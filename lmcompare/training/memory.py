@@ -21,12 +21,12 @@ from lmcompare.paths import user_path
 from lmcompare.view import Text, View
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 
-# Of the memory that there is: a warning from here on, and no training from there on. What is
-# needed may be less than the estimate.
+# Shares of the memory that there is: above NEAR a warning, above FAR a refusal. It is above 1, as
+# less may be needed than the estimate.
 NEAR, FAR = 0.8, 1.25
 PROGRAM = 600_000_000  # bytes of the program and its libraries, where a processor computes
 SAMPLED = 2**17  # tokens, at most, that are corrupted to see what becomes of them
-# Bytes for each token of a step: of the text itself, and how many times those of its view
+# For each token of a step: bytes of the text itself, and how many times those of its view
 OF_TEXT, OF_VIEW = 45, 4.5
 HOLES = 1.3  # times what is kept: what the allocator cannot use of what was freed
 
