@@ -34,7 +34,7 @@ SIZES_OF_THIS = Path("/proc/self/statm")  # in pages: addresses, and those that 
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is a GPU where there is one.
+    """Return the device called `name`; `auto` is a GPU where there is one.
 
     Raises:
         UserError: no such device here.
@@ -56,7 +56,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is called in its shop."""
+    """Return the name that the device is sold under."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = ""
@@ -68,7 +68,7 @@ def device_name(device: torch.device) -> str:
 def matmul_rate(
     device: torch.device, precision: Precision, *, rows: int = 2048, width: int = 1024
 ) -> float:
-    """Operations a second of a matrix product (rows x width x width); best of several."""
+    """Measure matrix products (rows x width x width), operations a second; best of several."""
     dtype = DTYPES[precision]
     left = torch.randn(rows, width, device=device).to(dtype)
     right = torch.randn(width, width, device=device).to(dtype)
@@ -84,7 +84,7 @@ def matmul_rate(
 
 
 def choose_precision(asked: str, device: torch.device) -> tuple[Precision, float]:
-    """The precision to train in and the rate of matrix products in it, operations a second.
+    """Return the precision to train in, and its rate of matrix products, operations a second.
 
     `auto` is bfloat16 where the device has instructions for it: the same for all runs on a machine,
     however busy it is.
@@ -100,7 +100,7 @@ def precision_of(asked: str, device: torch.device) -> Precision:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions that multiply bfloat16, as far as is known."""
+    """Tell whether a device has instructions that multiply bfloat16, as far as is known."""
     if device.type == "cuda":  # from compute capability 8.0 on
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
@@ -110,7 +110,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def _cpuinfo(key: str) -> list[str]:
-    """What Linux says of each processor under a key; nothing elsewhere."""
+    """Return what Linux says of each processor under a key; nothing elsewhere."""
     if not CPUINFO.exists():
         return []
     pairs = (line.partition(":") for line in CPUINFO.read_text().split("\n"))
@@ -118,7 +118,7 @@ def _cpuinfo(key: str) -> list[str]:
 
 
 def rows_at_once(device: torch.device, *, rows: int, length: int) -> int:
-    """Rows of `length` tokens that one forward pass takes best, of the `rows` of a step.
+    """Return how many of a step's `rows` of `length` tokens one forward pass takes best.
 
     A GPU wants all of them. A processor gains nothing from more than some thousand tokens.
     """
@@ -128,7 +128,7 @@ def rows_at_once(device: torch.device, *, rows: int, length: int) -> int:
 def side_by_side(
     work: Callable[[Item], Found], items: Iterable[Item], device: torch.device
 ) -> list[Found]:
-    """`work` of each item; a processor does as many at a time as it has threads, each on its own.
+    """Do `work` on each item; a processor does as many at a time as it has threads.
 
     For pieces too small to be shared out well. What holds for one thread alone, as `torch.no_grad`
     does, is for `work` to see to.
@@ -144,7 +144,7 @@ def side_by_side(
 
 
 def prepares_ahead(device: torch.device) -> bool:
-    """Whether a step's text is to be prepared while the one before is computed.
+    """Tell whether a step's text is to be prepared while the one before is computed.
 
     A processor has no hand free for it.
     """
@@ -152,24 +152,24 @@ def prepares_ahead(device: torch.device) -> bool:
 
 
 def steps_unread(device: torch.device) -> int:
-    """Steps after which losses are read; each reading waits for the device."""
+    """Return after how many steps losses are read; each reading waits for the device."""
     return 1 if device.type == "cpu" else STEPS_UNREAD
 
 
 def pinned(view: View, device: torch.device) -> View:
-    """The view in memory from which `device` copies while the processor goes on."""
+    """Return the view in memory from which `device` copies while the processor continues."""
     if device.type != "cuda":
         return view
     return view.copied(lambda tensor: tensor.contiguous().pin_memory())
 
 
 def pool_of_recordings() -> Any:
-    """Memory that recordings share, as only one of them runs at a time."""
+    """Return memory that recordings share, as only one of them runs at a time."""
     return torch.cuda.graph_pool_handle()
 
 
 def recorded(work: Callable[[], object], pool: Any) -> Callable[[], None]:
-    """`work`, whose kernels are recorded on the GPU and not run; calling it replays them."""
+    """Record the kernels of `work` on the GPU without running them; return what replays them."""
     graph = torch.cuda.CUDAGraph()
     # other threads pin memory meanwhile, which must not end the recording
     with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
@@ -202,7 +202,7 @@ def keep_freed_memory() -> None:
 def peak_memory(device: torch.device) -> int:
     """Return the most memory held at once, in bytes: the device's own, or the resident set.
 
-    Of Linux the system call is not asked, for which a process has held what its parent held.
+    On Linux this does not use the system call, which counts what the parent process held, too.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -235,7 +235,7 @@ def memory(device: torch.device) -> int:
 
 
 def _group_limits() -> Iterator[int]:
-    """Of the control groups that this process is in, of both versions, and of those above them."""
+    """Yield the limits of this process's control groups, of both versions, and of those above."""
     if not GROUPS_OF_THIS.exists():
         return
     for line in GROUPS_OF_THIS.read_text().splitlines():
@@ -253,7 +253,7 @@ def _group_limits() -> Iterator[int]:
 
 
 def _unused_addresses() -> int:
-    """Bytes of addresses that this process has and that hold nothing, as of libraries."""
+    """Return the bytes of addresses that this process has reserved and does not use."""
     if not SIZES_OF_THIS.exists():
         return 0
     addresses, resident, *_ = map(int, SIZES_OF_THIS.read_text().split())

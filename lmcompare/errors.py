@@ -8,17 +8,17 @@ class UserError(Exception):
     """Something the user can put right. Its message is the one line they read."""
 
     def __str__(self) -> str:
-        """One line that can be written in UTF-8, whatever the names and texts that it quotes."""
+        """Return one line that can be written in UTF-8, whatever names and texts it quotes."""
         text = super().__str__().encode("utf-8", errors="backslashreplace").decode()
         return " ".join(text.splitlines())
 
 
 class Unsupported(UserError):
-    """What an objective or a tokenizer cannot do legitimately, with the reason."""
+    """A request that an objective or a tokenizer cannot legitimately fulfil, with the reason."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown `name`: the nearest known one, or all of them."""
+    """End a sentence about an unknown `name`: with the nearest known one, or with all of them."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

@@ -1,9 +1,9 @@
 """Writing so that a file or folder is there whole or not at all, and the names of files.
 
 What is being written has a name of its own, beginning with `.lmcompare-`, and its writer holds a
-lock on it, which the system lets go when a process dies, however it dies. So whoever writes into a
-folder knows what a killed process left there, and removes it: neither a process number that is
-used again nor another container can mislead it.
+lock on it, which the system releases when a process dies, however it dies. So a process that writes
+into a folder knows what a killed process left there, and removes it: neither a reused process
+number nor another container can mislead it.
 """
 
 import errno
@@ -20,8 +20,8 @@ from time import monotonic, sleep
 
 from lmcompare.errors import UserError
 
-LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come behind it
-PATIENCE = 1.0  # seconds; whoever looks whether a lock is held holds it for a moment
+LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come after it
+PATIENCE = 1.0  # seconds; a process that checks whether a lock is held holds it for a moment
 _NEW, _OLD = ".lmcompare-new-", ".lmcompare-old-"
 
 
@@ -68,13 +68,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """`write_bytes` for UTF-8 text."""
+    """Write UTF-8 text as `write_bytes` does."""
     write_bytes(path, content.encode())
 
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A temporary folder to fill, which takes the name `path` when the block ends well.
+    """Make a temporary folder to fill, which takes the name `path` when the block ends well.
 
     Args:
         path: a folder that is empty or not there, unless it is replaced.
@@ -102,7 +102,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
-    """What is to become `path`: a new file or folder, locked, removed if it is still there after.
+    """Begin what will become `path`: a locked file or folder, removed if it is there afterwards.
 
     Args:
         path: where it will be.
@@ -116,7 +116,7 @@ def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
     while True:
         new = path.with_name(f"{_NEW}{token_hex(4)}-{name_of(path.name)}")
         if flags & os.O_DIRECTORY:
-            new.mkdir()  # unlike the tempfile module's, readable to whom the user's umask says
+            new.mkdir()  # unlike the tempfile module's, readable as the user's umask says
         with suppress(FileNotFoundError):  # taken for a leftover before it was locked
             descriptor = os.open(new, flags, 0o666)
             if _lock(descriptor) is not False and new.exists():
@@ -130,7 +130,7 @@ def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
 
 
 def _old(new: Path) -> Path:
-    """Where what `new` replaces is put aside for a moment."""
+    """Return where what `new` replaces is put aside for a moment."""
     return new.with_name(new.name.replace(_NEW, _OLD, 1))
 
 
@@ -175,9 +175,9 @@ def locked(path: Path, words: str) -> Iterator[None]:
         OSError: the file cannot be made.
     """
     with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        patient = monotonic() + PATIENCE
+        deadline = monotonic() + PATIENCE
         while _lock(descriptor) is False:
-            if monotonic() > patient:
+            if monotonic() > deadline:
                 raise Held(_words(descriptor))
             sleep(0.05)
         os.ftruncate(descriptor, 0)
@@ -186,7 +186,7 @@ def locked(path: Path, words: str) -> Iterator[None]:
 
 
 def holder(path: Path) -> str | None:
-    """Who holds the lock that a file is; None if nobody does, or it is not to be known."""
+    """Return who holds the lock that a file is; None if nobody does, or nobody can tell."""
     try:
         with opened(path) as descriptor:
             return _words(descriptor) if _lock(descriptor, fcntl.LOCK_SH) is False else None
@@ -199,7 +199,7 @@ def _words(descriptor: int) -> str:
 
 
 def _lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
-    """Lock what is open until it is closed: False if another has; None where there are no locks."""
+    """Lock an open file until it is closed: False if another has; None where there are no locks."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -211,7 +211,7 @@ def _lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
 
 @contextmanager
 def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """The descriptor of an open file or folder."""
+    """Yield the descriptor of an open file or folder."""
     descriptor = os.open(path, flags, 0o666)
     try:
         yield descriptor
@@ -220,13 +220,13 @@ def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 def sync(path: Path) -> None:
-    """Have what was written to a file or folder reach the disk."""
+    """Make sure that what was written to a file or folder has reached the disk."""
     with opened(path) as descriptor:
         os.fsync(descriptor)
 
 
 def checksum(path: Path, *, size: int | None = None, fast: bool = False) -> str:
-    """Hash of a file's content, or of its first `size` bytes, in hexadecimal; in constant memory.
+    """Return the hash of a file's content, or of its first `size` bytes, in hexadecimal.
 
     Args:
         path: the file.
@@ -244,7 +244,7 @@ def checksum(path: Path, *, size: int | None = None, fast: bool = False) -> str:
 
 @lru_cache(maxsize=4096)
 def _checksum(path: Path, left: int, fast: bool, state: tuple[int, ...]) -> str:
-    """The same; what stays as it is is read once a process."""
+    """Do the same; a file that stays as it is is read once a process."""
     digest = sha256() if fast else blake2b(digest_size=16)
     with path.open("rb") as file:
         while left > 0 and (part := file.read(min(left, 1 << 20))):
@@ -254,12 +254,12 @@ def _checksum(path: Path, left: int, fast: bool, state: tuple[int, ...]) -> str:
 
 
 def checksum_of(content: bytes) -> str:
-    """Return what `checksum` finds of a file that holds `content`."""
+    """Return the `checksum` of a file that holds `content`."""
     return blake2b(content, digest_size=16).hexdigest()
 
 
 def name_of(text: str) -> str:
-    """The name of a file for what is called `text`: readable, short, and unlike for unlike texts.
+    """Return a file name for what is called `text`: readable, short, and one for each text.
 
     What no name should hold becomes `_`, and what is too long loses its middle; either is told
     from others by a hash at the end.

@@ -50,7 +50,7 @@ class OptimizerConfig(BaseModel):
         return self
 
     def suited_to(self, width: int) -> "OptimizerConfig":
-        """The same for a model of `width`: where no learning rate was set, less above 128.
+        """Return the same for a model of `width`: where no rate was set, a lower one above 128.
 
         Updates of AdamW change a wider layer's output by more (Yang et al. 2022, Tensor Programs V,
         https://arxiv.org/abs/2203.03466).
@@ -62,7 +62,7 @@ class OptimizerConfig(BaseModel):
 
 
 def learning_rate(config: OptimizerConfig, progress: float) -> float:
-    """The learning rate of the step that ends at `progress`, a share of the budget."""
+    """Return the learning rate of the step that ends at `progress`, a share of the budget."""
     progress = min(progress, 1.0)
     if progress < config.warmup:
         return config.learning_rate * progress / config.warmup
@@ -116,7 +116,7 @@ class Optimizer:
             }
 
     def _views(self, flat: Float[Tensor, " P"]) -> list[Tensor]:
-        """`flat` cut into the parameters' shapes."""
+        """Return `flat` cut into the parameters' shapes."""
         parts = flat.split([p.numel() for p in self._parameters])
         return [part.view(p.shape) for part, p in zip(parts, self._parameters, strict=True)]
 
@@ -154,7 +154,7 @@ class Optimizer:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Let the network compute with the averaged weights, if there are any, for a while."""
+        """Let the network compute with the averaged weights, if there are any, within the block."""
         if self.average is None:
             yield
             return
@@ -166,18 +166,18 @@ class Optimizer:
             self._working.copy_(kept)
 
     def weights(self) -> dict[str, Tensor]:
-        """The master weights by parameter name, float32."""
+        """Return the master weights by parameter name, float32."""
         return self._named(self.master)
 
     def averaged_weights(self) -> dict[str, Tensor] | None:
-        """The averaged weights by parameter name, float32, if they are kept."""
+        """Return the averaged weights by parameter name, float32, if they are kept."""
         return None if self.average is None else self._named(self.average)
 
     def _named(self, flat: Float[Tensor, " P"]) -> dict[str, Tensor]:
         return dict(zip(self._names, self._views(flat), strict=True))
 
     def state(self) -> dict[str, Tensor]:
-        """All that `restore` needs to go on as if never interrupted."""
+        """Return all that `restore` needs to continue as if never interrupted."""
         moments = list(self._adamw.state.values())
         state = {
             "weights": self.master,
@@ -189,7 +189,7 @@ class Optimizer:
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up a state that `state` gave."""
+        """Continue from a state that `state` returned."""
         self.master.copy_(state["weights"])
         if self.average is not None:
             self.average.copy_(state["average"])

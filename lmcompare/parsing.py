@@ -1,7 +1,7 @@
 """JSON and TOML that users wrote: whatever may be wrong with it is one sentence.
 
 Python's own readers stop at a depth that depends on the caller, take a number of any length where
-it is hexadecimal, and let half a surrogate pair pass, which is no character and can be written
+it is hexadecimal, and let half a surrogate pair pass, which is not a character and can be written
 nowhere.
 """
 
@@ -26,11 +26,11 @@ _BRIEF.maxstring = _BRIEF.maxother = MOST_SHOWN
 
 
 class Malformed(UserError):
-    """What is no TOML."""
+    """A text that is not TOML."""
 
 
 def parse_json(text: str, *, where: str, halves: bool = False) -> Any:
-    """The value that a text spells in JSON.
+    """Return the value that a text spells in JSON.
 
     Args:
         text: one value.
@@ -48,7 +48,7 @@ def parse_json(text: str, *, where: str, halves: bool = False) -> Any:
         raise UserError(f"{where} is not JSON ({error}): mend it") from None
     except UnicodeEncodeError:
         raise UserError(
-            f"{where} holds half a surrogate pair, which is no character: correct it"
+            f"{where} holds half a surrogate pair, which is not a character: correct it"
         ) from None
     except RecursionError:
         raise UserError(f"{where} is not JSON that can be read: it is nested too deeply") from None
@@ -60,7 +60,7 @@ def parse_json(text: str, *, where: str, halves: bool = False) -> Any:
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:
-    """The tables of a file.
+    """Return the tables of a file.
 
     Args:
         path: of the file.
@@ -73,7 +73,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 
 
 def parse_toml(text: str, *, where: str) -> dict[str, Any]:
-    """The tables that a text spells in TOML.
+    """Return the tables that a text spells in TOML.
 
     Raises:
         Malformed: it is not TOML.
@@ -82,7 +82,7 @@ def parse_toml(text: str, *, where: str) -> dict[str, Any]:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Malformed(f"{where} is no valid TOML: {error}") from None
+        raise Malformed(f"{where} is not valid TOML: {error}") from None
     except RecursionError:
         raise _too_deep(where) from None
     except ValueError:
@@ -101,12 +101,12 @@ def parse_toml(text: str, *, where: str) -> dict[str, Any]:
 
 
 def brief(value: object) -> str:
-    """A value as a sentence can hold it: the beginning of what is long, or deep."""
+    """Return a value short enough for a sentence: the beginning of what is long, or deep."""
     return _BRIEF.repr(value)
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names as a sentence can hold them: the first of many, the beginning of each."""
+    """Return names short enough for a sentence: the first of many, the beginning of each."""
     shown = [name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..." for name in names]
     more = [f"and {len(shown) - MOST_NAMES} more"] if len(shown) > MOST_NAMES else []
     return ", ".join([*shown[:MOST_NAMES], *more])

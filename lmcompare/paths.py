@@ -12,24 +12,24 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that tells a file's type: in small letters, without that of the compression."""
+    """Return the suffix that tells a file's type: lower case, without that of the compression."""
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in COMPRESSED else suffix
 
 
 def user_path(name: str) -> Path:
-    """The path that a user wrote, whose `~` is a home folder where there is such a user.
+    """Return the path that a user wrote, with `~` as a home folder where there is such a user.
 
     Raises:
         UserError: it has a NUL character, which no path can have.
     """
     if "\0" in name:
-        raise UserError(f"{name!r} is no path, as it holds a NUL character: take that out")
+        raise UserError(f"{name!r} is not a path, as it holds a NUL character: take that out")
     return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for ~nobody)
 
 
 def matching(pattern: str, *, folder: Path | None = None) -> list[Path]:
-    """What a pattern such as `**/*.txt` names, in order; one that is a file's own name, that file.
+    """Return what a pattern such as `**/*.txt` names, in order; a file of that very name alone.
 
     Args:
         pattern: a path with `*`, `?`, `[...]` and `**`; its `~` is a home folder.
@@ -43,7 +43,7 @@ def matching(pattern: str, *, folder: Path | None = None) -> list[Path]:
 
 
 def nearest(path: Path, *others: str) -> str | None:
-    """The name most like that of `path`, of what lies beside it and of `others`."""
+    """Return the name most like that of `path`, among its neighbours and `others`."""
     try:
         siblings = os.listdir(path.parent)  # noqa: PTH208 (names, not paths)
     except OSError:

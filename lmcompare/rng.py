@@ -12,11 +12,11 @@ import torch
 
 
 def key(purpose: str, *coordinates: int | str) -> int:
-    """A 63-bit number that depends on all of (purpose, coordinates) and on nothing else."""
+    """Return a 63-bit number that depends on all of (purpose, coordinates) and on nothing else."""
     name = "/".join([purpose, *map(str, coordinates)])
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def generator(purpose: str, *coordinates: int | str) -> torch.Generator:
-    """A fresh CPU generator at the start of the stream named by (purpose, coordinates)."""
+    """Return a fresh CPU generator at the start of the stream named by (purpose, coordinates)."""
     return torch.Generator().manual_seed(key(purpose, *coordinates))

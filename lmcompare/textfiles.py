@@ -1,6 +1,6 @@
 """Text files that users give: decompressed, decoded and cut into lines in bounded memory.
 
-Whatever is read line by line comes through here, so that all parts have one idea of a line. It ends
+Whatever is read line by line is read here, so that a line is the same everywhere. It ends
 at a newline (LF), and a carriage return (CR) before that belongs to the end; what else Unicode
 takes for the end of a line (U+0085, U+2028, U+2029) is text. Where a file has CR alone, that ends
 its lines. A byte-order mark at the start is dropped. Byte offsets in errors count in the
@@ -21,10 +21,10 @@ from lmcompare.errors import UserError
 BOM = b"\xef\xbb\xbf"
 MB = 1_000_000
 LONGEST_LINE = 64 * MB  # bytes
-LARGEST_FILE = 512 * MB  # bytes of a file that is held as a whole
+LARGEST_FILE = 512 * MB  # bytes of a file that is read as a whole
 BUFFER = 1 << 18  # bytes
-# No text that anybody wrote is packed so tightly, while a file of one repeated character is packed
-# about a thousandfold or more. What is small may be what it likes.
+# Written text is never packed so tightly, while a file of one repeated character is packed about a
+# thousandfold or more. Small files are not checked.
 MOST_EXPANSION = 500
 SMALL = 16 * MB
 PACKED = 1 << 14  # bytes that are unpacked at once
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 @contextmanager
 def open_text(path: Path, *, name: str | None = None) -> Iterator[io.BufferedReader]:
-    """The bytes of a text file, decompressed by its suffix.
+    """Open a text file as bytes, decompressed as its suffix says.
 
     Raises:
         UserError: it cannot be opened, its end is missing, it is not what its suffix says, it holds
@@ -52,7 +52,7 @@ def open_text(path: Path, *, name: str | None = None) -> Iterator[io.BufferedRea
     damaged: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
     try:
         file = path.open("rb")
-    except (OSError, ValueError) as error:  # the latter of a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: of a name that no file can have
         raise unreadable(error, name) from error
     try:
         with file:
@@ -77,13 +77,13 @@ def open_text(path: Path, *, name: str | None = None) -> Iterator[io.BufferedRea
 
 
 def unreadable(error: OSError | ValueError, name: str) -> UserError:
-    """The error about a file that the system will not let us read."""
+    """Return the error about a file that the system will not let us read."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
     return UserError(f"'{name}' cannot be read: {reason}; check the path and its permissions")
 
 
 def as_text(stream: BinaryIO, *, name: str) -> io.BufferedReader:
-    """A stream that is open already, such as standard input, guarded as `open_text` does."""
+    """Guard a stream that is open already, such as standard input, as `open_text` does."""
     counted = _Counted(stream)
     return io.BufferedReader(_Text(counted, packed=counted, name=name), BUFFER)
 
@@ -91,7 +91,7 @@ def as_text(stream: BinaryIO, *, name: str) -> io.BufferedReader:
 def cut_lines(
     stream: io.BufferedReader, *, name: str, limit: int = LONGEST_LINE, remedy: str = "cut it"
 ) -> Iterator[Line]:
-    """The lines of a file as bytes.
+    """Yield the lines of a file as bytes.
 
     Args:
         stream: as `open_text` gives it.
@@ -120,7 +120,7 @@ def cut_lines(
 
 
 def read_all(stream: io.BufferedReader, *, limit: int, what: str, remedy: str) -> bytes:
-    """All of a file, piece by piece, as a read of `limit` bytes would take the memory at once.
+    """Read all of a file in pieces, as one read of `limit` bytes would take that memory at once.
 
     Raises:
         UserError: `what` has more bytes than `limit`, and the `remedy`.
@@ -134,7 +134,7 @@ def read_all(stream: io.BufferedReader, *, limit: int, what: str, remedy: str) -
 
 
 def too_long(what: str, limit: int, remedy: str) -> UserError:
-    """The error about a line or a document beyond its limit in bytes."""
+    """Return the error about a line or a document beyond its limit in bytes."""
     return UserError(f"{what} is longer than {limit / MB:g} MB: {remedy}")
 
 
@@ -147,7 +147,7 @@ def decode(
     errors: Literal["strict", "replace"] = "strict",
     remedy: str = "",
 ) -> str:
-    """UTF-8 bytes as text, without a byte-order mark at the file's start.
+    """Decode UTF-8 bytes, without a byte-order mark at the file's start.
 
     Args:
         raw: the bytes.
@@ -155,7 +155,7 @@ def decode(
         line: of the file in which they begin.
         offset: of the first of them in the file.
         errors: whether bytes that are not UTF-8 are refused or replaced by U+FFFD.
-        remedy: for such bytes, beside converting the file.
+        remedy: for such bytes, other than to convert the file.
 
     Raises:
         UserError: they are not UTF-8 and `errors` is strict.
@@ -173,7 +173,7 @@ def decode(
 
 
 def lines_of(stream: io.BufferedReader, *, name: str) -> Iterator[tuple[int, str]]:
-    """The lines of a file as text without their ends, each with its number.
+    """Yield the lines of a file as text without their ends, each with its number.
 
     Raises:
         UserError: one is not UTF-8, or longer than `LONGEST_LINE`.
@@ -183,18 +183,18 @@ def lines_of(stream: io.BufferedReader, *, name: str) -> Iterator[tuple[int, str
 
 
 def without_end(raw: bytes) -> bytes:
-    """A line without its end."""
+    """Return a line without its end."""
     return raw.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of the file at `path`, as `lines_of`; raises as that and `open_text` do."""
+    """Yield the lines of the file at `path`, as `lines_of`; raise as that and `open_text` do."""
     with open_text(path) as stream:
         yield from lines_of(stream, name=str(path))
 
 
 def read_whole(path: Path, *, limit: int = LARGEST_FILE) -> str:
-    """All of a text file, whose lines end in a newline alone.
+    """Read all of a text file, with every end of a line made a newline.
 
     Raises:
         UserError: as `open_text`, or it is not UTF-8, or has more bytes than `limit`.
@@ -220,14 +220,14 @@ class _Counted:
         self.num_bytes = 0
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or fewer, but never more than the most at once."""
+        """Read at most `size` bytes, and never more than the most at once."""
         part: bytes = self._stream.read(min(size, self._most) if size > 0 else self._most)
         self.num_bytes += len(part)
         return part
 
 
 class _Text(io.RawIOBase):
-    """Bytes on their way from a file, looked at before anybody holds many of them."""
+    """Bytes of a file, checked as they are read, before many of them are in memory."""
 
     def __init__(self, stream: _Counted, *, packed: _Counted, name: str) -> None:
         self._stream, self._packed, self._name = stream, packed, name
@@ -244,7 +244,7 @@ class _Text(io.RawIOBase):
             )
         if self._stream.num_bytes > max(SMALL, MOST_EXPANSION * self._packed.num_bytes):
             raise UserError(
-                f"'{self._name}' is packed more than {MOST_EXPANSION}-fold, which no text is that "
+                f"'{self._name}' is packed more than {MOST_EXPANSION}-fold, as no text is that "
                 "anybody wrote: if it is meant, decompress it first"
             )
         buffer[: len(part)] = part

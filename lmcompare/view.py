@@ -35,7 +35,7 @@ class Text:
     document: Int[Tensor, "B T"] | None = None
 
     def rows(self, index: Int[Tensor, " N"]) -> "Text":
-        """Some of the rows."""
+        """Return some of the rows."""
         document = None if self.document is None else self.document[index]
         return Text(
             tokens=self.tokens[index],
@@ -55,12 +55,12 @@ class View:
     """
 
     tokens: Int[Tensor, "B T"]  # ids fed in
-    position: Int[Tensor, "B T"]  # place in the text, for the rotary embedding
+    position: Int[Tensor, "B T"]  # in the text, for the rotary embedding
     order: Int[Tensor, "B T"]  # who sees whom
     visible: Bool[Tensor, "B T"]  # False: nobody may look here
     target: Int[Tensor, "B T"]  # id to predict here, or IGNORE
     weight: Float[Tensor, "B T"]  # its share of the loss
-    within: Int[Tensor, "B T"] | None = None  # place in a span that stands at one position
+    within: Int[Tensor, "B T"] | None = None  # index in a span that shares one position
     document: Int[Tensor, "B T"] | None = None  # documents packed in one row do not see each other
     part: Int[Tensor, " B"] | None = None  # of a mixture of objectives: which one a row is for
     source: "View | None" = None  # what an encoder reads first, row by row
@@ -73,7 +73,7 @@ class View:
         visible: Bool[Tensor, "B T"],
         document: Int[Tensor, "B T"] | None = None,
     ) -> "View":
-        """Each position sees those of its order and of lower ones. No targets yet."""
+        """Make a view without targets in which each position sees its own order and lower ones."""
         return View(
             tokens=tokens,
             position=torch.arange(tokens.shape[1]).expand_as(tokens),
@@ -91,7 +91,7 @@ class View:
         visible: Bool[Tensor, "B T"],
         document: Int[Tensor, "B T"] | None = None,
     ) -> "View":
-        """Each position sees itself and what stands before it. No targets yet."""
+        """Make a view without targets in which each position sees itself and what is before it."""
         order = torch.arange(tokens.shape[1]).expand_as(tokens)
         return View.ordered(tokens, order, visible=visible, document=document)
 
@@ -102,13 +102,13 @@ class View:
         visible: Bool[Tensor, "B T"],
         document: Int[Tensor, "B T"] | None = None,
     ) -> "View":
-        """Each position sees every visible one. No targets yet."""
+        """Make a view without targets in which each position sees every visible one."""
         order = torch.zeros_like(tokens)
         return View.ordered(tokens, order, visible=visible, document=document)
 
     @staticmethod
     def stack(parts: Mapping[int, "View"]) -> "View":
-        """The rows of several views, one under the other: the parts of a mixture, by number.
+        """Join the rows of several views: the parts of a mixture, by number.
 
         Shorter rows are padded at their end. Weights stay what they were.
 
@@ -139,35 +139,35 @@ class View:
         )
 
     def predicting(self, target: Int[Tensor, "B T"], weight: Float[Tensor, "B T"]) -> "View":
-        """The same view with these targets and weights."""
+        """Return the same view with these targets and weights."""
         return replace(self, target=target, weight=weight)
 
     @property
     def num_targets(self) -> int:
-        """Positions at which something is predicted."""
+        """The number of positions at which something is predicted."""
         return int((self.target != IGNORE).sum())
 
     @property
     def num_targets_of_parts(self) -> list[int] | None:
-        """The same by part, where it is a mixture."""
+        """The same for each part, where it is a mixture."""
         if self.part is None:
             return None
         return torch.bincount(self.part, (self.target != IGNORE).sum(1)).long().tolist()
 
     @cached_property
     def targets(self) -> Int[Tensor, " N"]:
-        """Where something is predicted, counted over all rows; filled up to a round number."""
+        """The positions where something is predicted, over all rows; filled to a round number."""
         return self.filled_targets(ROUND_NUMBER)
 
     def filled_targets(self, multiple: int) -> Int[Tensor, " N"]:
-        """The same, by a position at which nothing is predicted, if there is one."""
+        """Return the targets, filled up to a multiple with a position that predicts nothing."""
         predicted = (self.target != IGNORE).flatten()
         found, rest = predicted.nonzero()[:, 0], (~predicted).nonzero()[:1, 0]
         return torch.cat([found, rest.expand(-len(found) % multiple if len(rest) else 0)])
 
     @cached_property
     def num_keys(self) -> int:
-        """Positions up to the last one that anybody may look at; those after it are no keys."""
+        """The number of positions up to the last that any may look at; none after it is a key."""
         if self.tokens.shape[1] == 1:
             return 1
         seen = self.visible.any(0).nonzero()
@@ -185,11 +185,11 @@ class View:
         return "full" if alike and bool(self.visible[:, : self.num_keys].all()) else None
 
     def sees(self) -> Bool[Tensor, "B T T"]:
-        """The rule itself: [b, i, j] is whether position i may look at position j."""
+        """Return the rule itself: [b, i, j] is whether position i may look at position j."""
         return sees(self.order, self.order, self.visible, self.document, self.document)
 
     def sees_source(self) -> Bool[Tensor, "B T S"]:
-        """Whether position i may look at position j of the source: at all, but for documents."""
+        """Return whether i may look at position j of the source: at all of its own document."""
         assert self.source is not None
         lowest, source = torch.zeros_like(self.order), self.source
         return sees(
@@ -197,7 +197,7 @@ class View:
         )
 
     def rows(self, index: slice | Tensor) -> "View":
-        """Some of the rows, with the weights they had, without columns that all of them pad."""
+        """Return some of the rows with their weights, without columns that all of them pad."""
         chosen = self._each(lambda tensor: tensor[index])
         if self.source is not None:
             chosen = replace(chosen, source=self.source.rows(index))
@@ -206,7 +206,7 @@ class View:
         return chosen if length == self.tokens.shape[1] else chosen.columns(slice(length))
 
     def columns(self, index: slice) -> "View":
-        """Some of the positions of each row."""
+        """Return some of the positions of each row."""
         given = {name: getattr(self, name) for name in _COLUMNS}
         columns: dict[str, Any] = {
             name: each[:, index] for name, each in given.items() if each is not None
@@ -214,7 +214,7 @@ class View:
         return replace(self, **columns)
 
     def split(self, num_rows: int) -> Iterator["View"]:
-        """The view in pieces of at most `num_rows` rows; their losses add up to the whole's.
+        """Yield the view in pieces of at most `num_rows` rows; their losses add up to the whole's.
 
         The parts of a mixture share no piece where that gives some of them a faster kernel.
         """
@@ -232,13 +232,13 @@ class View:
         return [self.rows(slice(start, stop)) for start, stop in pairwise(bounds)]
 
     def to(self, device: torch.device) -> "View":
-        """The view on `device`."""
+        """Return the view on `device`."""
         if device == self.tokens.device:
             return self
         return self.copied(lambda tensor: tensor.to(device, non_blocking=True))
 
     def copied(self, copy: Callable[[Tensor], Tensor]) -> "View":
-        """The view with a copy of each tensor.
+        """Return the view with a copy of each tensor.
 
         What is known of it is known of the copy too: to find it out, a GPU would be waited for.
         """
@@ -258,7 +258,7 @@ class View:
         return replace(self, **changed)
 
     def padded(self, length: int) -> "View":
-        """With columns that nobody may look at, and that see what the last one sees."""
+        """Add columns that nobody may look at, and that see what the last one sees."""
         size = self.tokens.shape[1]
         if size == length:
             return self
@@ -287,7 +287,7 @@ def sees(
     document: Int[Tensor, "B Q"] | None = None,
     key_document: Int[Tensor, "B K"] | None = None,
 ) -> Bool[Tensor, "B Q K"]:
-    """Who may look at whom; keys may be another set of positions than queries, as in a cache."""
+    """Return who may look at whom; keys may be other positions than queries, as in a cache."""
     allowed = (key_order[:, None, :] <= order[:, :, None]) & key_visible[:, None, :]
     if document is not None and key_document is not None:
         allowed &= document[:, :, None] == key_document[:, None, :]

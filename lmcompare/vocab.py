@@ -38,7 +38,7 @@ REQUIRED = ("pad", "bos", "eos")
 
 
 def sentinel(number: int) -> str:
-    """The spelling of the sentinel that stands for hole `number` of a text."""
+    """Return the spelling of the sentinel that stands for hole `number` of a text."""
     return f"<extra_id_{number}>"
 
 
@@ -61,7 +61,7 @@ class Candidates:
     ends: tuple[int, ...] = ()
 
     def narrow(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, N V, under which nothing else is possible, and the targets, N, among these ids.
+        """Return logits, N V, that allow nothing else, and the targets, N, among these ids.
 
         The first end stands for all of them.
         """
@@ -91,7 +91,7 @@ class Vocab:
     sentence_ends: frozenset[int] = frozenset()
 
     def require(self, role: str) -> int:
-        """The id of `role`.
+        """Return the id of `role`.
 
         Raises:
             UserError: the tokenizer has no such token.
@@ -139,9 +139,9 @@ class Vocab:
         return (~self._special).nonzero().squeeze(1)
 
     def is_special(self, tokens: Tensor) -> Tensor:
-        """True where a token is not text; shape of `tokens`."""
+        """Return True where a token is not text; shape of `tokens`."""
         return self._special.to(tokens.device)[tokens]
 
     def ends_sentence(self, tokens: Tensor) -> Tensor:
-        """True where a sentence ends with this token; shape of `tokens`."""
+        """Return True where a sentence ends with this token; shape of `tokens`."""
         return self._sentence_end.to(tokens.device)[tokens]

@@ -123,5 +123,5 @@ def test_patterns(tmp_path: Path) -> None:
     assert names("**/d.*") == ["c/d.txt"]
     assert names(f"{tmp_path}/c/*") == names(f"{tmp_path}/c/*", None) == ["c/d.txt"]
     assert names("nothing") == names("**nothing") == names("~nobody/x") == names("x" * 999) == []
-    with pytest.raises(UserError, match=r"'a\\x00b' is no path, as it holds a NUL character"):
+    with pytest.raises(UserError, match=r"'a\\x00b' is not a path, as it holds a NUL character"):
         user_path("a\0b")

@@ -48,10 +48,10 @@ class Printer(Console):
 
 
 class Commands(TyperGroup):
-    """The commands; what was typed stands in their usage errors in visible characters."""
+    """The commands; their usage errors show what was typed in visible characters."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """Parse what stands before the name of a command."""
+        """Parse what comes before the name of a command."""
         try:
             return super().make_context(*args, **options)
         except Exception as error:
@@ -68,15 +68,15 @@ class Commands(TyperGroup):
 
 
 def _make_visible(error: Exception) -> None:
-    """Change what a usage error says of itself; other errors stay as they are."""
-    told = getattr(error, "format_message", None)
-    if told is not None:
-        message = visible(told())
+    """Make the message of a usage error visible; other errors stay as they are."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is not None:
+        message = visible(format_message())
         error.format_message = lambda: message  # type: ignore[attr-defined]
 
 
 def _forget_impossible_sizes() -> None:
-    """Take sizes that no terminal has out of the environment, as if they had not been set."""
+    """Remove sizes that no terminal has from the environment, as if they were not set."""
     for name, least in _SIZES.items():
         given = os.environ.get(name)
         if given is None:

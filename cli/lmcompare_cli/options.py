@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = Path("experiments")
 
-# Paths have readable=False, since typer would answer what is closed with how commands are used; who
-# reads says in a line what is the matter.
+# Paths have readable=False, since for a closed file typer would print how commands are used; what
+# reads the file says in one line what is wrong.
 
 Places = Annotated[
     list[Path] | None,
@@ -104,6 +104,28 @@ SetData = Annotated[
         show_default=False,
     ),
 ]
+StudyName = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="The study that a run given by options belongs to.",
+        show_default="default",
+    ),
+]
+Arm = Annotated[
+    str | None,
+    typer.Option(help="The name in tables; by default the objective's.", show_default=False),
+]
+StartAgain = Annotated[
+    bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
+]
+Parallel = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Runs at a time, each in a process of its own; for small models on a GPU."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", readable=False, help="The folder of all studies.")]
 Format = Annotated[
     Literal["table", "json"],
@@ -114,7 +136,7 @@ Format = Annotated[
 def data_config(
     data: str | None, *, settings: list[str] | None, **given: str | None
 ) -> "DataConfig | None":
-    """How a text is read that is no run's own; None where none is named.
+    """Return how a text that is not a run's own is read; None where none is named.
 
     Args:
         data: the text.
@@ -136,7 +158,7 @@ def data_config(
     tables = assign({"data": {"source": data, **used}}, settings or [])
     for key in tables:
         if key != "data":
-            raise UserError(f"'{key}' is no setting of how --data is read: write data.KEY=VALUE")
+            raise UserError(f"'{key}' is not a setting of how --data is read: write data.KEY=VALUE")
     config = parse_data(tables["data"])
     for sentence in not_read(config):
         talk.print(sentence, style="yellow", soft_wrap=True)
@@ -151,7 +173,7 @@ def planned_runs(
     seeds: list[int] | None,
     settings: list[str] | None,
 ) -> "list[Planned]":
-    """The runs that a command line asks for: those of a study file, or one for each seed.
+    """Return the runs that a command line asks for: those of a study file, or one for each seed.
 
     Args:
         study: a study file; then nothing else may be given.

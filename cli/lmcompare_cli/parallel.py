@@ -17,7 +17,7 @@ Job = tuple[str, str, Path, bool]  # arm, configuration as JSON, folder of the s
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run ended: with a line about it, by a signal, or with an error in one line."""
+    """The end of a run: with a line about it, by a signal, or with an error in one line."""
 
     name: str  # its folder; its arm and seed where there is none
     summary: str = ""
@@ -26,7 +26,7 @@ class Ended:
 
 
 def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[Ended]:
-    """Train all runs, and tell of each as it ends.
+    """Train all runs, and yield how each ended, as it ends.
 
     A signal to this process, or to all of them, ends each after the step that it is in: it saves
     its run, and runs that wait are left.
@@ -92,7 +92,7 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
         return Ended(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
     except UserError as error:
         return Ended(name=name, error=str(error))
-    except Exception as error:  # a GPU too small for all of them: the other runs go on
+    except Exception as error:  # a GPU too small for all of them: the other runs continue
         if os.environ.get("LMCOMPARE_TRACEBACK"):
             raise
         return Ended(name=name, error=explained(error))

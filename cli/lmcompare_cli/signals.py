@@ -15,12 +15,12 @@ KILLED = 128  # added to a signal's number in the exit code, as shells have it
 
 
 class Ended(BaseException):
-    """A signal arrived; what KeyboardInterrupt is to SIGINT, for all of them."""
+    """The arrival of a signal: as KeyboardInterrupt for SIGINT, for all of them."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.strsignal(number))
         self.number = number
-        self.kept = ""  # what the command that was ended has to say of its work
+        self.kept = ""  # what the command that was ended says of its work
 
 
 def end(number: int, frame: FrameType | None = None) -> NoReturn:

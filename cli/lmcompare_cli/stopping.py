@@ -9,14 +9,14 @@ from lmcompare_cli.console import talk
 
 
 class Stop:
-    """Whether an end was asked for.
+    """A request to stop, if a signal has made one.
 
     While a run trains, the first signal asks politely and the second ends at once. Before its first
     step there is nothing to save, and the first signal ends at once too.
     """
 
     def __init__(self, *, tell: Callable[[], None] = lambda: None) -> None:
-        """Begin with nothing asked.
+        """Begin without a request.
 
         Args:
             tell: called when an end is asked for politely.
@@ -26,7 +26,7 @@ class Stop:
         self.trains = False
 
     def __call__(self) -> bool:
-        """Return whether to stop; asked after each step, and within one after the first."""
+        """Tell whether to stop; called after each step, and within one after the first."""
         self.trains = True
         return self.number is not None
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, of one or more lines, and what stands in it.
+    """A column: its heading, of one or more lines, and the kind of its cells.
 
     Names say which row it is, and are repeated wherever a table is parted. Numbers are never
     broken; names and words may be folded between words.
@@ -19,15 +19,15 @@ class Column:
 
     @property
     def in_one_line(self) -> str:
-        """Return the heading as it stands where it has one line."""
+        """The heading in one line."""
         return self.heading.replace("/\n", "/").replace("\n", " ").strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows that stand together, under a title of their own.
+    """Rows that belong together, under a title of their own.
 
-    A title that is that of the part before is not said again where one stands under the other.
+    A title that is that of the part before is not repeated where one is under the other.
     """
 
     rows: Sequence[Sequence[str]]
@@ -76,5 +76,5 @@ def words(*headings: str) -> list[Column]:
 
 
 def numbers(*headings: str) -> list[Column]:
-    """Return columns of numbers, which stand to the right."""
+    """Return columns of numbers, which are aligned to the right."""
     return [Column(heading, "number", right=True) for heading in headings]

@@ -40,7 +40,7 @@ _ESCAPES = {
     "…": r"\ldots{}",
 }
 _LIGATURE = re.compile("(?<=-)-|(?<=')'")  # two that would be printed as one
-# A word that could stand out of its column may be broken after each bit of it.
+# A word that could be wider than its column may be broken after each bit of it.
 _LONG, _BIT = re.compile(r"\S{25,}"), re.compile(r"\S{5}(?=\S{3})")
 # What LaTeX's oldest engine and fonts have; all else is shown by the engines that know Unicode.
 _KNOWN = {
@@ -106,7 +106,7 @@ def _list(items: Iterable[str]) -> list[str]:
 
 def _table(table: Table, part: Part, label: str, notes: Sequence[str]) -> Iterator[str]:
     """Yield the lines of a float, or of one `longtable` for each piece."""
-    caption = escape(". ".join(filter(None, [part.title, part.subtitle])) or "Further figures")
+    caption = escape(". ".join(filter(None, [part.title, part.subtitle])) or "Further results")
     pieces = _pieces(table.columns, part.rows)
     if len(part.rows) * len(pieces) > MOST_ROWS:
         for number, piece in enumerate(pieces):
@@ -167,7 +167,7 @@ def _width(columns: Sequence[Column], rows: Sequence[Sequence[str]], i: int) -> 
 
 
 def _spec(columns: Sequence[Column], rows: Sequence[Sequence[str]], piece: Sequence[int]) -> str:
-    """Return how columns stand; those that are folded share what the others leave of a line."""
+    """Return how columns are set; those that are folded share what the others leave of a line."""
     widths = {i: _width(columns, rows, i) for i in piece}
     folded = [i for i in piece if columns[i].kind != "number" and widths[i] == _WIDE]
     left = LINE - sum(width + _BETWEEN for width in widths.values())
@@ -182,7 +182,7 @@ def _spec(columns: Sequence[Column], rows: Sequence[Sequence[str]], piece: Seque
 
 
 def _pieces(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Share the columns out among tables that fit; those of names stand in every one."""
+    """Share the columns out among tables that fit; those of names are in every one."""
     shown = [i for i, column in enumerate(columns) if column.heading or any(r[i] for r in rows)]
     own = [i for i in shown if columns[i].kind == "name"]
     pieces: list[list[int]] = []

@@ -1,7 +1,7 @@
 """A corpus: where text comes from, what counts as one document, and which split it falls into.
 
-Documents are streamed and never all held. A document's split depends on its text alone, so that one
-that occurs twice cannot stand in both training and test.
+Documents are streamed and never all in memory. A document's split depends on its text alone, so
+that one that occurs twice cannot be in both training and test.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ class DataConfig(BaseModel):
     )
     field: str = Field("text", description="of a record, that which holds the text")
     encoding_errors: Literal["strict", "replace"] = Field(
-        "strict", description="whether bytes that are no UTF-8 are refused"
+        "strict", description="whether bytes that are not UTF-8 are refused"
     )
     shares: tuple[float, float, float] = Field(
         (0.9, 0.05, 0.05), description="of the documents: train, validation, test"
@@ -100,7 +100,7 @@ class Corpus:
         return ", ".join(dict.fromkeys(source.kind for source in self.sources))
 
     def hash(self) -> str:
-        """Of the content of all sources and how it is read, whatever their names.
+        """Return the hash of all sources' content and how it is read, whatever their names.
 
         Raises:
             UserError: one cannot be read.
@@ -113,7 +113,7 @@ class Corpus:
         return digest.hexdigest()
 
     def texts(self) -> Iterator[str]:
-        """All documents, streamed.
+        """Yield all documents, streamed.
 
         Raises:
             UserError: a source cannot be read, or there is not one document in all.
@@ -151,7 +151,7 @@ def open_corpus(*names: str, data: DataConfig, cache: Path) -> Corpus:
 
 
 def split_of(text: str, shares: tuple[float, float, float]) -> SplitName:
-    """The split that a document falls into, by its text alone, in proportion to `shares`."""
+    """Return the split that a document falls into, by its text alone and in these shares."""
     digest = blake2b(text.encode(), digest_size=8, person=b"split").digest()
     point = int.from_bytes(digest, "little") / 2**64
     if point < shares[0]:
@@ -178,7 +178,7 @@ def _find(name: str, *, data: DataConfig, cache: Path) -> Sequence[Path | Source
 
 
 def not_read(data: DataConfig) -> Iterator[str]:
-    """What lies at the sources and is not read: a sentence for each folder or pattern with such."""
+    """Yield a sentence for each folder or pattern of the sources with files that are not read."""
     for name in dict.fromkeys([*data.names, *filter(None, (data.validation, data.test))]):
         try:
             found = look_into(user_path(name)) if user_path(name).is_dir() else look_up(name)
@@ -189,7 +189,7 @@ def not_read(data: DataConfig) -> Iterator[str]:
 
 
 def _source(path: Path, unit: Literal["file", "block"], data: DataConfig) -> Source:
-    """A file as a source; `unit` is what a document of text is where `data` does not say."""
+    """Return a file as a source; `unit` is a document of text where `data` does not say."""
     name, suffix = str(path), suffix_of(path)
     if suffix in TEXT:
         if data.document == "record":
@@ -215,7 +215,7 @@ def _source(path: Path, unit: Literal["file", "block"], data: DataConfig) -> Sou
 
 
 def _spool(name: str, *, data: DataConfig, cache: Path) -> Source:
-    """A stream that can be read only once, as the file that holds it while this process lives."""
+    """Keep a stream that can be read only once in a file, as long as this process lives."""
     path = streams.kept(name, cache=cache)
     shown = "standard input" if name == streams.STANDARD_INPUT else name
     if data.document == "record":

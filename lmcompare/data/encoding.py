@@ -1,4 +1,4 @@
-"""A stream of documents into a stream of tokens, in bounded memory and on all cores.
+"""Turning a stream of documents into one of tokens, in bounded memory and on all cores.
 
 Documents go to the tokenizer in batches of bounded size, as its threads work on the texts of one
 batch. A long document is cut at white space into pieces that are tokenised apart and joined again.
@@ -16,7 +16,7 @@ BATCH = 1_000_000  # characters; the library needs some 100 bytes for each while
 
 
 def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Encoded]:
-    """Each document tokenised, in order, without special tokens."""
+    """Yield each document tokenised, in order, without special tokens."""
     parts: list[Encoded] = []
     for batch in _batches(_pieces(texts)):
         encoded = tokenizer.encode([piece for piece, _ in batch])
@@ -28,7 +28,7 @@ def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Enc
 
 
 def _pieces(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Documents in pieces, each with whether it is its document's last."""
+    """Yield documents in pieces, each with whether it is its document's last."""
     for text in texts:
         start = 0
         while len(text) - start > PIECE:
@@ -39,10 +39,10 @@ def _pieces(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _seam(text: str, start: int) -> int:
-    """Where to cut: before the last white space of a piece, so that a space stays with its word."""
-    for place in range(start + PIECE, start, -1):
-        if text[place].isspace() and not text[place - 1].isspace():
-            return place
+    """Return where to cut: before a piece's last white space, as a space goes with its word."""
+    for index in range(start + PIECE, start, -1):
+        if text[index].isspace() and not text[index - 1].isspace():
+            return index
     return start + PIECE
 
 

@@ -28,7 +28,7 @@ class Found:
 
 
 def look_into(folder: Path) -> Found:
-    """The files of a folder and of those in it, linked ones too; hidden ones are left out."""
+    """Find the files of a folder and of those in it, linked ones too; leave out hidden ones."""
     left_out: Counter[str] = Counter()
     paths: list[Path] = []
     seen: set[tuple[int, int]] = set()
@@ -36,8 +36,8 @@ def look_into(folder: Path) -> Found:
     def closed(_: OSError) -> None:
         left_out["unreadable"] += 1
 
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=closed):
-        here = _identity(Path(place))
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=closed):
+        here = _identity(Path(parent))
         if here in seen:  # by another name, or a link to what it lies in
             left_out["second name of a folder"] += 1
             folders.clear()
@@ -45,12 +45,12 @@ def look_into(folder: Path) -> Found:
         seen.add(here)
         left_out["hidden"] += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths += [Path(place, name) for name in names if not name.startswith(".")]
+        paths += [Path(parent, name) for name in names if not name.startswith(".")]
     return _once(sorted(paths), left_out, typed=True)
 
 
 def look_up(pattern: str) -> Found:
-    """The files that a pattern names, of any type."""
+    """Find the files that a pattern names, of any type."""
     return _once(matching(pattern), Counter(), typed=False)
 
 
@@ -65,13 +65,13 @@ def _once(paths: list[Path], left_out: Counter[str], *, typed: bool) -> Found:
 
 
 def _fault(path: Path, *, typed: bool) -> str | None:
-    """Why a file is not read, where it is not."""
+    """Return why a file is not read; None if it is."""
     if not os.path.exists(path):  # noqa: PTH110 (Path's raise where a folder is closed)
         return "broken link"
     if os.path.isdir(path):  # noqa: PTH112
         return "folder"
     if not os.path.isfile(path):  # noqa: PTH113
-        return "no regular file"
+        return "not a regular file"
     if typed:  # what was named itself is refused with a reason
         if suffix_of(path) not in READ or (
             suffix_of(path) in PARQUET and path.suffix.lower() in COMPRESSED

@@ -16,7 +16,7 @@ def lock_of(path: Path) -> FileLock:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`; whoever else wants it waits.
+    """Hold the lock of `path`; other processes that want it wait.
 
     Raises:
         UserError: the folder that it is in cannot be written to.

@@ -1,7 +1,7 @@
-"""The record of a prepared corpus, and whether its files are still those that it tells of.
+"""The record of a prepared corpus, and whether its files are still those that it lists.
 
-The record holds a hash of each file and one of itself, so that nothing that was changed behind our
-back is read: not a byte of a token, and not the record.
+The record holds a hash of each file and one of itself, so that nothing that has changed since is
+read: not a byte of a token, and not the record.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ class Meta(BaseModel):
 
     @property
     def hash(self) -> str:
-        """Of the content: the same text in the same splits by the same tokenizer has the same."""
+        """The hash of the content: of the same text in the same splits by the same tokenizer."""
         return _hash(" ".join(f"{name} {found}" for name, found in sorted(self.files.items())))
 
     def write(self, folder: Path) -> None:
@@ -70,7 +70,7 @@ class Meta(BaseModel):
         return meta
 
     def check(self, folder: Path) -> None:
-        """Compare the files of a folder with their hashes, once a process as long as they stay.
+        """Compare the files of a folder with their hashes, once a process if they do not change.
 
         Raises:
             Damaged: one is missing or is not as it was written.

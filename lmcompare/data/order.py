@@ -2,8 +2,8 @@
 
 Each epoch is a permutation of all blocks by a Feistel network over numbers of an even count of bits
 (Luby and Rackoff 1988, https://doi.org/10.1137/0217022), walked along its cycles until the result
-is a block (Black and Rogaway 2002, https://eprint.iacr.org/2001/012). No permutation is ever held:
-any part of any epoch costs what it is long.
+is a block (Black and Rogaway 2002, https://eprint.iacr.org/2001/012). No permutation is ever kept:
+any part of any epoch costs in proportion to its length.
 """
 
 import numpy as np
@@ -20,39 +20,39 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 
 
 def shuffled(index: Int[ndarray, " N"], *, num_blocks: int, seed: int) -> Int[ndarray, " N"]:
-    """The block at each place of the training order.
+    """Return the block at each index of the training order.
 
     Args:
-        index: places, counted on over all epochs: the first of epoch 1 is `num_blocks`.
+        index: counted through all epochs: the first of epoch 1 is `num_blocks`.
         num_blocks: blocks in an epoch.
         seed: of the order.
 
     Returns:
         Numbers of blocks; each occurs once in an epoch.
     """
-    epochs, places = np.divmod(np.asarray(index, dtype=np.int64), num_blocks)
+    epochs, within = np.divmod(np.asarray(index, dtype=np.int64), num_blocks)
     distinct, which = np.unique(epochs, return_inverse=True)
     keys = np.array([key("order", seed, int(epoch)) for epoch in distinct], dtype=np.uint64)
-    return _permute(places.astype(np.uint64), num_blocks, keys[which]).astype(np.int64)
+    return _permute(within.astype(np.uint64), num_blocks, keys[which]).astype(np.int64)
 
 
 def training_text(
     split: Split, *, seed: int, step: int, num_rows: int, length: int, separate_documents: bool
 ) -> Text:
-    """The batch of a training step (counted from 0): `num_rows` blocks of `length` tokens.
+    """Return the batch of a training step, from 0: `num_rows` blocks of `length` tokens.
 
     Raises:
         UserError: the split is shorter than one block.
     """
-    places = step * num_rows + np.arange(num_rows, dtype=np.int64)
-    blocks = shuffled(places, num_blocks=split.num_blocks(length), seed=seed)
+    index = step * num_rows + np.arange(num_rows, dtype=np.int64)
+    blocks = shuffled(index, num_blocks=split.num_blocks(length), seed=seed)
     return split.blocks(blocks, length=length, separate_documents=separate_documents)
 
 
 def _permute(
     values: UInt[ndarray, " N"], size: int, keys: UInt[ndarray, " N"]
 ) -> UInt[ndarray, " N"]:
-    """Where each of the values, below `size`, goes in the permutation that its key chooses."""
+    """Map each value, below `size`, through the permutation that its key chooses."""
     half_bits = max(MIN_HALF_BITS, ((size - 1).bit_length() + 1) // 2)
     values = _feistel(values, half_bits, keys)
     while (outside := values >= size).any():
@@ -73,7 +73,7 @@ def _feistel(
 
 
 def _mix(values: UInt[ndarray, " N"]) -> UInt[ndarray, " N"]:
-    """Every bit of the result depends on every bit: the finalizer of SplitMix64.
+    """Mix the bits, each of the result depending on all: the finalizer of SplitMix64.
 
     Steele, Lea and Flood 2014, https://doi.org/10.1145/2660193.2660195, figure 16.
     """

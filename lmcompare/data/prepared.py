@@ -1,7 +1,7 @@
 """Text, tokenised once and kept on disk, keyed by all that its tokens depend on.
 
 The key is a hash of the sources' content, of how documents are made of it and of the tokenizer's
-settings; names and places of files are no part of it. What was prepared once is found again by any
+settings; names and paths of files are not part of it. What was prepared once is found again by any
 later run, and is checked file by file before it is read. It is also found by its own hash, without
 its source, which may be gone.
 """
@@ -58,7 +58,7 @@ class Prepared:
 
     @property
     def hash(self) -> str:
-        """Of the content: the same text in the same splits by the same tokenizer has the same."""
+        """The hash of the content: of the same text in the same splits by the same tokenizer."""
         return self.meta.hash
 
     @property
@@ -77,7 +77,7 @@ class Prepared:
         )
 
     def split(self, name: SplitName) -> Split:
-        """One of the three."""
+        """Return one of the three."""
         return Split(
             name=name, folder=self.folder, tokenizer=self.tokenizer, record=self.meta.splits[name]
         )
@@ -148,7 +148,7 @@ def find_prepared(
 
 @dataclass(frozen=True, kw_only=True)
 class _Corpora:
-    """Where the three splits come from: held-out text of its own, or shares of one source."""
+    """The sources of the three splits: held-out text of its own, or shares of one source."""
 
     source: Corpus
     held_out: dict[SplitName, Corpus]
@@ -173,7 +173,7 @@ class _Corpora:
         )
 
     def texts(self) -> Iterator[tuple[SplitName, str]]:
-        """All documents, each with the split that it is in."""
+        """Yield all documents, each with the split that it is in."""
         for text in self.source.texts():
             yield split_of(text, self.shares), text
         for name, corpus in self.held_out.items():
@@ -181,11 +181,11 @@ class _Corpora:
                 yield name, text
 
     def training_texts(self) -> Iterator[str]:
-        """The documents of the training split."""
+        """Yield the documents of the training split."""
         return (text for text in self.source.texts() if split_of(text, self.shares) == "train")
 
     def is_wanted(self, name: SplitName) -> bool:
-        """Whether a split is meant to have anything in it."""
+        """Tell whether a split is meant to have anything in it."""
         return name in self.held_out or self.shares[SPLIT_NAMES.index(name)] > 0
 
 

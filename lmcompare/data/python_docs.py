@@ -2,7 +2,7 @@
 
 It is the text of `pydoc_data.topics` (the language reference) and the docstrings of the standard
 library's source files, parsed and never imported. A document is a topic or the docstrings of one
-module; a docstring that stands in several places counts once.
+module; a docstring that occurs in several counts once.
 """
 
 import ast
@@ -20,7 +20,7 @@ from lmcompare.data.text_sources import Rules
 from lmcompare.files import checksum, checksum_of, write_text
 
 NAME = "python-docs"
-EDITION = 2  # of what is collected: counted up whenever this module collects another text
+EDITION = 2  # of what is collected; raise it whenever this module collects another text
 STEM = f"{NAME}-{EDITION}-{platform.python_version()}"
 KIND = f"modules and topics of the documentation of Python {platform.python_version()}"
 # Tests, what is not part of the library, and modules that are not there for reading.
@@ -35,7 +35,7 @@ SKIPPED = {
     "__phello__",
 }
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-BLOCKS = ast.stmt | ast.excepthandler | ast.match_case  # what definitions can stand in
+BLOCKS = ast.stmt | ast.excepthandler | ast.match_case  # what definitions can be in
 RULES = Rules(field="text", encoding_errors="strict", max_document_mb=64)
 
 
@@ -47,11 +47,11 @@ class PythonDocs:
     kind: str = KIND
 
     def hash(self) -> str:
-        """Of the file in the cache."""
+        """Return the hash of the file in the cache."""
         return self._file().hash()
 
     def texts(self) -> Iterator[str]:
-        """The documents in a fixed order.
+        """Yield the documents in a fixed order.
 
         Raises:
             UserError: the cache folder cannot be written to.
@@ -66,7 +66,7 @@ class PythonDocs:
         return JsonLines(path=path, name=NAME, rules=RULES)
 
     def _whole(self) -> Path | None:
-        """The file that was written before, unless it no longer is what its name says."""
+        """Return the file that was written before, unless it is not what its name says."""
         for path in self.cache.glob(f"{STEM}-*.jsonl"):
             try:
                 if path.stem == f"{STEM}-{checksum(path)}":
@@ -85,7 +85,7 @@ class PythonDocs:
 
 
 def collect() -> Iterator[str]:
-    """The documents: topics by name, then modules by path."""
+    """Yield the documents: topics by name, then modules by path."""
     from pydoc_data import topics
 
     seen: set[str] = set()
@@ -105,7 +105,7 @@ def collect() -> Iterator[str]:
 
 
 def docstrings(path: Path) -> Iterator[str]:
-    """The docstrings of a source file in the order that they stand in."""
+    """Yield the docstrings of a source file, in its order."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in sources that are not ours

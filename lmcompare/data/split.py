@@ -21,7 +21,7 @@ from lmcompare.errors import UserError
 from lmcompare.view import Text
 
 # A span is a token's bytes of text, times two, plus one if it starts a word. What does not fit 16
-# bits (the unknown token for a string of 40 KB) is kept apart, as (place in the stream, bytes
+# bits (the unknown token for a string of 40 KB) is kept apart, as (index in the stream, bytes
 # beyond `MAX_SPAN`).
 SPAN = np.dtype("<u2")
 MAX_SPAN = 2**15 - 1
@@ -41,12 +41,12 @@ class SplitRecord(BaseModel):
 
 
 def token_type(vocab_size: int) -> "np.dtype[np.unsignedinteger]":
-    """The type that ids are stored in."""
+    """Return the type that ids are stored in."""
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
 def files(folder: Path, name: SplitName) -> dict[str, Path]:
-    """The files of a split, by what they hold."""
+    """Return the files of a split, by what they hold."""
     return {what: folder / f"{name}.{what}" for what in ("tokens", "spans", "documents", "long")}
 
 
@@ -61,26 +61,26 @@ class Split:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in the stream, the one after each document included."""
+        """The number of tokens in the stream, the one after each document included."""
         return self.record.num_tokens
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of UTF-8 of the text."""
+        """The bytes of UTF-8 of the text."""
         return self.record.num_bytes
 
     @property
     def num_documents(self) -> int:
-        """Documents."""
+        """The number of documents."""
         return self.record.num_documents
 
     @property
     def hash(self) -> str:
-        """Of the tokens; equal tokens by an equal tokenizer are equal text."""
+        """The hash of the tokens; equal tokens by an equal tokenizer are equal text."""
         return self.record.hash
 
     def num_blocks(self, length: int) -> int:
-        """Blocks of `length` tokens, the first of them no text; what is left over is not read.
+        """Count blocks of `length` tokens, the first of which is not text; the rest is not read.
 
         Raises:
             UserError: there is not one.
@@ -98,7 +98,7 @@ class Split:
     def blocks(
         self, indices: Sequence[int] | Int[ndarray, " B"], *, length: int, separate_documents: bool
     ) -> Text:
-        """The blocks with these numbers: the token that begins sequences, then `length - 1` more.
+        """Return blocks by number: the token that begins sequences, then `length - 1` more.
 
         Special tokens are words of their own. With `separate_documents`, the token between two
         documents belongs to the second, which it opens, and the first of a row to the first.
@@ -109,13 +109,13 @@ class Split:
         Raises:
             UserError: the split is shorter than one block.
         """
-        places = self._places(indices, length)
-        tokens = np.empty((len(places), length), dtype=np.int64)
+        index = self._token_indices(indices, length)
+        tokens = np.empty((len(index), length), dtype=np.int64)
         tokens[:, 0] = self.tokenizer.vocab.bos
-        tokens[:, 1:] = self._tokens[places]
+        tokens[:, 1:] = self._tokens[index]
         starts = np.empty(tokens.shape, dtype=np.int64)
         starts[:, 0], starts[:, 1] = 0, 1
-        starts[:, 2:] = self._spans[places[:, 1:]] & 1
+        starts[:, 2:] = self._spans[index[:, 1:]] & 1
         document = None
         if separate_documents:
             opens = tokens == self.tokenizer.vocab.eos
@@ -129,15 +129,15 @@ class Split:
         )
 
     def block_bytes(self, indices: Sequence[int] | Int[ndarray, " B"], *, length: int) -> int:
-        """Bytes of UTF-8 that the blocks with these numbers cover.
+        """Return the bytes of UTF-8 that the blocks with these numbers cover.
 
         Raises:
             UserError: the split is shorter than one block.
         """
-        return int(self._bytes(self._places(indices, length)).sum())
+        return int(self._bytes(self._token_indices(indices, length)).sum())
 
     def token_counts(self) -> Int[ndarray, " V"]:
-        """How often each id stands in the stream."""
+        """Return how often each id occurs in the stream."""
         counts = np.zeros(self.tokenizer.vocab.size, dtype=np.int64)
         for start in range(0, self.num_tokens, COUNT_AT_ONCE):
             part = self._tokens[start : start + COUNT_AT_ONCE]
@@ -150,7 +150,7 @@ class Split:
         return self._tokens
 
     def document(self, number: int) -> Encoded:
-        """A document, without the token that ends it."""
+        """Return a document, without the token that ends it."""
         start, stop = int(self._documents[number]), int(self._documents[number + 1]) - 1
         return Encoded(
             ids=self._tokens[start:stop].astype(np.int32),
@@ -159,10 +159,10 @@ class Split:
         )
 
     def document_text(self, number: int) -> str:
-        """A document as its tokens spell it: its text, but for what the tokenizer lost."""
+        """Return a document as its tokens spell it: its text, but for what the tokenizer lost."""
         return self.tokenizer.decode(self.document(number).ids.tolist())
 
-    def _places(
+    def _token_indices(
         self, indices: Sequence[int] | Int[ndarray, " B"], length: int
     ) -> Int[ndarray, "B L"]:
         num_blocks, index = self.num_blocks(length), np.asarray(indices, dtype=np.int64)
@@ -172,12 +172,12 @@ class Split:
             )
         return index[:, None] * (length - 1) + np.arange(length - 1)
 
-    def _bytes(self, places: Int[ndarray, "..."]) -> Int[ndarray, "..."]:
-        num_bytes: ndarray = (self._spans[places] >> 1).astype(np.int64)
+    def _bytes(self, index: Int[ndarray, "..."]) -> Int[ndarray, "..."]:
+        num_bytes: ndarray = (self._spans[index] >> 1).astype(np.int64)
         if len(self._long):
             long, excess = self._long.T
-            found = np.searchsorted(long, places).clip(max=len(long) - 1)
-            num_bytes += np.where(long[found] == places, excess[found], 0)
+            found = np.searchsorted(long, index).clip(max=len(long) - 1)
+            num_bytes += np.where(long[found] == index, excess[found], 0)
         return num_bytes
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The prepared cache as it is written: beside its place, whole or not at all.
+"""How the prepared cache is written: whole or not at all.
 
 A cache is built in a folder of its own, forced to disk and renamed, under a lock that one process
 holds. Files are written through ordinary buffers, not mapped, so that memory does not grow with the
@@ -20,7 +20,7 @@ from lmcompare.data.tokenizer import Encoded
 from lmcompare.files import new_folder
 from lmcompare.vocab import Vocab
 
-BUFFER = 250_000  # tokens held before they are written
+BUFFER = 250_000  # tokens kept in memory before they are written
 
 
 class SplitWriter:
@@ -34,8 +34,8 @@ class SplitWriter:
             for what, path in files(folder, name).items()
         }
         self._digest = blake2b(digest_size=16)
-        self._held: list[Encoded] = []
-        self._num_held = 0
+        self._waiting: list[Encoded] = []
+        self._num_waiting = 0
         self._end = Encoded(
             ids=np.array([vocab.eos], dtype=np.int32),
             bytes=np.zeros(1, dtype=np.int32),
@@ -52,13 +52,13 @@ class SplitWriter:
     def add(self, document: Encoded) -> None:
         """Append a document and the token that ends it."""
         # A copy: a part of a batch would keep all of it in memory, and a small split fills slowly.
-        self._held += [document.copy(), self._end]
-        self._num_held += len(document) + 1
-        if self._num_held >= BUFFER:
+        self._waiting += [document.copy(), self._end]
+        self._num_waiting += len(document) + 1
+        if self._num_waiting >= BUFFER:
             self._flush()
 
     def finish(self) -> SplitRecord:
-        """Write what is held."""
+        """Write what is still in memory, and return the record."""
         self._flush()
         self._write("documents", np.array([self.num_tokens], dtype=PLACE))
         self._open.close()
@@ -70,11 +70,11 @@ class SplitWriter:
         )
 
     def _flush(self) -> None:
-        if not self._held:
+        if not self._waiting:
             return
-        lengths = np.array([len(document) for document in self._held], dtype=PLACE)
+        lengths = np.array([len(document) for document in self._waiting], dtype=PLACE)
         starts = self.num_tokens + np.concatenate(([0], np.cumsum(lengths)))[:-1]
-        all_of = Encoded.join(self._held)
+        all_of = Encoded.join(self._waiting)
         tokens = all_of.ids.astype(self._type)
         self._digest.update(tokens.tobytes())
         self._write("tokens", tokens)
@@ -87,10 +87,10 @@ class SplitWriter:
             "long",
             np.stack([self.num_tokens + long, all_of.bytes[long] - MAX_SPAN], axis=1).astype(PLACE),
         )
-        self.num_documents += len(self._held) // 2
+        self.num_documents += len(self._waiting) // 2
         self.num_tokens += len(tokens)
         self.num_bytes += int(all_of.bytes.sum(dtype=np.int64))
-        self._held, self._num_held = [], 0
+        self._waiting, self._num_waiting = [], 0
 
     def _write(self, what: str, values: Integer[ndarray, "..."]) -> None:
         self._files[what].write(values.tobytes())
@@ -98,7 +98,7 @@ class SplitWriter:
 
 @contextmanager
 def building(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `folder` if all goes well; its lock must be held.
+    """Make a folder that replaces `folder` if all goes well; its lock must be held.
 
     Raises:
         UserError: it cannot be written, or the disk is full; nothing is left behind.

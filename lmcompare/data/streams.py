@@ -24,10 +24,10 @@ from lmcompare.textfiles import unreadable
 STANDARD_INPUT = "-"
 PREFIX = ".input-"
 AT_ONCE = 1 << 20  # bytes
-# What stands under such a name is another thing in each process.
+# What such a name means differs between processes.
 OF_ONE_PROCESS = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|thread-self|\d+)/fd/\d+")
 
-_kept: dict[object, Path] = {}  # what each stream held that this process has read
+_kept: dict[object, Path] = {}  # the file of each stream that this process has read
 
 
 def is_stream(name: str) -> bool:
@@ -95,7 +95,7 @@ def _keep(stream: BufferedIOBase, name: str, cache: Path) -> Path:
     remove_abandoned(cache)
     with explained(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        # The lock stands before the file does, so that nobody takes the file for abandoned.
+        # The lock comes before the file, so that nobody takes the file for abandoned.
         path = cache / f"{PREFIX}{uuid4().hex}"
         lock = lock_of(path)
         lock.acquire()

@@ -31,11 +31,11 @@ class JsonLines:
     kind: str = UNITS["record"]
 
     def hash(self) -> str:
-        """Of the file as it lies on disk."""
+        """Return the hash of the file as it is on disk."""
         return hash_file(self.path, name=self.name)
 
     def texts(self) -> Iterator[str]:
-        """The documents in order.
+        """Yield the documents in order.
 
         Raises:
             UserError: the file is unreadable or a line is not such an object.
@@ -76,11 +76,11 @@ class Parquet:
     kind: str = UNITS["record"]
 
     def hash(self) -> str:
-        """Of the file as it lies on disk."""
+        """Return the hash of the file as it is on disk."""
         return hash_file(self.path, name=self.name)
 
     def texts(self) -> Iterator[str]:
-        """The documents in order.
+        """Yield the documents in order.
 
         Raises:
             UserError: pyarrow is missing, the file is damaged, or it has no such column of text.
@@ -103,7 +103,7 @@ class Parquet:
 
 
 def _bytes_of(column: Any) -> Any:
-    """A column of text as bytes, as pyarrow takes for UTF-8 what never was; another as it is."""
+    """Return a column of text as bytes, which pyarrow does not check; another as it is."""
     import pyarrow
     from pyarrow import types
 
@@ -115,7 +115,7 @@ def _bytes_of(column: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what a library says."""
+    """Return the first line of what a library says."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -131,14 +131,14 @@ class HuggingFace:
 
     @cache  # noqa: B019 (a process reads few, and each from the network)
     def hash(self) -> str:
-        """Of the documents, as a dataset has no one file; they are read for it once a process."""
+        """Return the hash of the documents, which are read for it once a process."""
         digest = blake2b()
         for text in self.texts():
             digest.update(blake2b(text.encode()).digest())
         return digest.hexdigest()
 
     def texts(self) -> Iterator[str]:
-        """The documents in order, streamed.
+        """Yield the documents in order, streamed.
 
         Raises:
             UserError: datasets is missing, there is no such dataset or split, or it has no such
@@ -196,7 +196,7 @@ def require_field(record: Iterable[str], *, place: str, rules: Rules) -> None:
 
 
 def text_of(value: object, *, place: str, rules: Rules) -> Iterator[str]:
-    """The document that a field holds, or none if it is empty."""
+    """Yield the document that a field holds, or nothing if it is empty."""
     if value is None:
         return
     if isinstance(value, bytes):
@@ -219,7 +219,7 @@ def text_of(value: object, *, place: str, rules: Rules) -> Iterator[str]:
             if rules.encoding_errors == "strict":
                 raise UserError(
                     f"the field '{rules.field}' in {place} holds half a surrogate pair, "
-                    f"which is no character: correct it{REPLACE}"
+                    f"which is not a character: correct it{REPLACE}"
                 ) from error
             value = value.encode("utf-8", errors="replace").decode()
     if len(value) > rules.limit:
@@ -229,7 +229,7 @@ def text_of(value: object, *, place: str, rules: Rules) -> Iterator[str]:
 
 
 def extra(module: str, *, package: str, name: str) -> Any:
-    """A module of an optional package.
+    """Import a module of an optional package.
 
     Raises:
         UserError: it is not installed.

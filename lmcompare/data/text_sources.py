@@ -41,7 +41,7 @@ class Rules:
 
     @property
     def limit(self) -> int:
-        """Bytes a document, or a line on the way to one, may have."""
+        """The most bytes that a document, or a line on the way to one, may have."""
         return self.max_document_mb * MB
 
 
@@ -60,11 +60,11 @@ class TextFile:
         return UNITS[self.unit]
 
     def hash(self) -> str:
-        """Of the file as it lies on disk."""
+        """Return the hash of the file as it is on disk."""
         return hash_file(self.path, name=self.name)
 
     def texts(self) -> Iterator[str]:
-        """Its documents in order, those of nothing but white space left out.
+        """Yield its documents in order; those of nothing but white space are left out.
 
         Raises:
             UserError: unreadable, damaged, binary, not UTF-8, or a document beyond the limit.
@@ -113,7 +113,7 @@ class TextFile:
 
 
 def hash_file(path: Path, *, name: str) -> str:
-    """Hash of a file's bytes, in hex.
+    """Return the hash of a file's bytes, in hexadecimal.
 
     Raises:
         UserError: it cannot be read.

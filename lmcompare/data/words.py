@@ -1,4 +1,4 @@
-"""What a token covers of the text it stands for: how many bytes, and whether a word begins with it.
+"""What a token covers of the text: how many bytes, and whether a word begins with it.
 
 Both are computed from the text and the character offset at which each token ends, in one way for
 all tokenizers, so that bits per byte and whole words mean the same whatever the tokenizer. What a
@@ -22,7 +22,7 @@ _classes = np.full(
 def measure(
     texts: list[str], counts: Int[ndarray, " N"], ends: Int[ndarray, " K"]
 ) -> tuple[Int[ndarray, " K"], Bool[ndarray, " K"]]:
-    """Bytes of UTF-8 that each token covers, and whether it starts a word.
+    """Return the bytes of UTF-8 that each token covers, and whether it starts a word.
 
     Args:
         texts: what was tokenised.
@@ -54,11 +54,11 @@ def measure(
 
 
 def word_boundaries(codes: UInt[ndarray, " C"]) -> Bool[ndarray, " C"]:
-    """True for the characters that begin a word.
+    """Return True for the characters that begin a word.
 
     Letters, digits, marks and the underscore make up words, apostrophes between two of them
     included; so does a run of other characters. One space belongs to the word after it, other white
-    space and each ideograph stand alone.
+    space and each ideograph are words of their own.
     """
     kind = _classes[codes]
     if (kind == UNSEEN).any():
@@ -76,7 +76,7 @@ def word_boundaries(codes: UInt[ndarray, " C"]) -> Bool[ndarray, " C"]:
 
 
 def classify(character: str) -> int:
-    """The class of a character."""
+    """Return the class of a character."""
     if character.isspace():
         return SPACE
     if any(low <= ord(character) <= high for low, high in _IDEOGRAPHS):

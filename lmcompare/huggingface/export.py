@@ -1,4 +1,4 @@
-"""The folder of an exported run: there whole or not at all, and nobody else's files lost for it."""
+"""The folder of an exported run: written whole or not at all, with no other file lost for it."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def export_hf(
         warn: told of a damaged checkpoint that was passed over, and of a run that is not finished.
 
     Returns:
-        What transformers has it as.
+        The class of transformers that loads it.
 
     Raises:
         UserError: no run, no checkpoint, a network of which transformers has no class, or a folder
@@ -101,17 +101,17 @@ def _require_free(folder: Path, *, force: bool) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"{folder} is a file: name a folder to export to")
-    if folder == Path.cwd():  # whoever is in it would go on seeing the old one
-        raise UserError(f"an export takes the place of {folder}, and you are in it: name a new one")
+    if folder == Path.cwd():  # a shell in it would continue to see the old one
+        raise UserError(f"an export replaces {folder}, and you are in it: name a new one")
     with files.explained(folder):
-        held = sorted(item.name for item in folder.iterdir())
-    others = [name for name in held if name not in WRITTEN]
+        present = sorted(item.name for item in folder.iterdir())
+    others = [name for name in present if name not in WRITTEN]
     if others:
         raise UserError(
-            f"the folder {folder} holds files that are of no export, {others[0]} for one: "
+            f"the folder {folder} holds files that are not of an export, {others[0]} for one: "
             "name another folder"
         )
-    if held and not force:
+    if present and not force:
         raise UserError(
             f"the folder {folder} holds an export already: name another folder, or replace it "
             "with --force"

@@ -1,8 +1,8 @@
 """What Hugging Face transformers calls the parts of a network: weights, shape and tokenizer.
 
 The backbone has Llama's shape, and without its causal mask EuroBERT's (Boizard et al. 2025,
-https://arxiv.org/abs/2503.05500). So only names differ, and what we keep as one matrix stands there
-as several. All is written by hand: nothing here needs transformers.
+https://arxiv.org/abs/2503.05500). So only names differ, and what we keep as one matrix is
+several there. All is written by hand: nothing here needs transformers.
 """
 
 import re
@@ -56,8 +56,8 @@ HF_MODELS: Mapping[HfClass, HfModel] = {
         roles=("bos", "eos", "pad", "mask"),
         padding_side="right",
         generates=False,
-        caveat="Several masks are filled each by itself: the product of their probabilities is no "
-        "probability of what they hold together.",
+        caveat="Several masks are filled each by itself: the product of their probabilities is "
+        "not the probability of what they hold together.",
     ),
 }
 
@@ -74,7 +74,7 @@ _SPACES = "\u0120\u2581 "  # how byte-level vocabularies, SentencePiece and othe
 
 
 def hf_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's weights under the names of Llama and EuroBERT, where they are the same.
+    """Return the backbone's weights under the names of Llama and EuroBERT, which agree.
 
     The head is the embedding, and left out as they leave it out.
     """
@@ -95,7 +95,7 @@ def hf_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def hf_config(
     config: ModelConfig, hf_model: HfModel, vocab: Vocab, *, length: int
 ) -> dict[str, Any]:
-    """The content of `config.json`.
+    """Return the content of `config.json`.
 
     Args:
         config: the shape.
@@ -128,7 +128,7 @@ def hf_config(
 
 
 def generation_config(hf_model: HfModel, vocab: Vocab) -> dict[str, Any]:
-    """The content of `generation_config.json`."""
+    """Return the content of `generation_config.json`."""
     return _token_ids(hf_model, vocab)
 
 
@@ -137,9 +137,9 @@ def _token_ids(hf_model: HfModel, vocab: Vocab) -> dict[str, int]:
 
 
 def hf_tokenizer(tokenizer: Tokenizer) -> str:
-    """The content of `tokenizer.json`: begins every text as the rows of training were begun.
+    """Return the content of `tokenizer.json`: every text begins as the rows of training did.
 
-    Between the two texts of a pair stands what stood between two documents.
+    Between the two texts of a pair comes what was between two documents.
     """
     library = tokenizers.Tokenizer.from_str(tokenizer.json)
     vocab, spelled = tokenizer.vocab, _special_tokens(tokenizer)
@@ -161,7 +161,7 @@ def hf_tokenizer(tokenizer: Tokenizer) -> str:
 
 
 def tokenizer_config(tokenizer: Tokenizer, hf_model: HfModel, *, length: int) -> dict[str, Any]:
-    """The content of `tokenizer_config.json`."""
+    """Return the content of `tokenizer_config.json`."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
@@ -173,6 +173,6 @@ def tokenizer_config(tokenizer: Tokenizer, hf_model: HfModel, *, length: int) ->
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, str]:
-    """How the special tokens are spelled, by role."""
+    """Return how the special tokens are spelled, by role."""
     roles = tokenizer.vocab.roles
     return dict(zip(roles, tokenizer.pieces(roles.values()), strict=True))

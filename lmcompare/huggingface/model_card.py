@@ -1,4 +1,4 @@
-"""The model card of an exported run: what it is, what it was held to, and how to read it."""
+"""The model card of an exported run: what it is, what was held equal, and how to read it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ def model_card(
     tokenizer: Tokenizer,
     name: str,
 ) -> str:
-    """The card in Markdown, with the front matter that the Hugging Face Hub reads.
+    """Return the card in Markdown, with the front matter that the Hugging Face Hub reads.
 
     No licence is named: which one the weights may have depends on the text, which we do not know.
 
@@ -105,7 +105,7 @@ def _training(
 
 
 def _settings(config: BaseModel) -> str:
-    """All settings, a `name` or `preset` first and alone."""
+    """Return all settings, a `name` or `preset` first and alone."""
     settings = config.model_dump(mode="json")
     first = [settings.pop(key) for key in ("name", "preset") if key in settings]
     shown = (
@@ -135,7 +135,7 @@ def _results(
                 likelihoods,
             ),
             "Exact: the model's own probability of the text. Bound: a limit on it. Pseudo: a score "
-            "that is no probability of the text. Unlike kinds do not compare.",
+            "that is not a probability of the text. Unlike kinds do not compare.",
         ]
     else:
         parts.append("No likelihood was measured: `lmcompare eval` does.")
@@ -156,8 +156,8 @@ def _results(
                 ],
                 infillings,
             ),
-            "Hidden tokens of a text, given the rest of it or, where that is said, what stands "
-            "before them alone. Told the length of each hole, or not and then with their ends; "
+            "Hidden tokens of a text, given the rest of it or, where that is said, only what is "
+            "before them. Told the length of each hole, or not and then with their ends; "
             "unlike ways to ask do not compare.",
             *(
                 f"{MISSING} {', '.join(filter(None, [each.hidden, each.form, each.protocol]))}: "

@@ -27,11 +27,11 @@ class Checkpoint:
     record: CheckpointRecord
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights to evaluate, float32: averaged ones where the run keeps them."""
+        """Return the weights to evaluate, float32: averaged ones where the run keeps them."""
         return load_file(self.path / (AVERAGE if AVERAGE in self.record.checksums else MODEL))
 
     def optimizer(self) -> dict[str, Tensor]:
-        """The optimizer's state."""
+        """Return the optimizer's state."""
         return load_file(self.path / OPTIMIZER)
 
 
@@ -86,25 +86,25 @@ def write_tensors(
         save_file(flat, path, None if metadata is None else dict(metadata))
     except SafetensorError as error:  # wraps the operating system's error in its text
         raise OSError(_error_number(str(error)), str(error)) from error
-    # safetensors lets nobody but the user read it; who may is for the umask to say
+    # safetensors lets nobody but the user read it; the umask says who may
     path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 def _error_number(text: str) -> int:
-    """The system's number in a message such as `... (os error 28)`; 5, an I/O error, without."""
+    """Return the number in a message such as `... (os error 28)`; 5, an I/O error, without."""
     _, found, rest = text.partition("os error ")
     return int(rest.partition(")")[0]) if found else 5
 
 
 def place_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """Return where the checkpoint of a step lies."""
     return folder / f"step-{step:08d}"
 
 
 def latest(
     folder: Path, *, run: str | None = None, warn: Callable[[str], None]
 ) -> Checkpoint | None:
-    """The newest good checkpoint of a run, whose `run.json` has that hash; None without any.
+    """Return the newest good checkpoint of a run whose `run.json` has this hash; None without.
 
     Raises:
         UserError: there are checkpoints and none is good.
@@ -126,7 +126,7 @@ def latest(
 def every(
     folder: Path, *, run: str | None = None, warn: Callable[[str], None]
 ) -> Iterator[Checkpoint]:
-    """The good checkpoints that were kept, the oldest first; as `latest`."""
+    """Yield the good checkpoints that were kept, the oldest first; as `latest`."""
     for place in reversed(_newest_first(folder)):
         try:
             yield check(place, run=run)
@@ -135,7 +135,7 @@ def every(
 
 
 def records(folder: Path) -> Iterator[CheckpointRecord]:
-    """The records of the checkpoints that can be read, the newest first; no more is checked."""
+    """Yield the records of the checkpoints that can be read, the newest first, unchecked."""
     for place in _newest_first(folder):
         with suppress(UserError):
             yield CheckpointRecord.read(place / STATE)
@@ -172,7 +172,7 @@ def check(place: Path, *, run: str | None = None) -> Checkpoint:
 
 
 def newest_record(folder: Path, *, run: str) -> CheckpointRecord | None:
-    """The record of the newest checkpoint of a run, without a look at its other files.
+    """Return the record of a run's newest checkpoint, without a look at its other files.
 
     Raises:
         UserError: it is damaged, or of another run.

@@ -1,8 +1,8 @@
 """Whether other work on the machine slowed a run down, and how long it would have taken alone.
 
-Seconds that a step takes for each operation, beside the run's own best. Objectives differ in what
-they use of a machine, and no speed that was measured beforehand holds for all, so a run that was
-disturbed alike from its first step to its last is not found out.
+It compares the seconds that a step takes for each operation with the run's own best. Objectives
+differ in what they use of a machine, and no speed that was measured beforehand holds for all, so a
+run that was disturbed equally from its first step to its last is not detected.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ BEST = 0.1  # the quantile of seconds for each operation that is called the best
 FAR = 2.0  # times the best: of a step that something else slowed down
 MANY = 0.2  # the share of such steps from which a run is called disturbed
 FEWEST = 20  # steps that say anything
-LATELY = 20  # steps that are looked at while a run goes on
+LATELY = 20  # steps that are looked at during a run
 RECENT = 1000  # steps that the best is then sought among
 
 
@@ -27,15 +27,15 @@ class Pace:
         self._flops, self._seconds = [0.0], [0.0]  # up to the end of each step
         self._disturbed = False
         for line in lines:
-            self._take(line)
+            self._append(line)
 
-    def _take(self, line: MetricsLine) -> None:
+    def _append(self, line: MetricsLine) -> None:
         self._flops.append(line.flops)
         self._seconds.append(line.seconds)
 
     def add(self, line: MetricsLine) -> bool:
-        """Take in a step; whether most of the last ones were far slower than the best."""
-        self._take(line)
+        """Add a step; tell whether most of the last ones were far slower than the best."""
+        self._append(line)
         if len(self._flops) <= FEWEST or len(self._flops) % LATELY:
             return self._disturbed
         slow = self._slow(*self._steps(last=RECENT))
@@ -55,7 +55,7 @@ class Pace:
 
     @property
     def undisturbed_seconds(self) -> float | None:
-        """What a disturbed run would have taken alone; None of one that was not disturbed.
+        """What a disturbed run would have taken alone; None if it was not disturbed.
 
         Its slow steps count at the median speed of the others.
         """

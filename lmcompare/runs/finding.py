@@ -1,4 +1,4 @@
-"""Which runs a path means, and which model of a run; what is damaged is told of, or an error."""
+"""Which runs a path means, and which model of a run; what is damaged is reported, or an error."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from lmcompare.runs.run import Run
 
 
 def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _: None) -> list[Run]:
-    """All runs at `places`: run directories, studies, study files, or folders of studies.
+    """Find all runs at `places`: run directories, studies, study files, or folders of studies.
 
     A checkpoint's folder stands for its run as it was then.
 
@@ -26,7 +26,7 @@ def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _:
 
 
 def find_models(places: Iterable[Path], *, warn: Callable[[str], None]) -> list[Run]:
-    """As `find_runs`, those alone that have a good checkpoint, and a tokenizer for it."""
+    """Find runs as `find_runs` does, only those with a good checkpoint and its tokenizer."""
 
     def require(run: Run) -> None:
         run.tokenizer()
@@ -56,7 +56,7 @@ def _find(
 
 
 def _named(folder: Path) -> list[Run]:
-    """The run that a folder is, or that it is a checkpoint of."""
+    """Return the run that a folder is, or that it is a checkpoint of."""
     run = Run(folder.parent.parent)
     step = folder.name.removeprefix("step-")
     if step.isdecimal() and folder == checkpoints.place_of(run.checkpoints, int(step)):
@@ -76,7 +76,7 @@ def _is_there(run: Run) -> bool:
 def _within(
     folder: Path, require: Callable[[Run], object], warn: Callable[[str], None]
 ) -> Iterator[Run]:
-    """The good runs of a study, or of a folder of studies.
+    """Yield the good runs of a study, or of a folder of studies.
 
     Raises:
         UserError: none of those that are there is good.
@@ -100,7 +100,7 @@ def _within(
 
 
 def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Checkpoint:
-    """The model of a run that is meant: of its end, or of the newest good checkpoint until then.
+    """Return the model of a run that is meant: the last, or until then the newest good one.
 
     Raises:
         UserError: there is none.
@@ -114,13 +114,13 @@ def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Che
     checkpoint = checkpoints.latest(run.checkpoints, run=own, warn=warn)
     if checkpoint is None:
         raise UserError(
-            f"the run {run.path} has no checkpoint yet: let `lmcompare train` go on with it first"
+            f"the run {run.path} has no checkpoint yet: let `lmcompare train` continue it first"
         )
     return checkpoint
 
 
 def every_checkpoint(run: Run, *, warn: Callable[[str], None]) -> Iterator[checkpoints.Checkpoint]:
-    """The good checkpoints of a run that were kept, the oldest first.
+    """Yield the good checkpoints of a run that were kept, the oldest first.
 
     Raises:
         UserError: there is none, or the last one of a finished run is not good.
@@ -130,7 +130,7 @@ def every_checkpoint(run: Run, *, warn: Callable[[str], None]) -> Iterator[check
 
 
 def _last_checkpoint(run: Run, own: str, step: int) -> checkpoints.Checkpoint:
-    """That of a finished run, in whose place no other may stand unasked."""
+    """Return the last checkpoint of a finished run, which no other may replace unasked."""
     try:
         return checkpoints.check(checkpoints.place_of(run.checkpoints, step), run=own)
     except UserError as error:

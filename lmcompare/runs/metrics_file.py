@@ -52,7 +52,7 @@ class MetricsFile:
             file.write(line.model_dump_json().encode() + b"\n")
 
     def cut(self, size: int) -> None:
-        """Drop what stands behind the first `size` bytes.
+        """Drop what comes after the first `size` bytes.
 
         Raises:
             UserError: the file is not writable.
@@ -77,6 +77,6 @@ class MetricsFile:
             return MetricsLine.model_validate_json(line)
         except ValidationError:
             raise UserError(
-                f"{self.path} holds a line that is no valid {MetricsLine.__name__}, "
+                f"{self.path} holds a line that is not a valid {MetricsLine.__name__}, "
                 f"{line[:40]!r}: start the run again with --force"
             ) from None

@@ -1,4 +1,4 @@
-"""Means with their uncertainty, and what is left of many comparisons made at once."""
+"""Means with their uncertainty, and the correction of p for many comparisons made at once."""
 
 import math
 from collections.abc import Iterable
@@ -22,21 +22,21 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
-        """What stands behind the plus-minus sign."""
+        """The number after the plus-minus sign."""
         return None if self.high is None else self.high - self.mean
 
     def overlaps(self, other: "Estimate") -> bool | None:
-        """Whether the two intervals share a point; None where one of them is not known."""
+        """Tell whether the two intervals share a point; None where one of them is not known."""
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return None
         return self.low <= other.high and other.low <= self.high
 
 
 def mean_interval(values: Iterable[float], *, level: float = LEVEL) -> Estimate:
-    """The mean of independent values and its interval by Student's t (Student 1908, Biometrika 6).
+    """Return the mean and its interval by Student's t (Student 1908, Biometrika 6).
 
     Args:
-        values: at least one.
+        values: independent of each other; at least one.
         level: how often such an interval holds the true mean, between 0 and 1.
     """
     given = np.asarray(list(values), dtype=np.float64)
@@ -50,24 +50,24 @@ def mean_interval(values: Iterable[float], *, level: float = LEVEL) -> Estimate:
 
 
 def error_interval(value: float, error: float, num: int, *, level: float = LEVEL) -> Estimate:
-    """One value and its interval, by its own standard error and Student's t.
+    """Return one value and its interval, by its own standard error and Student's t.
 
     Args:
         value: of a set.
         error: its standard error, by what the set is made of.
         num: of what the set is made of, at least two.
-        level: how often such an interval holds what a set without end would give.
+        level: how often such an interval holds what an infinite set would give.
     """
     half = float(special.stdtrit(num - 1, (1 + level) / 2)) * error
     return Estimate(mean=value, low=value - half, high=value + half, num=1)
 
 
 def sidak(p: float, num_comparisons: int) -> float:
-    """Correct p for so many comparisons at once (Sidak 1967, J. Amer. Statistical Ass. 62).
+    """Correct p for as many comparisons at once (Sidak 1967, J. Amer. Statistical Ass. 62).
 
-    If none of them is a true difference, the chance that any of what comes back is below 0.05 is
-    at most 0.05, whatever they have to do with each other. Unlike a correction by ranks (Holm
-    1979) it depends on no other p, so that of two arms it is the same whichever others are there.
+    If none of them is a true difference, the chance that any corrected p is below 0.05 is
+    at most 0.05, however they depend on each other. Unlike a correction by ranks (Holm
+    1979) it depends on no other p, so that for two arms it is the same whichever others there are.
 
     Args:
         p: of one comparison, two-sided.

@@ -5,13 +5,13 @@ arm the mean of its seeds' values. Two things vary, the items and the seeds, and
 both. Items are resampled with replacement (Efron 1979, Annals of Statistics 7), all models on the
 same ones. Seeds are weighed at random in each resample, such that of seeds alone the interval is
 Student's, as everywhere in lmcompare, and only as far as they differ by more than their answers to
-so many items do by chance.
+as many items do by chance.
 
-To resample three seeds with replacement as well would not do: no interval reaches beyond the
-lowest and the highest of them then. In simulations where seeds matter it held the true value in 80%
-of cases, and what is done here in 91% to 96%.
+To resample three seeds with replacement as well would not do: no interval then reaches beyond
+the lowest and the highest of them. In simulations where seeds matter it held the true value in 80%
+of cases, and what is done here does in 91% to 96%.
 
-All random streams are fixed: the same answers give the same figures.
+All random streams are fixed: the same answers give the same numbers.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Scores:
 
     @property
     def knows_seeds(self) -> bool:
-        """Whether there are enough for their spread to be known."""
+        """Whether there are enough seeds for their spread to be known."""
         return len(self.seeds) >= FEWEST_SEEDS
 
     @property
@@ -69,13 +69,13 @@ class Interval:
     high: float
 
     def excludes(self, value: float) -> bool:
-        """Whether it lies outside."""
+        """Tell whether a value lies outside."""
         return not self.low <= value <= self.high
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BootstrapSample:
-    """The values of an arm on resampled items; two of one call of `resample` share their items."""
+    """The values of an arm on resampled items, which all from one call of `resample` share."""
 
     scores: Scores
     by_seed: Float[ndarray, " S"]  # on the items themselves
@@ -88,10 +88,11 @@ class BootstrapSample:
 
     @property
     def interval(self) -> Interval:
-        """Of the value.
+        """The 95% interval of the value.
 
-        Where all was gained of all items, or nothing, resamples are all alike; then it is Wilson's
-        (1927, Journal of the American Statistical Association 22) for so many items to gain from.
+        Where all was gained of all items, or nothing, resamples are all equal; then it is Wilson's
+        (1927, Journal of the American Statistical Association 22) for the items with something to
+        gain.
         """
         low, high = np.clip(_ends(self._values), 0.0, self.scores.highest).tolist()
         num_items = int(self.scores.possible.any(0).sum())
@@ -104,7 +105,7 @@ class BootstrapSample:
 
     @property
     def standard_error(self) -> float:
-        """Of the value, as the middle two thirds of resampled ones tell it."""
+        """The standard error of the value, from the middle two thirds of resampled ones."""
         low, high = _ends(self._values, level=_ONE_DEVIATION)
         return float(high - low) / 2
 
@@ -132,7 +133,7 @@ def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Bootstra
         num: of resamples.
     """
     gained = np.concatenate([each.gained for each in models]).astype(np.float64)
-    # most tasks have one thing to gain of each item, whoever is asked
+    # in most tasks each item has the same highest score for every model
     possible, which = np.unique(
         np.concatenate([each.possible for each in models]).astype(np.float64),
         axis=0,
@@ -159,7 +160,7 @@ def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Bootstra
 
 
 def _weights(seeds: tuple[int, ...], num: int) -> Float[ndarray, "R S"]:
-    """Weights that add up to 0, of which any values make deviations with Student's distribution."""
+    """Draw weights that add up to 0 and turn any values into deviations of Student's kind."""
     stream = np.random.default_rng(rng.key("weights of seeds", *seeds))
     weights: ndarray = stream.standard_normal((num, len(seeds)))
     weights -= weights.mean(1, keepdims=True)
@@ -173,6 +174,6 @@ def _ends(values: Float[ndarray, " R"], *, level: float = LEVEL) -> Float[ndarra
 
 
 def _ratio(gained: ndarray, possible: ndarray) -> ndarray:
-    """What was gained of what was possible; 0 where nothing was."""
+    """Return what was gained as a share of what was possible; 0 where nothing was."""
     found: ndarray = np.divide(gained, possible, out=np.zeros_like(gained), where=possible != 0)
     return found

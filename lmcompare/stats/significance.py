@@ -1,15 +1,16 @@
 """Does one arm do better than another? One test, in which items and seeds are both random.
 
 The difference of two arms' values has two sources of error, and their variances add up. That of the
-items is what it has if the arms' answers to each item were exchanged by a coin. That of the seeds
+items is what it has if a coin exchanged the arms' answers to each item. That of the seeds
 is the variance between the values of an arm's models, less what it has because each model answers
-so many items by chance, which the items' variance holds already.
+a number of items by chance, which the items' variance includes already.
 
 Three seeds tell little of an arm's spread over seeds, and those of all arms of a table much, unless
-arms have unlike spreads. So a difference must stand out twice: by the spread of all arms together,
-corrected for all comparisons of the table (Sidak 1967, Journal of the American Statistical
-Association 62), and by the spread of its own two arms (Welch 1947, Biometrika 34). p is the larger
-one, the interval the wider one, and the interval is without 0 exactly where p is below 0.05.
+the spreads of arms differ. So a difference must stand out twice: by the spread of all arms
+together, corrected for all comparisons of the table (Sidak 1967, Journal of the American
+Statistical Association 62), and by the spread of its own two arms (Welch 1947, Biometrika 34). p is
+the larger one, the interval the wider one, and the interval is without 0 exactly where p is below
+0.05.
 
 docs/statistics.md says how often that is wrong, and what it finds.
 """
@@ -40,19 +41,19 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Error:
-    """What a difference must stand out from: its variance if the arms are alike."""
+    """What a difference must stand out from: its variance if the arms are equal."""
 
     variance: float
     degrees: float = NORMAL  # of freedom
 
     def p(self, value: float) -> float:
-        """How probable a difference at least as large is, by Student's t; two-sided."""
+        """Return how probable a difference at least as large is, by Student's t; two-sided."""
         if value == 0:
             return 1.0
         return 2 * float(special.stdtr(self.degrees, -abs(value) / self.variance**0.5))
 
     def half_width(self, value: float, num_items: int, level: float) -> float:
-        """Half of the interval of all true differences that the same test does not reject.
+        """Return half the width of the interval of all true differences that the test keeps.
 
         The farther a true difference is from 0, the less of the items' variance about 0 is left.
         """
@@ -67,7 +68,7 @@ class Error:
 class Difference:
     """By how much an arm's value exceeds another's on the same items, and how sure that is.
 
-    The other way round it is the same but for its sign.
+    With the arms exchanged it is the same but for its sign.
 
     Attributes:
         value: ours minus theirs.
@@ -86,7 +87,7 @@ class Difference:
     exact: float | None = None
 
     def p(self, num_comparisons: int = 1) -> float:
-        """How probable one such difference is among so many comparisons, if all arms are alike."""
+        """Return how probable one such difference is among these comparisons, if arms are equal."""
         if self.exact is not None:
             return sidak(self.exact, num_comparisons)
         own = self.own.p(self.value)
@@ -95,7 +96,7 @@ class Difference:
         return max(own, sidak(self.pooled.p(self.value), num_comparisons))
 
     def interval(self, num_comparisons: int = 1, *, largest: float = 1.0) -> Interval:
-        """Of the true difference; so many such intervals hold together as often as `LEVEL` says.
+        """Return the interval of the true difference; all hold at once as often as `LEVEL` says.
 
         Args:
             num_comparisons: that are made at once.
@@ -118,7 +119,7 @@ class Difference:
 
 
 def pooled_spread(arms: Sequence[Scores]) -> Spread | None:
-    """The spread over seeds that arms have together; None if none has enough seeds to tell.
+    """Return the spread over seeds that arms share; None if none has enough seeds to tell.
 
     Args:
         arms: that were asked the same items.
@@ -133,7 +134,7 @@ def pooled_spread(arms: Sequence[Scores]) -> Spread | None:
 
 
 def difference(ours: Scores, theirs: Scores, *, pooled: Spread | None = None) -> Difference:
-    """Set one arm beside another.
+    """Test the difference of two arms.
 
     Where one of them has fewer than three seeds, its spread is not known: then the items alone are
     random, and what is found holds for these models only. Where each is one model and each item
@@ -177,9 +178,9 @@ def difference(ours: Scores, theirs: Scores, *, pooled: Spread | None = None) ->
 
 
 def estimate(arm: Scores) -> Estimate:
-    """The value of an arm and its 95% interval over items and, of three seeds or more, over seeds.
+    """Return an arm's value with its 95% interval over items and, from three seeds, over seeds.
 
-    By the same variances as those of a difference, for values that are no shares of 1.
+    It takes the same variances as a difference does, and serves values that are not shares of 1.
     """
     moments = _Moments.of(arm)
     num_items, num_seeds = len(moments.items), moments.num_seeds
@@ -201,7 +202,7 @@ def estimate(arm: Scores) -> Estimate:
 
 
 def error_of_items(arm: Scores) -> float:
-    """The standard error that the value of an arm has over items, its models being given."""
+    """Return the standard error of an arm's value over items, for these models."""
     items = _Moments.of(arm).items
     return float((items.var() / max(1, len(items) - 1)) ** 0.5)
 
@@ -213,7 +214,7 @@ class _Moments:
     Attributes:
         value: the mean of its seeds' values.
         spread: the variance between its seeds' values; 0 of one seed.
-        by_chance: what of it comes of unlike answers to the same items.
+        by_chance: the part of it that comes from different answers to the same items.
         items: what each adds to the value, by how far it is off; their sum is 0.
     """
 
@@ -245,14 +246,14 @@ class _Moments:
 
 
 def _values(arm: Scores) -> Float[ndarray, " S"]:
-    """What each model gained of what was possible; 0 where nothing was."""
+    """Return what each model gained as a share of what was possible; 0 where nothing was."""
     gained, possible = arm.gained.sum(1, dtype=np.float64), arm.possible.sum(1, dtype=np.float64)
     found: ndarray = np.divide(gained, possible, out=np.zeros_like(gained), where=possible != 0)
     return found
 
 
 def _num_differ(ours: Scores, theirs: Scores) -> int:
-    """On how many items the arms differ, by the means of their seeds."""
+    """Count the items on which the arms differ, by the means of their seeds."""
     gained, possible = (
         np.isclose(one.mean(0), two.mean(0), rtol=1e-12, atol=1e-12)
         for one, two in ((ours.gained, theirs.gained), (ours.possible, theirs.possible))
@@ -261,7 +262,7 @@ def _num_differ(ours: Scores, theirs: Scores) -> int:
 
 
 def _welch(one: _Moments, two: _Moments) -> Spread:
-    """The variance of the difference of two means, and its degrees of freedom."""
+    """Return the variance of the difference of two means, and its degrees of freedom."""
     shares = [each.spread / each.num_seeds for each in (one, two)]
     variance = sum(shares)
     if not variance:

@@ -43,7 +43,7 @@ class Batch:
     parts: list[int] | None
 
     def after(self, spent: Spent, *, seconds: float = 0.0) -> Spent:
-        """What is spent when it is done."""
+        """Return what is spent when it is done."""
         return spent.plus(**self.cost, seconds=seconds)
 
 
@@ -73,16 +73,16 @@ def text_and_view(
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Makes the batch of any step."""
+    """What makes the batch of any step."""
 
     config: RunConfig
     text: Split
     vocab: Vocab
     micro_batch: int  # rows of a piece
-    device: torch.device  # that it is for
+    device: torch.device  # that the pieces are for
 
     def __call__(self, spent: Spent) -> Batch:
-        """The batch of the step that follows when this much is spent."""
+        """Return the batch of the step that follows when this much is spent."""
         config, step = self.config, spent.steps
         progress = min(config.budget.progress(spent), 1.0)
         text, view = text_and_view(config, self.text, self.vocab, step=step, progress=progress)
@@ -101,7 +101,7 @@ class Reader:
 
 
 def pieces(view: View, num_rows: int, device: torch.device) -> list[View]:
-    """A view in pieces of at most `num_rows` rows, as they go to `device` best."""
+    """Cut a view into pieces of at most `num_rows` rows, ready for `device`."""
     split = list(view.split(num_rows))
     if device.type == "cpu":
         return split
@@ -109,11 +109,11 @@ def pieces(view: View, num_rows: int, device: torch.device) -> list[View]:
 
 
 def rounded(view: View) -> View:
-    """The same loss under sizes that are round numbers."""
+    """Return a view of the same loss whose sizes are round numbers."""
     longer = view.padded(_up(view.tokens.shape[1], LENGTHS))
     if view.source is not None:
         longer = replace(longer, source=rounded(view.source))
-    # What is padded sees what the last position sees, and may spoil the pattern of no other.
+    # What is padded sees what the last position sees, and must not spoil the pattern of any other.
     exact = view.hint == "full"  # all keys are seen, so there may be no more of them
     longer.__dict__.update(
         hint=view.hint,
@@ -128,9 +128,9 @@ def _up(number: int, multiple: int) -> int:
 
 
 class Batches:
-    """The batches of a run, in order; where `ahead`, the next is made while one is trained on.
+    """The batches of a run, in order; where `ahead`, each is made during the step before it.
 
-    How far a budget of seconds will have got is not known ahead.
+    Under a budget of seconds, how far the run will be is not known ahead.
     """
 
     def __init__(self, read: Callable[[Spent], Batch], *, ahead: Callable[[Spent], bool]):
@@ -150,7 +150,7 @@ class Batches:
         self._thread.shutdown(cancel_futures=True)
 
     def __call__(self, spent: Spent) -> Batch:
-        """The batch of the step that follows when this much is spent."""
+        """Return the batch of the step that follows when this much is spent."""
         batch = self._read(spent) if self._coming is None else self._coming.result()
         assert batch.step == spent.steps
         after = batch.after(spent)

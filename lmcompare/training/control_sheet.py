@@ -16,7 +16,7 @@ from lmcompare.runs.records import ControlSheet
 
 
 def control_sheet(config: RunConfig, prepared: Prepared, net: Backbone) -> ControlSheet:
-    """Hashes of what a run reads and starts from."""
+    """Return the hashes of what a run reads and starts from."""
     text = prepared.split("train")
     batch = config.batch
     num_blocks = text.num_blocks(batch.length)
@@ -34,18 +34,18 @@ def control_sheet(config: RunConfig, prepared: Prepared, net: Backbone) -> Contr
 
 
 class ReadSoFar:
-    """A hash of all that a run read, step by step, which goes on from where it was saved.
+    """A hash of all that a run read, step by step, which continues from where it was saved.
 
-    Kept at powers of two and at the last step, so that runs of unlike length can be compared over
-    the steps that they share.
+    Kept at powers of two and at the last step, so that runs of different length can be compared
+    over the steps that they share.
     """
 
     def __init__(self, saved: Mapping[int, str] | None) -> None:
-        """Go on from what was saved; None if that is not known, and will not be."""
+        """Continue from what was saved; None if that is not known, and will not be."""
         self._marks = None if saved is None else dict(saved)
 
     def add(self, step: int, tokens: Tensor) -> None:
-        """Take in what a step, counted from 1, read."""
+        """Add what a step, counted from 1, read."""
         if self._marks is not None:
             before = self._marks.pop(step - 1, "")
             if (step - 1).bit_count() == 1:
@@ -55,7 +55,7 @@ class ReadSoFar:
 
     @property
     def marks(self) -> dict[int, str] | None:
-        """What is to be saved."""
+        """The hashes to save, by step."""
         return None if self._marks is None else dict(self._marks)
 
 

@@ -23,7 +23,7 @@ SAMPLED = 8  # batches, for the mean number of targets
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How deep an encoder-decoder is under one of the ways to match it, and what that costs.
+    """How deep an encoder-decoder is when it is matched in one way, and what that costs.
 
     Both ratios are to the decoder-only model under the causal objective, on the same text.
     """
@@ -39,7 +39,7 @@ class Depth:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Costs of a run; what depends on the machine's speed is None under a budget of seconds."""
+    """The costs of a run; what depends on the machine's speed is None under a budget of seconds."""
 
     text: str
     vocab_size: int
@@ -60,7 +60,7 @@ class Plan:
 def plan(
     config: RunConfig, *, cache: Path, warn: Callable[[str], None] = lambda text: None
 ) -> Plan:
-    """Check a configuration against its text and say what it costs; `warn` as of `prepare`.
+    """Check a configuration against its text and say what it costs; `warn` as in `prepare`.
 
     Raises:
         UserError: whatever `train` would refuse before its first step.
@@ -92,19 +92,19 @@ def plan(
 
 
 def _batches(config: RunConfig, prepared: Prepared) -> Iterator[tuple[Text, View]]:
-    """The text and the view of some steps; one at a time, as a step may be large."""
+    """Yield the text and the view of some steps; one at a time, as a step may be large."""
     split = prepared.split("train")
     for step in range(SAMPLED):
         yield text_and_view(config, split, prepared.vocab, step=step, progress=step / SAMPLED)
 
 
 def _flops(model: ModelConfig, vocab: Vocab, views: Iterable[View]) -> float:
-    """Of a step, in the mean."""
+    """Return the mean FLOPs of a step."""
     return sum(training_flops(model, vocab.size, view) for view in views) / SAMPLED
 
 
 def _depths(config: RunConfig, prepared: Prepared) -> tuple[Depth, ...]:
-    """The decoder-only model that an encoder-decoder stands beside, and both matched to it."""
+    """Return the decoder-only model, and the two encoder-decoders that are matched to it."""
     vocab, plain = prepared.vocab, config.model.without_encoder()
     num_parameters = plain.num_parameters(vocab.size)
     causal = (

@@ -14,7 +14,7 @@ from torch import Tensor
 from lmcompare import devices
 from lmcompare.view import View
 
-MOST = 64  # recordings kept; passes of further shapes are done as ever
+MOST = 64  # recordings kept; passes of further shapes are not recorded
 
 
 @dataclass
@@ -25,7 +25,7 @@ class _Recording:
 
 
 class Replayed:
-    """Does what `work` does, which must depend on the view and on tensors that stay in place."""
+    """The same as `work`, which must depend on the view and on tensors that stay in place."""
 
     def __init__(self, work: Callable[[View], Tensor]):
         self._work = work
@@ -33,9 +33,9 @@ class Replayed:
         self._pool = devices.pool_of_recordings()
 
     def __call__(self, view: View) -> Tensor:
-        """What `work` of `view` returns, which the next call of this shape writes over."""
+        """Return what `work` of `view` returns, which the next call of this shape overwrites."""
         shape = _shape(view)
-        if shape not in self._recordings:  # the first time libraries set themselves up
+        if shape not in self._recordings:  # in the first pass, libraries initialise themselves
             if len(self._recordings) < MOST:
                 self._recordings[shape] = None
             return self._work(view)
@@ -55,7 +55,7 @@ class Replayed:
 
 
 def _tensors(view: View) -> Iterator[Tensor]:
-    """All that a pass reads, in an order of its own."""
+    """Yield all that a pass reads, always in the same order."""
     for field in fields(view):
         value = getattr(view, field.name)
         if isinstance(value, Tensor):
@@ -66,7 +66,7 @@ def _tensors(view: View) -> Iterator[Tensor]:
 
 
 def _shape(view: View) -> tuple[Any, ...]:
-    """What two views must have in common for one recording to do for both."""
+    """Return what two views must have in common for one recording to serve both."""
     tensors = tuple(tuple(tensor.shape) for tensor in _tensors(view))
     source = None if view.source is None else _shape(view.source)
     given = tuple(getattr(view, field.name) is None for field in fields(view))

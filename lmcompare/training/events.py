@@ -1,4 +1,4 @@
-"""What a training run tells whoever watches it: a terminal, a log, TensorBoard."""
+"""What a training run reports: to a terminal, a log, TensorBoard."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

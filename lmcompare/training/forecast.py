@@ -3,7 +3,7 @@
 The cost of evaluation is counted: the objective is asked as in the evaluation itself, about a
 sample of the same texts, of a model that computes nothing and counts what it was asked for. Times
 are estimates: operations, divided by a usual share of the rate at which this machine multiplies
-matrices. They hold within a factor of about two where nothing else runs beside.
+matrices. They hold within a factor of about two where nothing else runs.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Counter:
         self.flops = 0.0
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        """Count a forward pass over `view`; beginnings that rows share are counted once."""
+        """Count a forward pass over `view`; a prefix that rows share is counted once."""
         flops = forward_flops(self._config, self._vocab_size, view)
         shared = PrefixSharing.of(view)
         self.flops += (
@@ -153,7 +153,7 @@ class _ToBeTrained:
 
 
 def _silent(text: str) -> None:
-    """Say nothing: whoever made the plan has been warned of the same."""
+    """Say nothing: `plan` has warned of the same."""
 
 
 def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:

@@ -20,12 +20,12 @@ from lmcompare.model.loss import rows_at_once as probabilities_at_once
 from lmcompare.view import Text, View
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 
-# Of the memory that there is: a warning from here on, and no training from there on. What is
-# needed may be less than the estimate.
+# Shares of the memory that there is: above NEAR a warning, above FAR a refusal. It is above 1, as
+# less may be needed than the estimate.
 NEAR, FAR = 0.8, 1.25
 PROGRAM = 600_000_000  # bytes of the program and its libraries, where a processor computes
 SAMPLED = 2**17  # tokens, at most, that are corrupted to see what becomes of them
-# Bytes for each token of a step: of the text itself, and how many times those of its view
+# For each token of a step: bytes of the text itself, and how many times those of its view
 OF_TEXT, OF_VIEW = 45, 4.5
 HOLES = 1.3  # times what is kept: what the allocator cannot use of what was freed
 
@@ -42,7 +42,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all."""
         return self.program + self.model + self.one_pass + self.text
 
     @property
@@ -100,7 +100,7 @@ def require(
         warn: told where the estimate is near what there is.
 
     Raises:
-        UserError: they need far more than there is; or as of `needed`.
+        UserError: they need far more than there is; or as in `needed`.
     """
     known: dict[str, Memory] = {}
     estimates = list[tuple[int, str, str, RunConfig]]()
@@ -147,9 +147,10 @@ def _gb(size: float) -> str:
 
 
 def _of_model(config: RunConfig, vocab: Vocab, width: int) -> int:
-    """Master weights, gradients and two moments in float32, a working copy, an average.
+    """Estimate the master weights, gradients, two moments, a working copy and an average.
 
-    Beside them stand the gradients of a pass, or the copy of the moments of a checkpoint.
+    All but the working copy are float32. To them come the gradients of a pass, or the copy of the
+    moments for a checkpoint.
     """
     each = 16 + (width if width < 4 else 0) + (4 if config.optimizer.ema is not None else 0)
     return config.model.num_parameters(vocab.size) * (each + 8)
@@ -164,10 +165,10 @@ def _of_pass(
     width: int,
     device: torch.device,
 ) -> float:
-    """What a pass over so many rows keeps, as the layers and the loss are written.
+    """Estimate what a pass over `rows` rows keeps, as the layers and the loss are written.
 
     A layer keeps 10 D + 4 F numbers for each position: normalised states, queries, keys and values
-    before and after they are turned, what attention gives, and the parts of the feed-forward. One
+    before and after their rotation, what attention gives, and the parts of the feed-forward. One
     layer's worth again is on its way backwards.
     """
     model, on_processor = config.model, device.type == "cpu"
@@ -216,7 +217,7 @@ def _of_text(config: RunConfig, view: View) -> float:
 
 
 def _sample(config: RunConfig, vocab: Vocab) -> tuple[View, float]:
-    """What the objective makes of a few blocks, and how many times as long a block is in truth.
+    """Return what the objective makes of a few blocks, and how many times longer blocks are.
 
     Raises:
         UserError: it cannot corrupt such blocks.
@@ -238,7 +239,7 @@ def _sample(config: RunConfig, vocab: Vocab) -> tuple[View, float]:
 
 
 def _vocab(config: RunConfig) -> Vocab:
-    """A vocabulary as large as the tokenizer's at most, with all special tokens.
+    """Return a vocabulary as large as the tokenizer's at most, with all special tokens.
 
     How many characters a text has is not known before it is read; here they are as many as the ids
     of other kinds.

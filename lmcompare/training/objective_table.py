@@ -58,13 +58,13 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """Of its usual score of a text; empty where it has none."""
+        """The kind of its usual score of a text; empty where it has none."""
         how = self._usual("text")
         return how.likelihood if how else ""
 
     @property
     def scores(self) -> str:
-        """What it can score in its usual ways, and of which kind where that is another one."""
+        """What it can usually score, with the kind of the score where that is not the usual one."""
         said = []
         for question in EVERY:
             if how := self._usual(question):
@@ -78,7 +78,7 @@ class Entry:
         return next((how for how in scorings if question in how.answers), None)
 
     def columns(self) -> dict[str, str]:
-        """What a table may show of it, in words."""
+        """Return what a table may show of it, in words."""
         return {
             "name": self.objective.name,
             "kind": self.kind,
@@ -93,31 +93,31 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """Every objective, with its default hyper-parameters."""
+    """Return every objective, with its default hyper-parameters."""
     return [describe(parse_objective(name)) for name in OBJECTIVES]
 
 
 def describe(objective: Objective) -> Entry:
-    """An objective, measured."""
+    """Measure an objective."""
     predicted, flops = _measured(objective)
     return Entry(objective=objective, predicted=predicted, cost=flops / _measured(Clm())[1])
 
 
 def about(objective: Objective) -> str:
-    """What its module says of it: a line, and paragraphs."""
+    """Return what its module says of it: a line, and paragraphs."""
     kind = type(objective)
     return cleandoc(sys.modules[kind.__module__].__doc__ or kind.__doc__ or kind.__name__)
 
 
 def settings(objective: Objective) -> Iterator[tuple[str, Any, str]]:
-    """Each hyper-parameter: its name, its value and what it is."""
+    """Yield each hyper-parameter: its name, its value and what it is."""
     for name, field in type(objective).model_fields.items():
         if name != "name":
             yield name, getattr(objective, name), field.description or ""
 
 
 def brief(value: Any) -> str:
-    """A setting's value for reading; of a table, its name and what is not as by default."""
+    """Return a setting's value to read; of a table, its name and what differs from the default."""
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         own = [name for name, field in fields.items() if name == "name" or field.is_required()]
@@ -137,7 +137,7 @@ def brief(value: Any) -> str:
 
 
 def to_markdown(entries: Sequence[Entry], *, columns: Sequence[str] = ()) -> str:
-    """A table in GitHub's Markdown, of some or all of the columns."""
+    """Return a table in GitHub's Markdown, of some or all of the columns."""
     rows = [each.columns() for each in entries]
     names = columns or [*rows[0]]
     lines = [names, ["---:" if name in ("predicted", "cost") else "---" for name in names]]
@@ -147,7 +147,7 @@ def to_markdown(entries: Sequence[Entry], *, columns: Sequence[str] = ()) -> str
 
 
 def to_csv(entries: Sequence[Entry]) -> str:
-    """A row for each, with numbers as they were measured."""
+    """Return a row for each, with numbers as they were measured."""
     text = StringIO()
     rows = [_with_numbers(each) for each in entries]
     writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
@@ -157,7 +157,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
 
 
 def to_json(entries: Sequence[Entry]) -> str:
-    """Everything, for a machine."""
+    """Return everything, for a machine."""
     rows = []
     for each in entries:
         defaults = each.objective.model_dump(mode="json")
@@ -188,7 +188,7 @@ def _with_numbers(entry: Entry) -> dict[str, Any]:
 
 @cache
 def _measured(objective: Objective) -> tuple[float, float]:
-    """Targets for each token of the made-up text, and the operations of training on it."""
+    """Return the targets for each token of the made-up text, and the FLOPs of training on it."""
     text, vocab = _made_up()
     model = ModelConfig.model_validate(MODEL)
     if objective.encodes:
@@ -204,7 +204,7 @@ def _measured(objective: Objective) -> tuple[float, float]:
 
 @cache
 def _made_up() -> tuple[Text, Vocab]:
-    """A text of random tokens, in words of two, and a vocabulary with every role."""
+    """Make a text of random tokens, in words of two, and a vocabulary with every role."""
     roles = {role: number for number, role in enumerate(ALIASES)}
     sentinels = tuple(VOCAB_SIZE - 1 - number for number in range(NUM_SENTINELS))
     vocab = Vocab(

@@ -47,7 +47,7 @@ def test_a_signal_saves_and_then_ends_the_process_and_the_run_goes_on(
     assert found.record.spent.steps == step
     assert run.state() == "stopped"
     train(run.record().config, run=run, stop_at=step + 1)
-    assert f"going on from step {step}" in train.messages
+    assert f"continuing from step {step}" in train.messages
 
 
 def started(folder: Path, process: "subprocess.Popen[str]") -> Run:

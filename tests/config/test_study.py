@@ -108,8 +108,8 @@ def test_a_part_of_a_model_that_is_shared_by_name_keeps_the_rest(file: Path) -> 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[shared\n", "is no valid TOML"),
-        ("[shared]\nseed = 1\nseed = 2\n", "is no valid TOML"),
+        ("[shared\n", "is not valid TOML"),
+        ("[shared]\nseed = 1\nseed = 2\n", "is not valid TOML"),
         ("", "has no arm"),
         ("[shared]\nseed = 1\n", "has no arm"),
         ('[arm]\nobjective = "clm"\n', "has no arm"),

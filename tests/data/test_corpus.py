@@ -136,7 +136,7 @@ def test_a_folder_loses_nothing_in_silence(tmp_path: Path) -> None:
     (sentence,) = not_read(DataConfig(source=str(books)))
     assert sentence.startswith(f"'{books}': 8 of 12 files are not read (")
     for part in (
-        *("2 hidden", "1 .pdf", "1 .PDF", "1 broken link", "1 no regular file"),
+        *("2 hidden", "1 .pdf", "1 .PDF", "1 broken link", "1 not a regular file"),
         *("1 second name of a file", "1 second name of a folder"),
     ):
         assert part in sentence

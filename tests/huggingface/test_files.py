@@ -64,7 +64,9 @@ def test_an_export_is_replaced_only_by_force(
 def test_nobodys_files_are_lost(runs: dict[str, Run], tmp_path: Path, force: bool) -> None:
     (tmp_path / "thesis.tex").write_text("Years.")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"holds files that are of no export, thesis.tex for one"):
+    with pytest.raises(
+        UserError, match=r"holds files that are not of an export, thesis.tex for one"
+    ):
         export_hf(runs["clm"], tmp_path, force=force)
     with pytest.raises(UserError, match=r"thesis.tex is a file: name a folder"):
         export_hf(runs["clm"], tmp_path / "thesis.tex", force=force)

@@ -154,7 +154,7 @@ def test_a_run_completes_from_the_checkpoint_before(corpus: Path, train: Trainer
     train.messages.clear()
     train(config)
     assert any("damaged" in message for message in train.messages)
-    assert "going on from step 10" in train.messages
+    assert "continuing from step 10" in train.messages
     assert_equal(run, whole)
 
 

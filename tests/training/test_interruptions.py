@@ -41,7 +41,7 @@ def test_ten_steps_and_ten_are_twenty(
     assert run.done() is None
     assert run.state() == "stopped"
     train(config)
-    assert "going on from step 10" in train.messages
+    assert "continuing from step 10" in train.messages
     assert_equal(run, whole)
     assert [line["step"] for line in outcome(run).metrics] == list(range(1, 21))
 
@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert len(run.metrics_file.read_text().splitlines()) == 12
     assert run.state() == "stopped", "a dead process holds nothing"
     train(config)
-    assert "going on from step 7" in train.messages
+    assert "continuing from step 7" in train.messages
     assert_equal(run, whole)
 
 

@@ -17,6 +17,7 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.optim import Optimizer
 from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.training import batches, events, trainer
+from lmcompare.training.learner import Learner
 from tests.conftest import values
 from tests.tiny import Trainer, assert_equal, outcome, sentences, tiny
 
@@ -211,7 +212,7 @@ def test_other_numbers_that_are_none(
     corpus: Path, train: Trainer, monkeypatch: pytest.MonkeyPatch, what: str, step: int
 ) -> None:
     if what == "validation loss":
-        monkeypatch.setattr(trainer._Session, "_validate", lambda *_: math.inf)
+        monkeypatch.setattr(Learner, "loss", lambda *_: math.inf)
     else:
         monkeypatch.setattr(Optimizer, "step", lambda *_, **__: math.inf)
     config = tiny(corpus)
@@ -246,7 +247,7 @@ def test_other_text_under_the_same_name_is_another_run(tmp_path: Path, train: Tr
         train(config, run=run)
     text.write_text(sentences(307))
     assert train(config) == run
-    assert "going on from step 3" in train.messages
+    assert "continuing from step 3" in train.messages
 
 
 def test_a_place_that_holds_another_run_is_refused(corpus: Path, train: Trainer) -> None:

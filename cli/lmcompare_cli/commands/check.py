@@ -1,14 +1,18 @@
 """`lmcompare check`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lmcompare.blocks import names, numbers
 from lmcompare.blocks.visible import visible
 from lmcompare_cli import options
 from lmcompare_cli.console import cache_folder, output, paragraph, print_json, warn
 from lmcompare_cli.places import find_study
+from lmcompare_cli.rendering.tables import print_table
 
 if TYPE_CHECKING:
+    from lmcompare.config.study import Planned
     from lmcompare.training.cost import Depth, Plan
     from lmcompare.training.forecast import Forecast
 
@@ -37,11 +41,9 @@ def check(
     format: options.Format = "table",
 ) -> None:
     """Check a configuration or a study and say what it costs to train and evaluate; do neither."""
-    from lmcompare.blocks import names, numbers
     from lmcompare.training import memory
     from lmcompare.training.cost import plan
     from lmcompare.training.forecast import Forecaster
-    from lmcompare_cli.rendering.tables import print_table
 
     planned = options.planned_runs(
         find_study(study),
@@ -80,6 +82,20 @@ def check(
         return
     for text in dict.fromkeys(costs.text for _, costs in plans):
         paragraph(visible(text, keep=""))
+    _print_costs(plans)
+    _print_depths({each.arm: costs.depths for each, costs in plans if costs.depths})
+    output.print()
+    print_table(
+        [*names("arm"), *numbers(*TIMES)],
+        ([arm, *_times(forecast)] for arm, forecast in forecasts.items()),
+    )
+    paragraph(NOTE)
+    there_are = [f"{memory.available(each.config) / 1e9:,.1f} GB" for each in planned]
+    paragraph(f"{MEMORY} {', '.join(dict.fromkeys(there_are))}.")
+
+
+def _print_costs(plans: "list[tuple[Planned, Plan]]") -> None:
+    """Print what each run is and what its training costs."""
     print_table(
         [
             *names("arm"),
@@ -102,49 +118,45 @@ def check(
             for each, costs in plans
         ),
     )
-    depths = {each.arm: costs.depths for each, costs in plans if costs.depths}  # of the last seed
-    if depths:
-        output.print()
-        print_table(
-            [
-                *names("arm", "matched on"),
-                *numbers("encoder + decoder", "parameters", "ratio", "FLOPs a step", "ratio"),
-            ],
-            (
-                [
-                    arm,
-                    depth.match or "— (causal decoder)",
-                    _layers(depth),
-                    f"{depth.num_parameters:,}",
-                    f"{depth.parameters_ratio:.2f}",
-                    f"{depth.flops_per_step:.3g}",
-                    f"{depth.flops_ratio:.2f}",
-                ]
-                for arm in depths
-                for depth in depths[arm]
-            ),
-        )
+
+
+def _print_depths(depths: "Mapping[str, Sequence[Depth]]") -> None:
+    """Print how deep the encoder-decoders are, if there are any, and what that costs."""
+    if not depths:
+        return
     output.print()
     print_table(
-        [*names("arm"), *numbers(*TIMES)],
-        ([arm, *_times(foretold)] for arm, foretold in forecasts.items()),
+        [
+            *names("arm", "matched on"),
+            *numbers("encoder + decoder", "parameters", "ratio", "FLOPs a step", "ratio"),
+        ],
+        (
+            [
+                arm,
+                depth.match or "— (causal decoder)",
+                _layers(depth),
+                f"{depth.num_parameters:,}",
+                f"{depth.parameters_ratio:.2f}",
+                f"{depth.flops_per_step:.3g}",
+                f"{depth.flops_ratio:.2f}",
+            ]
+            for arm in depths
+            for depth in depths[arm]
+        ),
     )
-    paragraph(NOTE)
-    there_are = [f"{memory.available(each.config) / 1e9:,.1f} GB" for each in planned]
-    paragraph(f"{MEMORY} {', '.join(dict.fromkeys(there_are))}.")
 
 
-def _times(foretold: "Forecast") -> list[str]:
-    """What stands under `TIMES`."""
+def _times(forecast: "Forecast") -> list[str]:
+    """Return the cells under the headings `TIMES`."""
     from lmcompare_cli.rendering.progress import clock
 
-    training = foretold.training_seconds
+    training = forecast.training_seconds
     return [
         "—" if training is None else f"~{clock(training)}",
-        f"{foretold.likelihood_flops:.3g}",
-        f"~{clock(foretold.likelihood_seconds)}",
-        f"{foretold.infilling_flops:.3g}",
-        f"~{clock(foretold.infilling_seconds)}",
+        f"{forecast.likelihood_flops:.3g}",
+        f"~{clock(forecast.likelihood_seconds)}",
+        f"{forecast.infilling_flops:.3g}",
+        f"~{clock(forecast.infilling_seconds)}",
     ]
 
 
@@ -152,8 +164,8 @@ def _size(preset: str, costs: "Plan") -> str:
     return f"{preset}, {_layers(costs)} layers" if costs.encoder_layers else preset
 
 
-def _layers(of: "Plan | Depth") -> str:
-    return f"{of.encoder_layers} + {of.layers}"
+def _layers(shape: "Plan | Depth") -> str:
+    return f"{shape.encoder_layers} + {shape.layers}"
 
 
 def _count(number: float | None) -> str:

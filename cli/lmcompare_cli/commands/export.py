@@ -12,7 +12,7 @@ from lmcompare_cli.places import find_place
 
 
 class To(StrEnum):
-    """For which library."""
+    """A library to export for."""
 
     hf = "hf"
 

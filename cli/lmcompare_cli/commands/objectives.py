@@ -20,7 +20,7 @@ GIVEN = {"left": "what stands before", "both": "both sides"}
 
 
 class Format(StrEnum):
-    """How the objectives are written."""
+    """A format of the list of objectives."""
 
     table = "table"
     json = "json"
@@ -54,7 +54,7 @@ def objectives(
 
 
 def _print_all(entries: "list[Entry]") -> None:
-    """A line of facts for each, and what it does below."""
+    """Print a line of facts for each, and what it does below."""
     rows = [entry.columns() for entry in entries]
     facts = ("name", "kind", "predicted", "cost", "paper")
     width = {fact: max(len(fact), *(len(row[fact]) for row in rows)) for fact in facts}

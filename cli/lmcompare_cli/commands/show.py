@@ -7,6 +7,7 @@ shows.
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare_cli.console import cache_folder, output, talk
+from lmcompare_cli.console import cache_folder, output, talk, warn
 from lmcompare_cli.places import find_place
 from lmcompare_cli.rendering.live_text import replay as play
 from lmcompare_cli.rendering.view import draw, draw_list
@@ -32,7 +33,7 @@ SENTENCE = "A list is a sequence of values, and a tuple is a list that never cha
 
 
 class Format(StrEnum):
-    """How the result is written."""
+    """A format of the result."""
 
     table = "table"
     json = "json"
@@ -90,11 +91,7 @@ def show(
     try:
         config.objective.require(loaded.vocab, length=row.tokens.shape[1])
     except UserError as error:
-        talk.print(
-            f"warning: blocks this short are shown but never trained on: {error}",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"blocks this short are shown but never trained on: {error}")
     views = {
         number: config.objective.corrupt(
             row, loaded.vocab, rng.generator("corruption", seed, number)
@@ -111,15 +108,7 @@ def show(
         }
         output.out(json.dumps(content, ensure_ascii=output.options.ascii_only), highlight=False)
         return
-    output.print(*_description(config.objective), "", sep="\n")
-    if draws > 1:
-        output.print(draw_list(views, row, loaded))
-    else:
-        output.print(*draw(views[step], row, loaded), _sums(views[step], row, loaded), sep="\n")
-    if not any(view.num_targets for view in views.values()):
-        talk.print("chance left nothing to predict: another --step draws again")
-    elif draws > 1 and len({str(_lists(view, loaded)) for view in views.values()}) == 1:
-        talk.print("the draws are alike: this text is too short for chance to make a difference")
+    _print_views(views, config.objective, row, loaded)
     if run is None and tokenizer is None:
         talk.print(
             f"words are cut by a tokenizer of {config.data.names[0]} ({loaded.vocab.size:,} ids); "
@@ -127,6 +116,22 @@ def show(
             style="dim",
             soft_wrap=True,
         )
+
+
+def _print_views(
+    views: "Mapping[int, View]", objective: "Objective", row: "Text", tokenizer: "Tokenizer"
+) -> None:
+    """Print one view as tables and a picture, or several one under the other."""
+    output.print(*_description(objective), "", sep="\n")
+    if len(views) > 1:
+        output.print(draw_list(views, row, tokenizer))
+    else:
+        (view,) = views.values()
+        output.print(*draw(view, row, tokenizer), _sums(view, row, tokenizer), sep="\n")
+    if not any(view.num_targets for view in views.values()):
+        talk.print("chance left nothing to predict: another --step draws again")
+    elif len(views) > 1 and len({str(_lists(view, tokenizer)) for view in views.values()}) == 1:
+        talk.print("the draws are alike: this text is too short for chance to make a difference")
 
 
 def _read(text: str) -> str:
@@ -144,7 +149,7 @@ def _read(text: str) -> str:
 def _configuration(
     objective: str | None, settings: list[str], *, run: Path | None, tokenizer: Path | None
 ) -> "RunConfig":
-    """What is shown, as the configuration of a run: that of `run`, or the usual one."""
+    """Return the configuration of a run that is shown: that of `run`, or the usual one."""
     from lmcompare.config.run import assign, parse_run
     from lmcompare.runs.run import Run
 
@@ -160,7 +165,7 @@ def _configuration(
 
 
 def _dotted(setting: str, objective: "Objective") -> str:
-    """A setting as a run's configuration spells it: of the objective, or `tokenizer.`KEY."""
+    """Return a setting as a configuration spells it: of the objective, or `tokenizer.`KEY."""
     if setting.startswith("tokenizer."):
         return setting
     setting = setting.removeprefix("objective.")
@@ -186,13 +191,13 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
             config.tokenizer,
             cache=cache_folder(),
             report=lambda message: status.update(Line(message)),
-            warn=lambda message: talk.print(f"warning: {message}", style="yellow", soft_wrap=True),
+            warn=warn,
         )
     return prepared.tokenizer
 
 
 def one_row(text: str, tokenizer: "Tokenizer") -> "Text":
-    """The text as one row, which begins as rows do in training."""
+    """Return the text as one row, which begins as rows do in training."""
     import torch
 
     from lmcompare.view import Text
@@ -208,7 +213,7 @@ def one_row(text: str, tokenizer: "Tokenizer") -> "Text":
 
 
 def _description(objective: "Objective") -> list[Line | Table]:
-    """What the objective does, in the words of its module, and its settings."""
+    """Return what the objective does, in the words of its module, and its settings."""
     from lmcompare.training.objective_table import about, brief, settings
 
     table = Table.grid(padding=(0, 2))
@@ -230,7 +235,7 @@ def _sums(view: "View", text: "Text", tokenizer: "Tokenizer") -> str:
 
 
 def _lists(view: "View", tokenizer: "Tokenizer") -> dict[str, Any]:
-    """A view in full as JSON knows it, with the pieces of what goes in and of what is predicted."""
+    """Return a view in full for JSON, with the pieces of what goes in and what is predicted."""
     from lmcompare.view import IGNORE
 
     columns = {field.name: getattr(view, field.name) for field in fields(view)}

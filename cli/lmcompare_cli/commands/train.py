@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -29,28 +29,10 @@ def train(
     field: options.Field = None,
     vocab_size: options.VocabSize = None,
     settings: options.Set = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--study",
-            metavar="NAME",
-            help="The study that a run given by options belongs to.",
-            show_default="default",
-        ),
-    ] = None,
-    arm: Annotated[
-        str | None,
-        typer.Option(help="The name in tables; by default the objective's.", show_default=False),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
-    ] = False,
-    parallel: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Runs at a time, each in a process of its own; for small models on a GPU."
-        ),
-    ] = 1,
+    name: options.StudyName = None,
+    arm: options.Arm = None,
+    force: options.StartAgain = False,
+    parallel: options.Parallel = 1,
     out: options.Out = options.EXPERIMENTS,
 ) -> None:
     """Train a model, or all models of a study; finished runs are skipped, others continue.
@@ -183,7 +165,7 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop
 
 
 def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
-    """Train all runs, so many at a time; a run that fails takes no other with it."""
+    """Train all runs, as many at a time as `processes`; one that fails stops no other."""
     from lmcompare.data import is_stream
     from lmcompare.errors import UserError
     from lmcompare.runs.training_text import sources

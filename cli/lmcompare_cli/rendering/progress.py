@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 10.0  # seconds, where there is no terminal to draw on
 SMOOTHING = 0.9
-DISTURBED = "other work is running beside it; -s runtime.threads=1 bears that better"
+DISTURBED = "other work is running, too; -s runtime.threads=1 suffers less from that"
 
 
 class _Display:
-    """A bar with a text on either side of it, or, where there is no terminal, a line at times."""
+    """A bar with a text on either side of it, or without a terminal a line now and then."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -43,7 +43,7 @@ class _Display:
         self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
     def _line(self, text: str) -> None:
@@ -58,7 +58,7 @@ class _Display:
 
 
 class EvaluationDisplay(_Display):
-    """Called with whatever evaluation reports, a run and a task at a time.
+    """The display of what evaluation reports, a run and a task at a time.
 
     Args:
         num_steps: runs times tasks.
@@ -91,7 +91,7 @@ class EvaluationDisplay(_Display):
         self._update(share, what if not talk.is_terminal else f"{self._run} {what}", left)
 
     def kept(self, *, force: bool) -> str:
-        """Return what is to be said of an interruption."""
+        """Return what to say of an interruption."""
         command = f"the same command{' without --force' if force else ''}"
         num = "1 result is" if self._num_done == 1 else f"{self._num_done} results are"
         where = f"interrupted in step {self._step} of {self._num_steps}"
@@ -99,7 +99,7 @@ class EvaluationDisplay(_Display):
 
 
 class TrainingDisplay(_Display):
-    """Called with every event of `training.train`."""
+    """The display of every event of `trainer.train`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class TrainingDisplay(_Display):
         self._update(event.share, loss, speed)
 
     def summary(self, done: "DoneRecord") -> str:
-        """A line on a run that is complete."""
+        """Return a line on a run that is complete."""
         validation = (
             "" if done.validation is None else f", validation {done.validation:.4f} nats a target"
         )
@@ -142,7 +142,7 @@ class TrainingDisplay(_Display):
 
 
 def clock(seconds: float) -> str:
-    """A duration as people write it."""
+    """Return a duration as people write it."""
     if not isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,6 +1,6 @@
-"""A view drawn for reading: its positions as a table, and who sees whom as a picture.
+"""A view drawn to be read: its positions as a table, and who sees whom as a picture.
 
-Nothing here knows an objective: all is read off the view.
+Nothing here knows an objective: the view says it all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from lmcompare.view import Text, View
 
 LARGEST_PICTURE = 64  # positions
-LONGEST_LABEL = 12  # columns of a token beside the picture
+LONGEST_LABEL = 12  # columns of a token at the left of the picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One position of a view, for reading."""
+    """One position of a view, to be read."""
 
-    place: int
-    within: int | None  # place in a span that stands at one position
-    text: str  # the text's own token at that place; empty where places are not those of the text
+    index: int  # in the text, as the rotary embedding has it
+    within: int | None  # index in a span that shares one position
+    text: str  # the text's own token at that index; empty where these are not of the text
     input: str
     change: str  # what was done to it: a key of `STYLES`
     target: str  # empty: nothing is predicted here
@@ -50,7 +50,7 @@ STYLES = {
 
 
 def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> list[list[Slot]]:
-    """The positions of each row of `view`, in its order, beside the text that it was made of."""
+    """Return the positions of each row of `view`, in order, with the text it was made of."""
     from torch.nn.functional import pad
 
     from lmcompare.view import IGNORE
@@ -61,18 +61,18 @@ def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> list[list[
     after = own[(view.position + 1).clamp(max=size)]
     predicted = view.target != IGNORE
     special = vocab.is_special(view.tokens)
-    # A text that was taken apart stands elsewhere. Where all of it stands in its places, each token
-    # is its own or special, or is predicted here or from the position before.
+    # A text that was taken apart has moved. Where all of it has its own positions, each token is
+    # its own or special, or is predicted here or from the position before.
     known = (view.target == here) | (view.target.roll(1, dims=1) == here)
     placed = ((view.tokens == here) | special | (known & (here != IGNORE))).all(1, keepdim=True)
     placed &= view.position.amax(1, keepdim=True) >= size - 1
-    by_place = placed & (here == view.target).where(predicted, True).all(1, keepdim=True)
+    at_own = placed & (here == view.target).where(predicted, True).all(1, keepdim=True)
     follows = (view.target == view.tokens.roll(-1, dims=1)) | (placed & (view.target == after))
     follows |= vocab.is_special(view.target.clamp(min=0))  # the end of an output
-    ahead = (~by_place & follows.where(predicted, True).all(1, keepdim=True)).expand_as(predicted)
+    ahead = (~at_own & follows.where(predicted, True).all(1, keepdim=True)).expand_as(predicted)
     same = (view.tokens == here).where(placed, ~special)
     changes = {  # of each position, the first that holds
-        "kept": predicted & same & by_place,
+        "kept": predicted & same & at_own,
         "": same,
         "query": predicted & ~view.visible,
         "padding": ~view.visible,
@@ -89,7 +89,7 @@ def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> list[list[
     return [
         [
             Slot(
-                place=int(view.position[row, column]),
+                index=int(view.position[row, column]),
                 within=None if view.within is None else int(view.within[row, column]),
                 text=piece(int(here[row, column])) if placed[row] else "",
                 input=piece(int(view.tokens[row, column])),
@@ -107,13 +107,13 @@ def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> list[list[
 def draw(
     view: "View", text: "Text", tokenizer: "Tokenizer", *, tables: bool = True
 ) -> Iterator[Line | Table]:
-    """The rows of a view, one under the other; of each, its source first, where it has one.
+    """Draw the rows of a view, one under the other; of each, first its source, if any.
 
     Args:
         view: what an objective made of `text`.
         text: the text.
         tokenizer: how tokens are spelled.
-        tables: whether there is a table of positions beside each picture.
+        tables: whether there is a table of positions before each picture.
     """
     for row, slots in enumerate(read_slots(view, text, tokenizer)):
         if view.part is not None:
@@ -138,7 +138,7 @@ def draw(
 def _table_and_picture(
     slots: list[Slot], sees: list[list[bool]], table: bool, name: str = ""
 ) -> Iterator[Line | Table]:
-    """Of a view, or of the one of its two parts that is named."""
+    """Draw a view, or the one of its two parts that is named."""
     if table and name:
         yield Line(f"The {name}\n", style="bold")
     if table:
@@ -149,7 +149,7 @@ def _table_and_picture(
 
 
 def slot_table(slots: list[Slot]) -> Table:
-    """One line a position."""
+    """Return a table with one line for each position."""
     signs = glyphs()
     nothing = Line(signs.none, style="dim")
     table = Table(box=SIMPLE_HEAD, header_style="", show_edge=False, pad_edge=False)
@@ -170,7 +170,7 @@ def slot_table(slots: list[Slot]) -> Table:
         style = STYLES[slot.change]
         target = f"{signs.arrow} {slot.target}" if slot.ahead else slot.target
         table.add_row(
-            str(slot.place),
+            str(slot.index),
             *([str(slot.within)] if spans else []),
             *([slot.text or signs.none] if placed else []),
             Line(slot.input, style=style),
@@ -188,13 +188,13 @@ def picture(
     keys: list[Slot] | None = None,
     title: str = "Who sees whom",
 ) -> list[Line]:
-    """Who sees whom: a row for each position that looks, a column for each looked at.
+    """Draw who sees whom: a row for each position that looks, a column for each looked at.
 
     Args:
         slots: those that look.
         sees: of each, whether it sees each that is looked at.
         keys: those that are looked at; the same ones by default.
-        title: what stands above.
+        title: the line above it.
     """
     signs, keys = glyphs(), keys or slots
     label = min(LONGEST_LABEL, max(cell_len(slot.input) for slot in slots))
@@ -209,10 +209,10 @@ def picture(
         sign, style = (signs.full, PREDICTS) if slot.target else (signs.half, "dim")
         return sign.ljust(wide), style
 
-    tens = [slot.place // 10 % 10 for slot in keys[:size]]
+    tens = [slot.index // 10 % 10 for slot in keys[:size]]
     numbers = [
         ["" if now == before else str(now) for before, now in pairwise([0, *tens])],
-        [str(slot.place % 10) for slot in keys[:size]],
+        [str(slot.index % 10) for slot in keys[:size]],
     ]
     head = [
         Line(" " * margin + "".join(digit.ljust(wide) for digit in digits), style="dim")
@@ -222,7 +222,7 @@ def picture(
     shown = slots[:LARGEST_PICTURE]
     rows = [
         Line.assemble(
-            (f"{slot.place:>3} ", "dim"),
+            (f"{slot.index:>3} ", "dim"),
             (set_cell_size(slot.input, label), STYLES[slot.change]),
             " ",
             *(cell(slot, seen) for seen in looks[:size]),
@@ -246,7 +246,7 @@ def picture(
 
 
 def draw_list(views: Mapping[int, "View"], text: "Text", tokenizer: "Tokenizer") -> Table:
-    """What goes in at each step, and below it what is predicted where."""
+    """List what goes in at each step, and below it what is predicted where."""
     table = Table.grid(padding=(0, 2))
     for step, view in views.items():
         rows = {"goes in": read_slots(view, text, tokenizer)}
@@ -275,9 +275,9 @@ def _predictions(slots: list[Slot]) -> Line:
 
 
 def _prediction(slot: Slot) -> Line:
-    """As `7:▁list (masked)`, or `7→▁list` for a token after its position."""
+    """Return a line such as `7:▁list (masked)`, or `7→▁list` for a token after its position."""
     if slot.ahead:
-        return Line.assemble((f"{slot.place}{glyphs().arrow}", "dim"), (slot.target, "bold"))
+        return Line.assemble((f"{slot.index}{glyphs().arrow}", "dim"), (slot.target, "bold"))
     change = f" ({slot.change})" if slot.change else ""
     style = STYLES[slot.change] or "bold"
-    return Line.assemble((f"{slot.place}:", "dim"), (slot.target, style), change)
+    return Line.assemble((f"{slot.index}:", "dim"), (slot.target, style), change)

@@ -77,7 +77,7 @@ def test_what_is_said_of_a_position_is_true(drawn, tokenizer):
             (slots,) = read_slots(each, text, tokenizer)
             assert len({bool(slot.text) for slot in slots}) == 1
             for slot, number in zip(slots, each.tokens[0].tolist(), strict=True):
-                assert not slot.text or slot.text == own[slot.place]
+                assert not slot.text or slot.text == own[slot.index]
                 if number == vocab.mask:
                     assert slot.change in ("masked", "query")
                 elif number in vocab.specials:
@@ -273,7 +273,7 @@ def test_query_slots(tokenizer, monkeypatch):
     )
     (slots,) = read_slots(view, text, tokenizer)
     assert [slot.change for slot in slots] == ["", "", "", "", "query", "query"]
-    assert [slot.place for slot in slots] == [0, 1, 2, 3, 3, 1]
+    assert [slot.index for slot in slots] == [0, 1, 2, 3, 3, 1]
     assert [slot.text for slot in slots[4:]] == [slots[3].text, slots[1].text]
     assert [slot.target for slot in slots[4:]] == [slots[3].text, slots[1].text]
     assert not any(slot.ahead for slot in slots)

@@ -32,7 +32,7 @@ def test_tasks_are_chosen_by_name_group_and_file(suites: Path) -> None:
     ("text", "said"),
     [
         (None, "cannot be read: No such file"),
-        ("[", "is no valid TOML"),
+        ("[", "is not valid TOML"),
         ("", "holds no tasks"),
         ("kind = 'pairs'", "holds no tasks: write a table [name]"),
         ("[a]\ngroup = 'grammar'", "task a: Unable to extract tag using discriminator 'kind'"),
