@@ -23,6 +23,7 @@ from lmcompare.devices import Precision
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.infilling import measure
+from lmcompare.evaluation.infilling.hidden_texts import HiddenTexts
 from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.measure import batches, up_to, windows_of
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
@@ -175,7 +176,7 @@ def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float
 
 
 def _infilling(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
-    texts = measure.HiddenTexts.drawn(subject, InfillingOptions(), cache=cache, warn=_silent)
+    texts = HiddenTexts.drawn(subject, InfillingOptions(), cache=cache, warn=_silent)
     num, total = len(texts.rows.tokens), 0.0
     some = torch.arange(0, num, -(-num // TEXTS))
     for asked in measure.questions(subject.objective):

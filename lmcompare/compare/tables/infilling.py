@@ -9,8 +9,9 @@ import pandas as pd
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names
 from lmcompare.compare.arms import Arm, Result
 from lmcompare.compare.tables.base import ResultTables
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN
 from lmcompare.evaluation.infilling.kind import scores
-from lmcompare.evaluation.infilling.measure import HIDDEN, PROTOCOLS
+from lmcompare.evaluation.infilling.measure import PROTOCOLS
 from lmcompare.evaluation.infilling.record import Hidden, InfillingRecord
 from lmcompare.evaluation.metric import MISSING, with_interval
 from lmcompare.objectives import Form, Likelihood, Protocol

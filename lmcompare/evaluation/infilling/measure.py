@@ -10,39 +10,31 @@ do not compare, and neither do the protocols by which several tokens are asked f
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice, product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmcompare import rng
 from lmcompare.errors import Unsupported, UserError, did_you_mean
 from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN, SHORTEST, HiddenTexts
 from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.infilling.record import QUESTIONS, Hidden, InfillingItem, InfillingRecord
 from lmcompare.evaluation.kind import not_measured_again
-from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Form, Objective, Protocol
 from lmcompare.runs.loaded_model import Contestant, LoadedModel, opened
 from lmcompare.view import Text
 
-HIDDEN: tuple[Hidden, ...] = tuple(QUESTIONS)
 FORMS: tuple[Form, ...] = get_args(Form)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-SHORTEST = 8  # tokens of text in a piece: of fewer, 15% is hardly one
 # Of one batch; they bound memory and change no result. A single token may take a pass for each
 # candidate, so texts with one are scored one by one and progress is seen.
 ROWS_AT_ONCE = 16
 ROWS_OF_ONE = 1
-
-_pieces = partial(heldout_text.pieces, shortest=SHORTEST)
 
 
 def measure_infilling(
@@ -130,7 +122,7 @@ def _require(options: InfillingOptions) -> None:
 def _measured(
     subject: LoadedModel,
     options: InfillingOptions,
-    texts: "HiddenTexts",
+    texts: HiddenTexts,
     form: Form,
     protocol: Protocol,
     hidden: Hidden,
@@ -250,63 +242,3 @@ def _nats_of_ends(mask: Bool[Tensor, "B T"]) -> float:
     num_ends = num_tokens - int((mask[:, 1:] & mask[:, :-1]).sum())
     total = num_tokens + num_ends
     return sum(-num * math.log(num / total) for num in (num_tokens, num_ends))
-
-
-@dataclass(frozen=True, kw_only=True)
-class HiddenTexts:
-    """Pieces of documents, and what is hidden of them."""
-
-    rows: Text
-    bytes: Int[Tensor, "B T"]  # of UTF-8 that each token covers
-    hidden: Mapping[Hidden, Bool[Tensor, "B T"]]
-    digest: str  # of tokens and hidden places
-
-    @staticmethod
-    def drawn(
-        subject: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
-    ) -> "HiddenTexts":
-        """Those to ask about.
-
-        Raises:
-            UserError: an unreadable text, or none that is long enough.
-        """
-        tokenizer = subject.tokenizer
-        documents = heldout_text.documents(subject, options, cache=cache, warn=warn)
-        pieces = list(islice(_pieces(documents, tokenizer, options.length), options.num_texts))
-        if not pieces:
-            raise UserError(
-                f"{options.source} has no document of {SHORTEST} tokens or more to hide some of: "
-                "choose another text with --data or --split"
-            )
-        whole = [
-            Window(document=number, start=0, stop=len(piece), first=0, last=len(piece))
-            for number, piece in enumerate(pieces)
-        ]
-        rows, shown = stack(whole, pieces, tokenizer.vocab)
-        covered = torch.zeros_like(rows.tokens)
-        covered[shown] = torch.from_numpy(np.concatenate([piece.bytes for piece in pieces])).long()
-        is_text = shown & ~tokenizer.vocab.is_special(rows.tokens)
-        hidden = {each: _hide(is_text, each) for each in HIDDEN}
-        return HiddenTexts(
-            rows=rows,
-            bytes=covered,
-            hidden=hidden,
-            digest=heldout_text.digest(
-                [rows.tokens.numpy(), *(mask.numpy() for mask in hidden.values())]
-            ),
-        )
-
-
-def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:
-    """So many tokens of each row, of those that are text."""
-    mask = torch.zeros_like(is_text)
-    for row, candidates in enumerate(is_text):
-        places = candidates.nonzero()[:, 0]
-        if QUESTIONS[hidden].asks == "continuation":
-            chosen = places[(len(places) + 1) // 2 :]
-        else:
-            draw = torch.rand(len(places), generator=rng.generator("infilling", hidden, row))
-            num = max(1, round(QUESTIONS[hidden].share * len(places)))
-            chosen = places[draw.argsort(stable=True)[:num]]
-        mask[row, chosen] = True
-    return mask

@@ -65,19 +65,7 @@ def measure_likelihood(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    documents = list(
-        up_to(
-            heldout_text.documents(subject, options, cache=cache, warn=warn),
-            options.max_bytes,
-            tokenizer,
-        )
-    )
-    scored = [heldout_text.is_text(document, tokenizer) for document in documents]
-    if not any(which.any() for which in scored):
-        raise UserError(
-            "there is nothing to score: the text is empty, or the limit too low for one token; "
-            "choose another text with --data or --split, or raise --limit"
-        )
+    documents = _documents(subject, options, cache=cache, warn=warn)
     facts = {
         "source": options.source,
         "text": heldout_text.digest(document.ids for document in documents),
@@ -90,11 +78,7 @@ def measure_likelihood(
     )
     before = {each.scoring: each for each in known}
     bytes_hash = hash_of_bytes(documents, tokenizer)
-    unigram = heldout_text.unigram_nats(subject.origin, tokenizer)
-    anchor = sum(
-        unigram[document.ids[which]].sum()
-        for document, which in zip(documents, scored, strict=True)
-    )
+    anchor = _unigram_nats(subject, documents)
     trigram_nats = None
     if not before.keys() >= {*scorings}:
         trigram_nats = _trigram_nats(subject, documents, cache=cache, warn=warn)
@@ -120,11 +104,43 @@ def measure_likelihood(
             num_tokens=sum(item.num_tokens for item in items),
             nats=sum(item.nats for item in items),
             standard_error=variance**0.5 if how.sampled else None,
-            unigram_nats=float(anchor),
+            unigram_nats=anchor,
             trigram_nats=trigram_nats,
         )
         results.append(subject.results.write(result, items))
     return results
+
+
+def _documents(
+    subject: LoadedModel,
+    options: LikelihoodOptions,
+    *,
+    cache: Path,
+    warn: Callable[[str], None],
+) -> list[Encoded]:
+    """Return what is scored, up to the limit.
+
+    Raises:
+        UserError: that is nothing, or it cannot be read.
+    """
+    found = heldout_text.documents(subject, options, cache=cache, warn=warn)
+    documents = list(up_to(found, options.max_bytes, subject.tokenizer))
+    if not any(heldout_text.is_text(each, subject.tokenizer).any() for each in documents):
+        raise UserError(
+            "there is nothing to score: the text is empty, or the limit too low for one token; "
+            "choose another text with --data or --split, or raise --limit"
+        )
+    return documents
+
+
+def _unigram_nats(subject: LoadedModel, documents: list[Encoded]) -> float:
+    unigram = heldout_text.unigram_nats(subject.origin, subject.tokenizer)
+    return float(
+        sum(
+            unigram[each.ids[heldout_text.is_text(each, subject.tokenizer)]].sum()
+            for each in documents
+        )
+    )
 
 
 def _trigram_nats(

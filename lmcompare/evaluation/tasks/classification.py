@@ -5,8 +5,8 @@ are given numbers in alphabetical order.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from lmcompare.evaluation.supervised.spec import (
 )
 from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Answers, Examples, Task, parts_of_way
+from lmcompare.evaluation.tasks.classification_items import Labelled, items_of
 from lmcompare.evaluation.tasks.classification_metrics import (
     calibration_error,
     macro_f1,
@@ -39,15 +40,6 @@ from lmcompare.runs.loaded_model import LoadedModel
 
 Split = Literal["train", "validation", "test"]
 WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """A text or a pair of them, and its label."""
-
-    number: int
-    texts: tuple[str, ...]
-    label: str
 
 
 class Classification(Task[Labelled]):
@@ -171,7 +163,7 @@ class Classification(Task[Labelled]):
         rows = [asked[number] for number in left]
         return Answers(
             protocol=f"{how} on {len(train)} examples, {states}",
-            items=_items(
+            items=items_of(
                 [examples.asked[number] for number in left],
                 labels,
                 learned.outputs(rows),
@@ -288,27 +280,3 @@ def _labels(examples: Examples[Labelled]) -> list[str]:
 def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
     right = [int(each.argmax()) == row.target[0] for row, each in zip(rows, outputs, strict=True)]
     return sum(right) / len(right)
-
-
-def _items(
-    examples: Sequence[Labelled],
-    labels: Sequence[str],
-    outputs: Outputs,
-    frozen: Outputs | None,
-) -> Iterator[TaskItem]:
-    """Labels are given by their number in alphabetical order; `frozen` is what the probe says."""
-    for number, (example, each) in enumerate(zip(examples, outputs, strict=True)):
-        confidence, predicted = each[0].double().softmax(0).max(0)
-        label = labels.index(example.label)
-        probe = {} if frozen is None else {FROZEN_PROBE: int(frozen[number].argmax()) == label}
-        yield TaskItem(
-            item=example.number,
-            gained=float(int(predicted) == label),
-            parts={"label": example.label},
-            figures={
-                "predicted": int(predicted),
-                "label": label,
-                "confidence": float(confidence),
-                **probe,
-            },
-        )

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lmcompare.config.run import parse_data
-from lmcompare.evaluation.infilling import measure
-from lmcompare.evaluation.infilling.measure import HIDDEN, measure_infilling
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN, HiddenTexts
+from lmcompare.evaluation.infilling.measure import measure_infilling
 from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.infilling.record import InfillingItem, InfillingRecord
 from lmcompare.runs.loaded_model import LoadedModel, load_model
@@ -38,10 +38,10 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
     return [InfillingItem.model_validate_json(line) for line in file.read_text().splitlines()]
 
 
-def drawn(run: Run, cache: Path, **asked: object) -> tuple[LoadedModel, measure.HiddenTexts]:
+def drawn(run: Run, cache: Path, **asked: object) -> tuple[LoadedModel, HiddenTexts]:
     settings = InfillingOptions(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
     subject = load_model(run, device="cpu", warn=pytest.fail)
-    return subject, measure.HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
+    return subject, HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
 
 
 def other(tmp_path: Path, *documents: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from lmcompare.config.run import parse_data
 from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling import measure
-from lmcompare.evaluation.infilling.measure import HIDDEN
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN
 from lmcompare.runs.run import Run
 from tests.evaluation.infilling.asking import SHARES, ask, ask_all, drawn, items, other
 from tests.tiny import Trainer, sentences, tiny

@@ -10,12 +10,8 @@ import torch
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.infilling import measure
-from lmcompare.evaluation.infilling.measure import (
-    HIDDEN,
-    PROTOCOLS,
-    measure_infilling,
-    read_protocols,
-)
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN
+from lmcompare.evaluation.infilling.measure import PROTOCOLS, measure_infilling, read_protocols
 from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.files import name_of
