@@ -9,8 +9,8 @@ import pytest
 from lmcompare.config.run import parse_data
 from lmcompare.data import Encoded, Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.evaluation.infilling import measure
-from lmcompare.evaluation.infilling.hidden_texts import HIDDEN
+from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.infilling.hidden_texts import HIDDEN, SHORTEST
 from lmcompare.runs.run import Run
 from tests.evaluation.infilling.asking import SHARES, ask, ask_all, drawn, items, other
 from tests.tiny import Trainer, sentences, tiny
@@ -85,7 +85,8 @@ def test_pieces_come_from_every_document_and_share_no_token(trained: dict[str, R
         encoded(start + 110, 11),
         encoded(start + 130, 35),  # with a rest that is too short
     ]
-    pieces = [piece.ids.tolist() for piece in measure._pieces(documents, tokenizer, 16)]
+    found = heldout_text.pieces(documents, tokenizer, 16, shortest=SHORTEST)
+    pieces = [piece.ids.tolist() for piece in found]
     of = [
         next(number for number, each in enumerate(documents) if piece[0] in each.ids)
         for piece in pieces
