@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import lmcompare_cli.app
 import lmcompare_cli.commands.eval
-from lmcompare.compare import compare
+from lmcompare.comparison import compare
 from lmcompare.errors import UserError
 from lmcompare.evaluation import registry
 from lmcompare.evaluation.kind import Context

@@ -98,8 +98,8 @@ def compare(
             f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"
         )
 
-    from lmcompare.compare import FORMATS, document, write_tables
-    from lmcompare.compare import compare as compare_runs
+    from lmcompare.comparison import FORMATS, document, write_tables
+    from lmcompare.comparison import compare as compare_runs
     from lmcompare.runs.finding import find_runs
 
     runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=say)
