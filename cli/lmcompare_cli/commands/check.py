@@ -4,9 +4,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lmcompare.blocks.visible import visible
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import find_study
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, paragraph, print_json, warn
-from lmcompare_cli.places import find_study
+from lmcompare_cli.console import output, paragraph, print_json, warn
 
 if TYPE_CHECKING:
     from lmcompare.training.cost import Depth, Plan

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from lmcompare.errors import UserError
+from lmcompare.runs.places import EXPERIMENTS, find_places
 from lmcompare_cli import options
 from lmcompare_cli.console import paragraph, say, talk, write
-from lmcompare_cli.places import find_places
 from lmcompare_cli.rendering.pages import print_page, print_paragraph
 
 
@@ -102,7 +102,7 @@ def compare(
     from lmcompare.comparison import compare as compare_runs
     from lmcompare.runs.finding import find_runs
 
-    runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=say)
+    runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=say)
     comparison = compare_runs(
         runs, unfinished=unfinished, reference=reference, only=only, latest=latest
     )

@@ -9,11 +9,12 @@ import typer
 from lmcompare.errors import UserError
 from lmcompare.evaluation.options import EvalOptions
 from lmcompare.evaluation.registry import OPTIONS, choose
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import find_place, find_places
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, fail, output, print_json, say, warn
+from lmcompare_cli.console import fail, output, print_json, say, warn
 from lmcompare_cli.generate_options import num_rows_of
 from lmcompare_cli.model_options import fields_of, flag_of, name_of, with_options_of
-from lmcompare_cli.places import find_place, find_places
 from lmcompare_cli.sampler_options import read_decoding
 from lmcompare_cli.signals import Ended
 

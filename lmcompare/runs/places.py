@@ -10,9 +10,10 @@ from pathlib import Path
 from unicodedata import normalize
 
 from lmcompare.errors import UserError
-from lmcompare_cli.options import EXPERIMENTS
+from lmcompare.files import name_of
 
-STUDY_FILE = "study.toml"  # as in `lmcompare.runs.run`, without its imports
+EXPERIMENTS = Path("experiments")  # the folder of all studies
+STUDY_FILE = "study.toml"
 
 
 def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path]:
@@ -50,6 +51,11 @@ def find_study(study: Path | None, *, out: Path = EXPERIMENTS) -> Path | None:
         return None
     found = find_place(study, out=out)
     return found / STUDY_FILE if found.is_dir() else found
+
+
+def study_folder(study: Path, *, out: Path = EXPERIMENTS) -> Path:
+    """Return the folder of a study file: the one that it lies in, or one in `out` of its name."""
+    return study.parent if study.name == STUDY_FILE else out / name_of(study.stem)
 
 
 def _spelled(path: Path) -> Path | None:
