@@ -89,8 +89,8 @@ def plan(
             )
         planned = read_study(study)
     else:
-        seeded = [{**tables, "seed": seed} for seed in dict.fromkeys(seeds or ())]
-        configs = [parse_run(each) for each in seeded or [tables]]
+        given = [{**tables, "seed": seed} for seed in dict.fromkeys(seeds or ())]
+        configs = [parse_run(each) for each in given or [{**tables}]]
         planned = [
             Planned(arm=require_name(arm or each.objective.name), config=each) for each in configs
         ]

@@ -113,7 +113,7 @@ def test_its_options_have_a_panel_and_are_of_use_to_it_alone(command: Command, s
     assert "--documents" in shown
     assert "How many documents are scored." in shown
     said = command("eval", study, "--documents", "3")
-    assert "--documents is about rare tokens, which is not asked for: add --tasks rarity" in (
+    assert "--documents is about rare tokens, which is not asked for: add rarity to --tasks" in (
         the_error(said)
     )
 
