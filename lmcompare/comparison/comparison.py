@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.blocks import Paragraph
+from lmcompare.blocks import Paragraph, markdown
 from lmcompare.comparison.arms import Arm, group_arms, read_results
 from lmcompare.comparison.control import DEPTH, ControlCheck, control_checks, depths
+from lmcompare.comparison.document import document
 from lmcompare.comparison.frame import tidy, with_rows
 from lmcompare.comparison.plateau import note_on_plateaus
 from lmcompare.comparison.selecting import select
@@ -26,7 +27,7 @@ _LARGEST_ERROR = 0.01  # of a sampled likelihood: above it a note says so
 _NAMED = 3  # facts held equal that the summary names
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
     """What is known of some runs, side by side."""
 
@@ -35,6 +36,16 @@ class Comparison:
     facts: Sequence[ControlCheck]  # what was held equal, and what not
     consequences: Sequence[ControlCheck]
     notes: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self.frame['label'].unique())})"
+
+    def __str__(self) -> str:
+        return markdown.render(document(self))
+
+    def _repr_markdown_(self) -> str:
+        """Return how a notebook shows it."""
+        return str(self)
 
     @property
     def summary(self) -> list[Paragraph]:

@@ -1,14 +1,17 @@
 """A comparison as blocks, in the order in which it is read."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names, words
-from lmcompare.comparison.comparison import Comparison
 from lmcompare.comparison.control import ControlCheck
 from lmcompare.comparison.tables import all_tables
 
+if TYPE_CHECKING:
+    from lmcompare.comparison.comparison import Comparison
 
-def document(comparison: Comparison) -> list[Block]:
+
+def document(comparison: "Comparison") -> list[Block]:
     """Return all that a comparison says."""
     shown = [(each, comparison.tables.get(each.key, ())) for each in all_tables()]
     footnotes = (note for each, tables in shown for note in each.footnotes(tables))

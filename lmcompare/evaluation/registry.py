@@ -48,11 +48,11 @@ def choose(names: Sequence[str]) -> dict[type[EvalOptions], dict[str, Any]]:
     Args:
         names: of kinds, or `all`; whatever else they are, they are names of tasks.
     """
-    known = {options.name for options in OPTIONS}
+    known = {options.name for options in OPTIONS if not options.chosen_by}
     found: dict[type[EvalOptions], dict[str, Any]] = {
         options: {}
         for options in OPTIONS
-        if options.name in names or (ALL in names and options.in_all)
+        if options.name in known.intersection(names) or (ALL in names and options.in_all)
     }
     if tasks := tuple(name for name in names if name not in known and name != ALL):
         found[TaskOptions] = {"tasks": tasks}
