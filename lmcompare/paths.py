@@ -28,6 +28,13 @@ def user_path(name: str) -> Path:
     return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for ~nobody)
 
 
+def cache_folder() -> Path:
+    """Return where prepared text is kept: $LMCOMPARE_CACHE, or the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("LMCOMPARE_CACHE") or platformdirs.user_cache_dir("lmcompare"))
+
+
 def matching(pattern: str, *, folder: Path | None = None) -> list[Path]:
     """Return what a pattern such as `**/*.txt` names, in order; a file of that very name alone.
 

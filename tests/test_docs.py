@@ -42,6 +42,21 @@ def test_settings_are_listed() -> None:
     assert written == module.page(), "run python docs/make_settings.py"
 
 
+def test_the_command_line_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    module = load(ROOT / "docs" / "make_cli.py")
+    for size in ("40", "300"):
+        monkeypatch.setenv("COLUMNS", size)
+        assert written == module.page(), "run python docs/make_cli.py"
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__
+        (section,) = re.findall(rf"^## `lmcompare {name}`\n(.*?)(?=^## |\Z)", written, re.M | re.S)
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
+        options = set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help"}
+        assert options
+        assert all(option in section for option in options), name
+
+
 def test_objectives_are_described() -> None:
     module = load(ROOT / "docs" / "make_objectives.py")
     for path in module.DOCUMENTS:
@@ -130,3 +145,18 @@ def test_study_files_are_valid() -> None:
     for study in studies:
         assert read_study(study)
         assert study.read_text(encoding="utf-8").startswith("#"), "a study opens with its lab note"
+
+
+def test_the_glossary_is_sorted_and_names_every_objective() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    lines = [line for line in glossary.splitlines() if line.startswith("- ")]
+    entries = [re.fullmatch(r"- \*\*(`?)(.+?)\1\*\*: (.+\.)", line) for line in lines]
+    assert None not in entries, "a term and a sentence"
+    terms = [entry[2] for entry in entries if entry]
+    assert terms == sorted(terms, key=str.casefold)
+    assert len(set(terms)) == len(terms) >= 60
+    assert {entry[2] for entry in entries if entry and entry[1]} == set(OBJECTIVES)
+    referred = {term for line in lines for term in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", line)}
+    assert referred - {"wins", "ties", "loses"} <= set(terms)
+    pages = re.findall(r"\]\((?!https://)([^)#]+)", glossary)
+    assert all((ROOT / "docs" / page).exists() for page in pages)

@@ -12,7 +12,6 @@ import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -176,10 +175,3 @@ def printable(text: str, console: Console) -> str:
     for sign, plain in (("±", "+-"), ("—", "-"), ("≤", "<=")):
         text = text.replace(sign, plain)
     return text.encode("ascii", "replace").decode()
-
-
-def cache_folder() -> Path:
-    """Return where prepared text is kept: $LMCOMPARE_CACHE, or the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("LMCOMPARE_CACHE") or platformdirs.user_cache_dir("lmcompare"))

@@ -1,34 +1,35 @@
-"""Options of a command that are made of the fields of pydantic models."""
+"""Options of a command that are made of the fields of the options of evaluations."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from lmcompare.evaluation.options import EvalOptions, extra_of, name_of, own_options
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def with_options_of(
-    models: Sequence[type[BaseModel]], *, but: type[BaseModel]
+    models: Sequence[type[EvalOptions]],
 ) -> Callable[[Command], Command]:
     """Give a command an option for each field of some models, below the ones that it has.
 
     The command receives those that were given as the keyword arguments beside its own.
 
     Args:
-        models: each with a `heading` for its options.
-        but: fields that this model has are left out, as the command has options for them.
+        models: each with a `heading` for its options; what all of them share is left out, as the
+            command has options for that.
     """
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        made = [*_parameters(models, but=but)]
+        made = [*_parameters(models)]
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*own, *made]
         )
@@ -41,31 +42,17 @@ def with_options_of(
     return decorate
 
 
-def name_of(name: str, field: FieldInfo) -> str:
-    """Return the name that a user gives a field by."""
-    return (field.title or name).replace("-", "_")
-
-
-def flag_of(name: str, field: FieldInfo) -> str:
-    """Return the option that sets a field."""
-    return f"--{name_of(name, field).replace('_', '-')}"
-
-
-def fields_of(model: type[BaseModel], *, but: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model that are options."""
-    return {
-        name: field
-        for name, field in model.model_fields.items()
-        if name not in but.model_fields and _extra(field).get("option", True)
-    }
+def flag(name: str) -> str:
+    """Return the option that sets what a user calls so."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _parameters(
-    models: Sequence[type[BaseModel]], *, but: type[BaseModel]
+    models: Sequence[type[EvalOptions]],
 ) -> Iterator[inspect.Parameter]:
     seen = set[str]()
     for model in models:
-        for name, field in fields_of(model, but=but).items():
+        for name, field in own_options(model).items():
             called = name_of(name, field)
             if called not in seen:
                 seen.add(called)
@@ -77,22 +64,22 @@ def _parameters(
                 )
 
 
-def _annotation(model: type[BaseModel], name: str, field: FieldInfo) -> Any:
+def _annotation(model: type[EvalOptions], name: str, field: FieldInfo) -> Any:
     """Return what Typer makes the option of; not given, it is None, whatever its default is."""
-    extra, kind = _extra(field), _type(field)
-    flag = flag_of(name, field)
-    if kind is bool:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}" if field.default else flag
-    option = typer.Option(
-        flag,
+    extra, kind = extra_of(field), _type(field)
+    option = flag(name_of(name, field))
+    if kind is bool and field.default:
+        option = f"{option}/--no-{option.removeprefix('--')}"
+    made = typer.Option(
+        option,
         help=field.description,
         show_default=_default(field),
         metavar=extra.get("metavar"),
-        min=extra.get("min"),
-        rich_help_panel=str(getattr(model, "heading", "")) or None,
+        min=next((each.ge for each in field.metadata if hasattr(each, "ge")), None),
+        rich_help_panel=model.heading or None,
         readable=False,
     )
-    return Annotated[Optional[kind], option]  # noqa: UP045 (a kind may be a value, not a name)
+    return Annotated[Optional[kind], made]  # noqa: UP045 (a kind may be a value, not a name)
 
 
 def _type(field: FieldInfo) -> Any:
@@ -111,14 +98,10 @@ def _plain(kind: Any) -> Any:
 
 
 def _default(field: FieldInfo) -> str | bool:
-    words = _extra(field).get("default")
+    words = extra_of(field).get("default")
     if words is not None:
         return str(words)
     if field.default is None or field.default == () or isinstance(field.default, bool):
         return False
     several = field.default if isinstance(field.default, tuple) else (field.default,)
     return ", ".join(map(str, several))
-
-
-def _extra(field: FieldInfo) -> Mapping[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lmcompare.runs.places import EXPERIMENTS
 from lmcompare_cli.console import talk
 
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
     from lmcompare.data import DataConfig
-
-EXPERIMENTS = Path("experiments")
 
 # Paths have readable=False, since for a closed file typer would print how commands are used; what
 # reads the file says in one line what is wrong.
@@ -161,7 +160,7 @@ def data_config(
             raise UserError(f"'{key}' is not a setting of how --data is read: write data.KEY=VALUE")
     config = parse_data(tables["data"])
     for sentence in not_read(config):
-        talk.print(sentence, style="yellow", soft_wrap=True)
+        _warn(sentence)
     return config
 
 
@@ -182,46 +181,23 @@ def planned_runs(
         seeds: one run for each.
         settings: further `key=value`.
     """
-    from lmcompare.config.run import assign, parse_run
-    from lmcompare.config.study import Planned, read_study, require_name
+    from lmcompare.config.run import assign
+    from lmcompare.config.study import plan
     from lmcompare.errors import UserError
 
-    used = {key: value for key, value in given.items() if value is not None}
-    if study is not None:
-        if used or seeds or settings or arm:
-            raise UserError(
-                f"the study {study} says all of its runs itself, and other settings were given "
-                "beside it: "
-                "write them into its [shared] table"
-            )
-        return _said(read_study(study))
     tables: dict[str, Any] = {}
-    for key, value in used.items():
-        section, _, name = key.rpartition(".")
-        inner = tables.setdefault(section, {}) if section else tables
-        inner[name] = value
+    for key, value in given.items():
+        if value is not None:
+            section, _, name = key.rpartition(".")
+            inner = tables.setdefault(section, {}) if section else tables
+            inner[name] = value
     tables = assign(tables, settings or [])
-    if "objective" not in tables:
+    if study is None and "objective" not in tables:
         raise UserError(
             "no objective is given: say --objective mlm, for example, or name a study file"
         )
-    configs = [
-        parse_run({**tables, **({} if seed is None else {"seed": seed})})
-        for seed in dict.fromkeys(seeds or (None,))
-    ]
-    return _said(
-        [
-            Planned(arm=require_name(arm or config.objective.name), config=config)
-            for config in configs
-        ]
-    )
+    return plan(study, tables, arm=arm, seeds=seeds, warn=_warn)
 
 
-def _said(planned: "list[Planned]") -> "list[Planned]":
-    """Runs, of whose text it has been said what is not read."""
-    from lmcompare.data.corpus import not_read
-
-    for data in dict.fromkeys(each.config.data for each in planned):
-        for sentence in not_read(data):
-            talk.print(sentence, style="yellow", soft_wrap=True)
-    return planned
+def _warn(sentence: str) -> None:
+    talk.print(sentence, style="yellow", soft_wrap=True)

@@ -63,9 +63,9 @@ def _begin(ending: Event) -> None:
 def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
     """Train one run, in a process of the pool."""
     from lmcompare.config.run import RunConfig
+    from lmcompare.config.study import Planned
     from lmcompare.errors import UserError
-    from lmcompare.runs import training_text
-    from lmcompare.training import trainer
+    from lmcompare.training import launch
     from lmcompare.training.events import Interrupted
     from lmcompare_cli.app import explained
 
@@ -75,16 +75,11 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
         return Ended(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
     try:
         with Stop() as stop:
-            text = trainer.read_text(config, cache=cache)
-            run = training_text.place_of(config, text, arm=arm, study=study, again=again)
-            name, before = str(run.path), run.done()
-            done = trainer.train(
-                config,
-                run,
-                text,
-                arm=arm,
-                report=lambda _: None,
-                should_stop=lambda: stop() or _ending.is_set(),
+            planned = Planned(arm=arm, config=config)
+            ready = launch.prepare(planned, study=study, cache=cache, again=again)
+            name = str(ready.run.path)
+            done = ready.train(
+                report=lambda _: None, should_stop=lambda: stop() or _ending.is_set()
             )
     except Interrupted as interrupted:
         return Ended(name=name, summary=str(interrupted), exit_code=stop.exit_code)
@@ -96,7 +91,7 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
         if os.environ.get("LMCOMPARE_TRACEBACK"):
             raise
         return Ended(name=name, error=explained(error))
-    if before is not None:
+    if ready.finished is not None:
         return Ended(name=name, summary="finished before")
     validation = "" if done.validation is None else f", validation {done.validation:.4f}"
     return Ended(

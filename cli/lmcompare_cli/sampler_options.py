@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmcompare.errors import UserError, did_you_mean
+from lmcompare_cli.model_options import flag
 
 if TYPE_CHECKING:
     from lmcompare.objectives.decoding.sampler import Sampler
@@ -107,51 +107,8 @@ def sampler_of(given: Mapping[str, object]) -> "Sampler":
         given: each option of the command; None where it was not given.
 
     Raises:
-        UserError: as `make_sampler`.
-    """
-    from lmcompare.objectives.decoding.sampler import Sampler
-
-    return make_sampler({name: given[name] for name in Sampler.model_fields})
-
-
-def make_sampler(given: Mapping[str, object]) -> "Sampler":
-    """Return a sampler of the settings that were given (not None), and no others.
-
-    Raises:
         UserError: some contradict each other, or are out of range.
     """
-    from pydantic import ValidationError
+    from lmcompare.objectives.decoding.sampler import Sampler, make_sampler
 
-    from lmcompare.objectives.decoding.sampler import Sampler
-
-    try:
-        return Sampler.model_validate({k: v for k, v in given.items() if v is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise UserError(message) from None
-        option = str(first["loc"][0]).replace("_", "-")
-        message = message[0].lower() + message[1:]
-        raise UserError(f"--{option} cannot be {first['input']}: {message}") from None
-
-
-def read_decoding(text: str) -> "Sampler":
-    """Read settings such as `greedy` or `top_k=40,temperature=0.7`.
-
-    Raises:
-        UserError: there is no such setting, or as `make_sampler`.
-    """
-    from lmcompare.objectives.decoding.sampler import Sampler
-
-    given: dict[str, object] = {}
-    for part in text.split(","):
-        name, _, value = (each.strip() for each in part.partition("="))
-        name = name.replace("-", "_")
-        if name not in Sampler.model_fields:
-            raise UserError(
-                f"--decoding {text!r} sets '{name}', which is not a setting of sampling: "
-                f"{did_you_mean(name, Sampler.model_fields)}"
-            )
-        given[name] = value or "true"
-    return make_sampler(given)
+    return make_sampler({name: given[name] for name in Sampler.model_fields}, called=flag)

@@ -5,12 +5,13 @@ named in its `varies`, so that nothing differs by accident.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmcompare.config.run import RunConfig, parse_run, spelled_out
+from lmcompare.data.corpus import not_read
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.parsing import brief, read_toml
 
@@ -57,6 +58,45 @@ def read_study(path: Path) -> list[Planned]:
     names = [each.arm for each in planned]
     if len(set(names)) * len(seeds) < len(names):
         raise UserError(f'{path}: two arms have the same name: give each its own with name = "..."')
+    return planned
+
+
+def plan(
+    study: Path | None,
+    tables: Mapping[str, Any],
+    *,
+    arm: str | None = None,
+    seeds: Sequence[int] | None = None,
+    warn: Callable[[str], None],
+) -> list[Planned]:
+    """Return the runs of a study file, or those of one configuration, one for each seed.
+
+    Args:
+        study: a study file; then nothing else may be given.
+        tables: the configuration, as `parse_run` takes it.
+        arm: the name of the arm; the objective's by default.
+        seeds: of the runs; that of the configuration by default.
+        warn: told which files of a folder are no text that is read.
+
+    Raises:
+        UserError: as `read_study` and `parse_run`, or both a study and settings are given.
+    """
+    if study is not None:
+        if tables or seeds or arm:
+            raise UserError(
+                f"the study {study} says all of its runs itself, and other settings were given "
+                "beside it: write them into its [shared] table"
+            )
+        planned = read_study(study)
+    else:
+        given = [{**tables, "seed": seed} for seed in dict.fromkeys(seeds or ())]
+        configs = [parse_run(each) for each in given or [{**tables}]]
+        planned = [
+            Planned(arm=require_name(arm or each.objective.name), config=each) for each in configs
+        ]
+    for data in dict.fromkeys(each.config.data for each in planned):
+        for sentence in not_read(data):
+            warn(sentence)
     return planned
 
 

@@ -4,9 +4,11 @@ The options of each kind are pydantic models, from which the command line makes 
 read wherever help is shown, and so import nothing that takes long.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
     from lmcompare.data import DataConfig
@@ -21,7 +23,7 @@ class EvalOptions(BaseModel):
 
     A field's description says what it does; its title is the name that a user gives it by where
     that is another, and `json_schema_extra` may say its default in words, what stands for its
-    value (`metavar`), and the least that makes sense (`min`).
+    value (`metavar`), and that it is no option (`option`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +39,7 @@ class EvalOptions(BaseModel):
     data: DataConfig | None = Field(None, description="Another text.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     batch_size: int | None = Field(
-        None, description="Rows of a forward pass; as many as suits the device by default."
+        None, ge=1, description="Rows of a forward pass; as many as suits the device by default."
     )
     again: bool = Field(False, description="Measure again what was measured before.")
 
@@ -56,3 +58,22 @@ class TextsOptions(EvalOptions):
         description="How many texts have hidden tokens, or how many prompts are continued; fewer "
         "where there are not as many.",
     )
+
+
+def name_of(name: str, field: FieldInfo) -> str:
+    """Return the name that a user gives a field by."""
+    return (field.title or name).replace("-", "_")
+
+
+def own_options(model: type[EvalOptions]) -> dict[str, FieldInfo]:
+    """Return the fields of a kind's options beside those that all kinds share."""
+    return {
+        name: field
+        for name, field in model.model_fields.items()
+        if name not in EvalOptions.model_fields and extra_of(field).get("option", True)
+    }
+
+
+def extra_of(field: FieldInfo) -> Mapping[str, Any]:
+    """Return what a field says of itself as an option."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

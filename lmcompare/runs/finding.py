@@ -27,12 +27,24 @@ def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _:
 
 def find_models(places: Iterable[Path], *, warn: Callable[[str], None]) -> list[Run]:
     """Find runs as `find_runs` does, only those with a good checkpoint and its tokenizer."""
+    return _find(places, _require_model, warn)
 
-    def require(run: Run) -> None:
-        run.tokenizer()
-        load_checkpoint(run, warn=lambda _: None)
 
-    return _find(places, require, warn)
+def with_models(runs: Iterable[Run], *, warn: Callable[[str], None]) -> list[Run]:
+    """Return those of some runs that have a good checkpoint, and a tokenizer for it.
+
+    Raises:
+        UserError: none has, or there is no run.
+    """
+    runs = list(runs)
+    if not runs:
+        raise UserError("there is no run to choose from: start one with `lmcompare train`")
+    return list(_good(runs, f"the {len(runs)} runs", _require_model, warn))
+
+
+def _require_model(run: Run) -> None:
+    run.tokenizer()
+    load_checkpoint(run, warn=lambda _: None)
 
 
 def _find(
@@ -76,15 +88,25 @@ def _is_there(run: Run) -> bool:
 def _within(
     folder: Path, require: Callable[[Run], object], warn: Callable[[str], None]
 ) -> Iterator[Run]:
-    """Yield the good runs of a study, or of a folder of studies.
+    """Yield the good runs of a study, or of a folder of studies; raise as `_good`."""
+    paths = sorted([*folder.glob("*/"), *folder.glob("*/*/")])
+    return _good(map(Run, paths), f"the runs in {folder}", require, warn)
+
+
+def _good(
+    runs: Iterable[Run],
+    which: str,
+    require: Callable[[Run], object],
+    warn: Callable[[str], None],
+) -> Iterator[Run]:
+    """Yield those of some folders that are runs, and good ones.
 
     Raises:
-        UserError: none of those that are there is good.
+        UserError: none of the runs that are there is good.
     """
     bad: list[UserError] = []
     num_good = 0
-    for path in sorted([*folder.glob("*/"), *folder.glob("*/*/")]):
-        run = Run(path)
+    for run in runs:
         try:
             if not _is_there(run):
                 continue
@@ -96,7 +118,7 @@ def _within(
         num_good += 1
         yield run
     if bad and not num_good:
-        raise UserError(f"none of the {len(bad)} runs in {folder} can be used; the first: {bad[0]}")
+        raise UserError(f"none of {which} can be used; the first of {len(bad)}: {bad[0]}")
 
 
 def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Checkpoint:

@@ -27,7 +27,6 @@ from lmcompare.runs.results import Results
 
 State = Literal["finished", "running", "stopped", "empty"]
 
-STUDY_FILE = "study.toml"
 _RESTORED = "the same `lmcompare train` restores it from the text of training"
 
 

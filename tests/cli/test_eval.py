@@ -320,7 +320,7 @@ def test_another_text(command: Command, study: Path, tmp_path: Path) -> None:
         ),
         (
             [*WRITE, "--decoding", "beams"],
-            "--beams cannot be true: input should be a valid integer",
+            "beams cannot be true: input should be a valid integer",
         ),
         (
             [*WRITE, "--decoding", "greedy,top_k=3"],

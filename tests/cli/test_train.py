@@ -266,5 +266,5 @@ def test_a_long_name_of_an_arm_or_study_fits_into_a_folder(command: Command, cor
 def test_a_study_file_has_a_name(command: Command, corpus: Path) -> None:
     Path("mine.toml").write_text(f'[[arm]]\nobjective = "clm"\ndata.source = "{corpus}"\n')
     said = the_error(command("train", "mine.toml", "--study", "other"))
-    assert "--study other gives another: leave that out" in said
+    assert "and 'other' is another: leave that out" in said
     assert not Path("experiments").exists()

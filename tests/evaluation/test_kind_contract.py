@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 import lmcompare_cli.app
 import lmcompare_cli.commands.eval
-from lmcompare.compare import compare
+from lmcompare.comparison import compare
 from lmcompare.evaluation import registry
 from lmcompare.runs.finding import find_runs
 from tests import ROOT
@@ -106,7 +106,7 @@ def test_its_options_have_a_panel_and_are_of_use_to_it_alone(command: Command, s
     assert "--documents" in shown
     assert "How many documents are scored." in shown
     said = command("eval", study, "--documents", "3")
-    assert "--documents is about rare tokens, which is not asked for: add --tasks rarity" in (
+    assert "--documents is about rare tokens, which is not asked for: add rarity to --tasks" in (
         the_error(said)
     )
 

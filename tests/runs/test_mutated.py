@@ -15,9 +15,9 @@ from random import Random
 
 import pytest
 
-from lmcompare.compare import compare
-from lmcompare.compare.arms import group_arms, read_results
-from lmcompare.compare.frame import tidy
+from lmcompare.comparison import compare
+from lmcompare.comparison.arms import group_arms, read_results
+from lmcompare.comparison.frame import tidy
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.measure import measure_infilling

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmcompare.compare.plateau import unigram_of_targets
+from lmcompare.comparison.plateau import unigram_of_targets
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling import measure

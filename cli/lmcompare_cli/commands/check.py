@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from lmcompare.blocks import names, numbers
 from lmcompare.blocks.visible import visible
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import find_study
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, paragraph, print_json, warn
-from lmcompare_cli.places import find_study
+from lmcompare_cli.console import output, paragraph, print_json, warn
 from lmcompare_cli.rendering.tables import print_table
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from lmcompare.paths import cache_folder
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, dumps, say, write
+from lmcompare_cli.console import dumps, say, write
 
 
 def cloze(

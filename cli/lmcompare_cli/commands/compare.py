@@ -9,7 +9,6 @@ import typer
 from lmcompare.errors import UserError
 from lmcompare_cli import options
 from lmcompare_cli.console import paragraph, say, talk, write
-from lmcompare_cli.places import find_places
 from lmcompare_cli.rendering.pages import print_page, print_paragraph
 
 
@@ -98,12 +97,11 @@ def compare(
             f"'{name}' is not the name of a file: give a plain one to --name, and a folder to --out"
         )
 
-    from lmcompare.compare import FORMATS, document, write_tables
-    from lmcompare.compare import compare as compare_runs
-    from lmcompare.runs.finding import find_runs
+    from lmcompare import api
+    from lmcompare.comparison import FORMATS, document, write_tables
 
-    runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=say)
-    comparison = compare_runs(
+    runs = api.load(*places or (), warn=say)
+    comparison = api.compare(
         runs, unfinished=unfinished, reference=reference, only=only, latest=latest
     )
     if layout is Format.table:

@@ -1,24 +1,24 @@
 """`lmcompare eval`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lmcompare.errors import UserError
-from lmcompare.evaluation.options import EvalOptions
-from lmcompare.evaluation.registry import OPTIONS, choose
+from lmcompare.evaluation.registry import OPTIONS, read_options
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import find_places
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, fail, output, print_json, say, warn
+from lmcompare_cli.console import fail, output, print_json, say, warn
 from lmcompare_cli.generate_options import num_rows_of
-from lmcompare_cli.model_options import fields_of, flag_of, name_of, with_options_of
-from lmcompare_cli.places import find_place, find_places
-from lmcompare_cli.sampler_options import read_decoding
+from lmcompare_cli.model_options import flag, with_options_of
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.kind import AnyKind, Step
+    from lmcompare.evaluation.options import EvalOptions
     from lmcompare.runs.records import ResultRecord
     from lmcompare.runs.run import Run
 
@@ -28,19 +28,7 @@ DERIVED = (
 )
 
 
-def _all_for_zero(number: int) -> int | None:
-    return number or None
-
-
-# how what a user types becomes the value of a field, where it is not the value itself
-READ: Mapping[str, Callable[[Any], Any]] = {
-    "decodings": read_decoding,
-    "judge": find_place,
-    "max_bytes": _all_for_zero,
-}
-
-
-@with_options_of(OPTIONS, but=EvalOptions)
+@with_options_of(OPTIONS)
 def evaluate(
     places: Annotated[
         list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
@@ -88,7 +76,7 @@ def evaluate(
     model as it is and as it was before training. If one task fails, the others still run.
     """
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
-    shared = {
+    asked = {
         "split": split,
         "data": options.data_config(
             data, document=document, encoding_errors=encoding_errors, field=field, settings=settings
@@ -96,18 +84,21 @@ def evaluate(
         "device": device,
         "batch_size": None if batch_size == "auto" else num_rows_of(batch_size),
         "again": force,
+        **{name: value for name, value in given.items() if value is not None},
     }
-    asked = _options(choose(names), shared, given)
-    _evaluate(places, asked, format=format, force=force)
+    _evaluate(places, read_options(names, asked, called=flag), format=format, force=force)
 
 
 def _evaluate(
-    places: Sequence[Path], asked: Sequence[EvalOptions], *, format: str, force: bool
+    places: Sequence[Path],
+    asked: "Mapping[AnyKind, EvalOptions]",
+    *,
+    format: str,
+    force: bool,
 ) -> None:
     """Measure all of it, run by run, and print what came of it, kind by kind."""
     from lmcompare.evaluation.evaluate import Evaluation
     from lmcompare.evaluation.kind import Context
-    from lmcompare.evaluation.registry import kind_of
     from lmcompare.runs.finding import find_models
     from lmcompare_cli.rendering.progress import EvaluationDisplay
 
@@ -122,7 +113,7 @@ def _evaluate(
 
     runs = find_models(find_places([*places]), warn=warn)
     context = Context(cache=cache_folder(), warn=warn, fail=failed)
-    evaluation = Evaluation.of(runs, {kind_of(type(each)): each for each in asked}, context)
+    evaluation = Evaluation.of(runs, asked, context)
     found: dict[AnyKind, list[tuple[Run, ResultRecord]]] = {
         kind: [] for kind, _ in evaluation.steps
     }
@@ -143,70 +134,6 @@ def _evaluate(
         _print(found)
     if faults:
         raise typer.Exit(1)
-
-
-def _options(
-    chosen: Mapping[type[EvalOptions], Mapping[str, Any]],
-    shared: Mapping[str, Any],
-    given: Mapping[str, Any],
-) -> list[EvalOptions]:
-    """Return the options of the chosen kinds.
-
-    Raises:
-        UserError: a value that makes no sense, or an option of a kind that is not chosen.
-    """
-    used = {name: value for name, value in given.items() if value is not None}
-    _require_use(chosen, used)
-    return [
-        _read(model, {**shared, **named}, used)  # what the names say, and what the options do
-        for model, named in chosen.items()
-    ]
-
-
-def _read(
-    model: type[EvalOptions], values: Mapping[str, Any], used: Mapping[str, Any]
-) -> EvalOptions:
-    from pydantic import ValidationError
-
-    fields = fields_of(model, but=EvalOptions)
-    read = {}
-    for name, field in fields.items():
-        if (value := used.get(name_of(name, field))) is not None:
-            one = READ.get(name, lambda each: each)
-            read[name] = tuple(map(one, value)) if isinstance(value, list) else one(value)
-    try:
-        return model(**values, **read)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"{flag_of(name, fields[name])} cannot be {first['input']}: {message}"
-        ) from None
-
-
-def _require_use(chosen: Mapping[type[EvalOptions], object], used: Mapping[str, Any]) -> None:
-    """Make sure that each option is about something that is asked for.
-
-    Raises:
-        UserError: one is not.
-    """
-    useful = {
-        name_of(name, field)
-        for model in chosen
-        for name, field in fields_of(model, but=EvalOptions).items()
-    }
-    for model in OPTIONS:
-        idle = [
-            flag_of(name, field)
-            for name, field in fields_of(model, but=EvalOptions).items()
-            if name_of(name, field) in used and name_of(name, field) not in useful
-        ]
-        if idle:
-            raise UserError(
-                f"{', '.join(idle)} is about {model.about}, which is not asked for: add --tasks "
-                f"{model.chosen_by or model.name}, or leave it out"
-            )
 
 
 def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from lmcompare.blocks.visible import visible
+from lmcompare.runs.places import find_place
 from lmcompare_cli.console import output, say, warn
-from lmcompare_cli.places import find_place
 
 
 class To(StrEnum):

@@ -10,11 +10,11 @@ import typer
 from rich.text import Text as Line
 
 from lmcompare.blocks.visible import visible
+from lmcompare.runs.places import find_places
 from lmcompare_cli import generate_options as options
 from lmcompare_cli import sampler_options as sampling
 from lmcompare_cli.console import dumps, print_json, say, talk, write
 from lmcompare_cli.console import warn as warn_of
-from lmcompare_cli.places import find_places
 from lmcompare_cli.rendering.live_text import LiveBatch, LiveText, is_moving
 from lmcompare_cli.rendering.samples import Written, as_json, print_samples
 

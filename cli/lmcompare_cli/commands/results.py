@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmcompare.errors import UserError
+from lmcompare.runs.places import EXPERIMENTS, find_places
 from lmcompare_cli import options
 from lmcompare_cli.console import paragraph, print_json, say, talk, warn
-from lmcompare_cli.places import find_places
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.stored_results import StoredResult
@@ -54,7 +54,7 @@ def results(
 
     if remove is not None and not places:
         raise UserError("removing needs the runs or studies to remove from: name them")
-    runs = find_runs(find_places(places) if places else [options.EXPERIMENTS], warn=warn)
+    runs = find_runs(find_places(places) if places else [EXPERIMENTS], warn=warn)
     found = _chosen(stored_results(runs), only)
     if remove is None:
         _print(found, format)

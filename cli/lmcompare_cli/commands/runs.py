@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from lmcompare.runs.places import EXPERIMENTS, find_places
 from lmcompare_cli import options
 from lmcompare_cli.console import print_json, say
-from lmcompare_cli.places import find_places
 
 
 def runs(
@@ -18,7 +18,7 @@ def runs(
             readable=False, help="Runs, studies, or folders of studies.", show_default=False
         ),
     ] = None,
-    out: options.Out = options.EXPERIMENTS,
+    out: options.Out = EXPERIMENTS,
     format: options.Format = "table",
 ) -> None:
     """List runs with their state, step and loss."""

@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from lmcompare.errors import UserError, did_you_mean
-from lmcompare_cli.console import cache_folder, output, talk, warn
-from lmcompare_cli.places import find_place
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import find_place
+from lmcompare_cli.console import output, talk, warn
 from lmcompare_cli.rendering.live_text import replay as play
 from lmcompare_cli.rendering.view import draw, draw_list
 

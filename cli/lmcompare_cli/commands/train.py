@@ -1,15 +1,15 @@
 """`lmcompare train`."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from lmcompare.paths import cache_folder
+from lmcompare.runs.places import EXPERIMENTS, find_study
 from lmcompare_cli import options
-from lmcompare_cli.console import cache_folder, output, talk
-from lmcompare_cli.places import find_study
+from lmcompare_cli.console import output, talk
 from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
@@ -33,25 +33,18 @@ def train(
     arm: options.Arm = None,
     force: options.StartAgain = False,
     parallel: options.Parallel = 1,
-    out: options.Out = options.EXPERIMENTS,
+    out: options.Out = EXPERIMENTS,
 ) -> None:
     """Train a model, or all models of a study; finished runs are skipped, others continue.
 
     The folder of each run is printed to stdout. What another process trains is passed over, so that
     two processes share the runs of a study.
     """
-    from lmcompare.config.study import require_name
-    from lmcompare.errors import UserError
-    from lmcompare.files import name_of
     from lmcompare.runs.run import Busy
-    from lmcompare.training import memory
+    from lmcompare.training import launch
 
     study = find_study(study, out=out)
-    if study is not None and name is not None:
-        raise UserError(
-            f"the study {study} has a name, that of its folder or file, and --study {name} gives "
-            "another: leave that out"
-        )
+    folder = launch.folder_of(study, name=name, out=out)
     planned = options.planned_runs(
         study,
         arm=arm,
@@ -68,15 +61,8 @@ def train(
         seeds=seed,
         settings=settings,
     )
-    folder = (
-        _folder_of(study, out)
-        if study is not None
-        else out / name_of(require_name(name or "default"))
-    )
-    planned = [_as_begun(each, folder) for each in planned]
-    left = [each for each in planned if force or not _seems_finished(each, folder)]
-    if left:
-        memory.require([(each.arm, each.config) for each in left], at_once=parallel, warn=_warn)
+    planned = launch.as_begun(planned, study=folder, report=_say)
+    launch.require_memory(planned, study=folder, again=force, at_once=parallel, warn=_warn)
     if parallel > 1:
         _side_by_side(planned, folder, processes=parallel, again=force)
         return
@@ -103,52 +89,22 @@ def train(
         )
 
 
-def _as_begun(each: "Planned", study: Path) -> "Planned":
-    """Return the run under the defaults of its study, and say so where these were others."""
-    from lmcompare.runs import training_text
-
-    config = training_text.as_begun(each.config, arm=each.arm, study=study)
-    if config.defaults != each.config.defaults:
-        _say(f"{each.arm}: {study} was begun with the defaults of version {config.defaults}")
-    return replace(each, config=config)
-
-
-def _seems_finished(each: "Planned", study: Path) -> bool:
-    """Tell whether a run was finished before, as far as is known before its text is read."""
-    from lmcompare.runs import training_text
-
-    return training_text.finished_without_text(each.config, arm=each.arm, study=study) is not None
-
-
 def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop") -> "Run":
     """Read the text of a run, find where it lives, and train it if it is not finished."""
-    from lmcompare.data import TextUnavailableError
     from lmcompare.errors import UserError
-    from lmcompare.runs import training_text
-    from lmcompare.training import trainer
+    from lmcompare.training import launch
     from lmcompare.training.events import Interrupted
     from lmcompare_cli.rendering.progress import TrainingDisplay
 
-    try:
-        text = trainer.read_text(each.config, cache=cache_folder(), report=_say, warn=_warn)
-    except TextUnavailableError as error:
-        left = training_text.finished_without_text(each.config, arm=each.arm, study=study)
-        if left is None or force:
-            raise
-        talk.print(f"{title} {left.path}", style="bold", soft_wrap=True)
-        _warn(f"finished before; whether its text is still the same was not checked: {error}")
-        return left
-    run = training_text.place_of(each.config, text, arm=each.arm, study=study, again=force)
-    talk.print(f"{title} {run.path}", style="bold", soft_wrap=True)
-    before = run.done()
-    other = training_text.of_another_text(each.config, text, arm=each.arm, study=study)
-    if other is not None and not run.record_file.exists():
-        _warn(other)
+    ready = launch.prepare(
+        each, study=study, cache=cache_folder(), again=force, report=_say, warn=_warn
+    )
+    talk.print(f"{title} {ready.run.path}", style="bold", soft_wrap=True)
+    if ready.caution:
+        _warn(ready.caution)
     with TrainingDisplay() as display:
         try:
-            done = trainer.train(
-                each.config, run, text, arm=each.arm, report=display, should_stop=stop
-            )
+            done = ready.train(report=display, should_stop=stop)
         except Interrupted as interrupted:
             display.close()
             command = f"the same command{' without --force' if force else ''}"
@@ -157,11 +113,11 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop
         except UserError:
             display.close()
             raise
-    if before is None:
+    if ready.finished is None:
         talk.print(f"  {display.summary(done)}", soft_wrap=True)
-    else:
+    elif ready.text is not None:
         talk.print("  finished before; --force starts it again in a new place")
-    return run
+    return ready.run
 
 
 def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
@@ -197,11 +153,3 @@ def _say(text: str) -> None:
 
 def _warn(text: str) -> None:
     talk.print(f"  {text}", style="yellow", soft_wrap=True)
-
-
-def _folder_of(study: Path, out: Path) -> Path:
-    """A study file lives in its study's folder, or gives it its name."""
-    from lmcompare.files import name_of
-    from lmcompare.runs.run import STUDY_FILE
-
-    return study.parent if study.name == STUDY_FILE else out / name_of(study.stem)

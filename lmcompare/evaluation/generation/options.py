@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lmcompare.evaluation.options import TextsOptions
+from lmcompare.runs.places import find_place
 
 if TYPE_CHECKING:
     from lmcompare.objectives.decoding.sampler import Sampler
@@ -56,3 +57,16 @@ class GenerationOptions(TextsOptions):
         "beams=4, top_k=40,temperature=0.7, degeneration_penalty=0.6, ...; repeat.",
         json_schema_extra={"metavar": "SETTINGS"},
     )
+
+    @field_validator("judge")
+    @classmethod
+    def _found(cls, judge: Path | None) -> Path | None:
+        return judge and find_place(judge)
+
+    @field_validator("decodings", mode="before")
+    @classmethod
+    def _read(cls, decodings: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Read what was written as `beams=4`, and leave what is a sampler."""
+        from lmcompare.objectives.decoding.sampler import read_sampler
+
+        return tuple(read_sampler(each) if isinstance(each, str) else each for each in decodings)

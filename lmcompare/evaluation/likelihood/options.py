@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lmcompare.evaluation.options import EvalOptions
 
@@ -18,19 +18,24 @@ class LikelihoodOptions(EvalOptions):
     max_bytes: int | None = Field(
         50_000,
         title="limit",
+        ge=0,
         description="How many bytes of text to score, the same for every run; 0 for all.",
-        json_schema_extra={"min": 0},
     )
     window: int | None = Field(
         None,
+        ge=4,
         description="How many tokens the model sees at once; by default as in training.",
-        json_schema_extra={"min": 4},
     )
     stride: int | None = Field(
         None,
+        ge=1,
         description="Tokens from one window to the next; by default half a window.",
-        json_schema_extra={"min": 1},
     )
     scorings: tuple[str, ...] = Field(
         (), title="scoring", description="Use only this scoring; repeat for several."
     )
+
+    @field_validator("max_bytes")
+    @classmethod
+    def _all_for_zero(cls, number: int | None) -> int | None:
+        return number or None

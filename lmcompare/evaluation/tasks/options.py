@@ -19,7 +19,7 @@ class TaskOptions(EvalOptions):
     name: ClassVar[str] = "benchmark"
     heading: ClassVar[str] = "Benchmarks"
     about: ClassVar[str] = "benchmarks"
-    chosen_by: ClassVar[str] = "NAME with a name that `lmcompare tasks` lists"
+    chosen_by: ClassVar[str] = "NAME, one that `lmcompare tasks` lists,"
     in_all: ClassVar[bool] = False
 
     tasks: tuple[str, ...] = Field(
@@ -36,16 +36,18 @@ class TaskOptions(EvalOptions):
     limit: int | None = Field(
         None,
         title="examples",
+        ge=2,
         description="How many examples of each are asked about, the same for every run; "
         "--train-examples limits those that are learned from.",
-        json_schema_extra={"default": "all", "min": 2},
+        json_schema_extra={"default": "all"},
     )
     train_limit: int | None = Field(
         None,
         title="train_examples",
+        ge=2,
         description="Of tasks that models learn from examples: learn from this many at most, and "
         "choose settings by as many at most.",
-        json_schema_extra={"default": "all", "min": 2},
+        json_schema_extra={"default": "all"},
     )
     pooling: Pooling | None = Field(
         None,

@@ -4,10 +4,15 @@ Draws are made in float64: in lower precision the tail of a distribution is cut 
 a model's text (Zheng et al. 2024, https://arxiv.org/abs/2409.02908).
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
+
+from lmcompare.errors import UserError, did_you_mean
 
 NO_TOKEN = -1  # where a row has fewer tokens than others
 # settings of a law to draw one token from, and of a choice of one
@@ -199,3 +204,44 @@ def _never_again(
     banned.scatter_(1, seen[:, :, -1].where(again, logits.shape[1]), True)
     left = logits.masked_fill(banned[:, :-1], -torch.inf)
     return torch.where(left.isneginf().all(1, keepdim=True), logits, left)
+
+
+def make_sampler(given: Mapping[str, Any], *, called: Callable[[str], str] = str) -> Sampler:
+    """Return a sampler of the settings that were given (not None), and no others.
+
+    Args:
+        given: values by the names of their settings.
+        called: how a setting is called where a user meets it, for messages.
+
+    Raises:
+        UserError: some contradict each other, or are out of range.
+    """
+    try:
+        return Sampler.model_validate({k: v for k, v in given.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise UserError(message) from None
+        message = message[0].lower() + message[1:]
+        name = called(str(first["loc"][0]))
+        raise UserError(f"{name} cannot be {first['input']}: {message}") from None
+
+
+def read_sampler(text: str) -> Sampler:
+    """Read settings such as `greedy` or `top_k=40,temperature=0.7`.
+
+    Raises:
+        UserError: there is no such setting, or as `make_sampler`.
+    """
+    given: dict[str, Any] = {}
+    for part in text.split(","):
+        name, _, value = (each.strip() for each in part.partition("="))
+        name = name.replace("-", "_")
+        if name not in Sampler.model_fields:
+            raise UserError(
+                f"the decoding {text!r} sets '{name}', which is not a setting of sampling: "
+                f"{did_you_mean(name, Sampler.model_fields)}"
+            )
+        given[name] = value or "true"
+    return make_sampler(given)

@@ -71,7 +71,7 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
         code, out, err = command("eval", run.path, option)
         assert (code, out) == (1, "")
         name = option.partition("=")[0]
-        assert f"{name} is about benchmarks, which is not asked for: add --tasks NAME" in err
+        assert f"{name} is about benchmarks, which is not asked for: add NAME" in err
         code, out, err = command("eval", run.path, "--tasks", "zorro", option)
         assert (code, out) == (1, "")
         assert f"no chosen task {said}" in err
@@ -80,7 +80,7 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
     assert (code, out) == (1, "")
     assert "no chosen task is asked in the way 'prob' (--way): did you mean 'probe'?" in err
     code, out, err = command("eval", run.path, "--way", "all")
-    assert "--way is about benchmarks, which is not asked for: add --tasks NAME" in err
+    assert "--way is about benchmarks, which is not asked for: add NAME" in err
 
 
 def test_a_task_that_fails_takes_no_other_down(

@@ -1,0 +1,300 @@
+"""What a program or a notebook calls: train, load, evaluate and compare.
+
+It adds nothing to what the command line does: both call the same parts of the library, and the
+command line adds options, display and signals. Nothing is printed; warnings go to `warn`.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from lmcompare.comparison import Comparison, EvaluationResults
+from lmcompare.comparison import compare as compare_runs
+from lmcompare.config.run import parse_data
+from lmcompare.config.study import plan
+from lmcompare.errors import UserError
+from lmcompare.evaluation.evaluate import Evaluation
+from lmcompare.evaluation.kind import Context, Step
+from lmcompare.evaluation.registry import read_options
+from lmcompare.paths import cache_folder
+from lmcompare.runs.finding import find_runs, with_models
+from lmcompare.runs.places import EXPERIMENTS, find_places, find_study
+from lmcompare.runs.run import Busy, Run
+from lmcompare.training import launch
+from lmcompare.training.events import Message, Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Warn = Callable[[str], None]
+AnyPath = str | Path
+AnyRuns = Run | AnyPath | Sequence[Run | AnyPath]  # `Runs` is a sequence of them
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
+
+
+class Runs(Sequence[Run]):
+    """Some runs, in order."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = tuple(runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Runs": ...
+    def __getitem__(self, index: int | slice) -> "Run | Runs":
+        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __repr__(self) -> str:
+        return f"Runs({', '.join(str(run.path) for run in self)})"
+
+    def frame(self, *, unfinished: bool = False) -> "pd.DataFrame":
+        """Return all that is known of the runs, a row for each run and metric.
+
+        The columns are those of `lmcompare.comparison.frame.COLUMNS`; arms that are compared in
+        benchmarks have a row more for each comparison.
+
+        Args:
+            unfinished: take in unfinished runs as they stand.
+
+        Raises:
+            UserError: no run is finished, or one is broken.
+        """
+        return self.compare(unfinished=unfinished).frame
+
+    def compare(
+        self,
+        *,
+        unfinished: bool = False,
+        reference: str | None = None,
+        only: str | Sequence[str] | None = None,
+        latest: bool = False,
+    ) -> Comparison:
+        """Put the runs side by side; arguments and errors are those of `lmcompare.compare`."""
+        return compare(self, unfinished=unfinished, reference=reference, only=only, latest=latest)
+
+    def evaluate(self, *tasks: AnyPath, **options: Any) -> EvaluationResults:
+        """Measure the runs; `tasks`, `options` and errors are those of `lmcompare.evaluate`."""
+        return evaluate(self, *tasks, **options)
+
+
+def train(
+    study_file: AnyPath | None = None,
+    *,
+    objective: str | Mapping[str, Any] | None = None,
+    data: AnyPath | Sequence[AnyPath] | Mapping[str, Any] | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    budget: str | Mapping[str, Any] | None = None,
+    tokenizer: Mapping[str, Any] | None = None,
+    batch: Mapping[str, Any] | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    validation: Mapping[str, Any] | None = None,
+    runtime: Mapping[str, Any] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    arm: str | None = None,
+    study: str | None = None,
+    out: AnyPath = EXPERIMENTS,
+    again: bool = False,
+    report: Callable[[Message | Progress], None] = lambda event: None,
+    warn: Warn = _warn,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Runs:
+    """Train a model, or all models of a study; what is finished is left, the rest continues.
+
+    Args:
+        study_file: a study file (TOML), its folder, or its name in `out`; then no setting of a run
+            is given.
+        objective: the name of an objective, or a table of its settings: {"name": "mlm", "rate":
+            0.3}. This and all up to `runtime` are the tables of a study file.
+        data: a text (a file, a folder, a pattern, ...), several, or a table.
+        model: the name of a size, or a table.
+        budget: how long to train: "2M tokens", "500 steps", "1e15 flops", "60 seconds".
+        tokenizer: a table of settings, as the next four.
+        batch: what a step reads.
+        optimizer: how weights are updated.
+        validation: how often the validation loss is taken.
+        runtime: how the run is carried out on this machine.
+        seeds: one run for each.
+        arm: the name in tables; the objective's by default.
+        study: the name of the study, whose folder is made in `out`; "default" by default.
+        out: the folder of all studies.
+        again: start again in a new place, keeping the old run.
+        report: told what happens, step by step.
+        warn: told what a user should know of.
+        should_stop: asked after each step; what is done is saved.
+
+    Returns:
+        The runs, seed by seed, without those that another process trains.
+
+    Raises:
+        UserError: bad settings or text, too little memory, a damaged run, a full disk, or another
+            process trains the only run.
+        Interrupted: `should_stop` said so.
+    """
+    file = find_study(None if study_file is None else Path(study_file), out=Path(out))
+    given = {
+        **{"objective": objective, "data": _data(data), "model": model, "budget": budget},
+        **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer},
+        **{"validation": validation, "runtime": runtime},
+    }
+    tables = {name: value for name, value in given.items() if value is not None}
+    if file is None and objective is None:
+        raise UserError(
+            'no objective is given: say objective="mlm", for example, or name a study file'
+        )
+    folder = launch.folder_of(file, name=study, out=Path(out))
+    seeds = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
+    planned = plan(file, tables, arm=arm, seeds=seeds, warn=warn)
+    planned = launch.as_begun(planned, study=folder, report=warn)
+    launch.require_memory(planned, study=folder, again=again, warn=warn)
+
+    def hear(event: Message | Progress) -> None:
+        if isinstance(event, Message) and event.warning:
+            warn(event.text)
+        else:
+            report(event)
+
+    runs: list[Run] = []
+    for each in planned:
+        ready = launch.prepare(
+            each,
+            study=folder,
+            cache=cache_folder(),
+            again=again,
+            report=lambda text: report(Message(text=text)),
+            warn=warn,
+        )
+        if ready.caution:
+            warn(ready.caution)
+        try:
+            ready.train(report=hear, should_stop=should_stop)
+        except Busy as other:
+            if len(planned) == 1:
+                raise
+            warn(f"passed over: {other}")
+            continue
+        runs.append(ready.run)
+    return Runs(runs)
+
+
+def load(*places: AnyPath, warn: Warn = _warn) -> Runs:
+    """Find the runs of studies, or single ones.
+
+    Args:
+        places: folders of runs, studies, study files, folders of studies, or names of those in
+            `experiments`, which is looked into where no place is given.
+        warn: told of damaged runs within a study, which are left out.
+
+    Raises:
+        UserError: a place is not there, or holds no run that can be read.
+    """
+    found = find_places(map(Path, places)) if places else [EXPERIMENTS]
+    return Runs(find_runs(found, warn=warn))
+
+
+def evaluate(
+    runs: AnyRuns,
+    *tasks: AnyPath,
+    report: Callable[[str, float], None] = lambda what, share: None,
+    warn: Warn = _warn,
+    **options: Any,
+) -> EvaluationResults:
+    """Measure what trained models can do; what was measured before is not measured again.
+
+    Args:
+        runs: from `train` or `load`, or what `load` takes.
+        tasks: "likelihood" (by default), "infilling", "generation", "all" for these three; a
+            benchmark or a group of them from `lmcompare tasks`; or a TOML file of your own.
+        report: told what is being measured, and which share of it is done.
+        warn: told what a user should know of, such as a task that failed while others went on.
+        options: what `lmcompare eval --help` lists, with _ for -: limit=10_000, texts=16,
+            task_data="folder". Of several values a list. `again=True` is its --force.
+
+    Returns:
+        Each result with its run.
+
+    Raises:
+        UserError: an option that makes no sense or is of no use to the tasks, a run that cannot be
+            evaluated, or nothing could be measured.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "data" in given:
+        given["data"] = parse_data(_data(given["data"]) or {})
+    asked = read_options([str(task) for task in tasks] or ["likelihood"], given)
+    errors: list[UserError] = []
+
+    def fail(error: UserError) -> None:
+        errors.append(error)
+        warn(str(error))
+
+    def step_failed(run: Run, step: Step, error: UserError) -> None:
+        fail(UserError(f"{run.path.name}, {step.name}: {error}"))
+
+    context = Context(cache=cache_folder(), warn=warn, fail=fail)
+    usable = with_models(_runs(runs, warn=warn), warn=warn)
+    found = Evaluation.of(usable, asked, context).results(report, fail=step_failed)
+    results = [(run, record) for run, _, record in found]
+    if errors and not results:
+        raise errors[0]
+    return EvaluationResults(results, errors)
+
+
+def compare(
+    runs: AnyRuns,
+    *,
+    unfinished: bool = False,
+    reference: str | None = None,
+    only: str | Sequence[str] | None = None,
+    latest: bool = False,
+    warn: Warn = _warn,
+) -> Comparison:
+    """Put finished runs side by side: what each objective bought, and what was held equal.
+
+    Args:
+        runs: from `train` or `load`, or what `load` takes.
+        unfinished: take in unfinished runs as they stand; they are marked, and never ranked.
+        reference: the label of the arm that the others stand beside in benchmarks; the first by
+            default.
+        only: take in these results alone, selected as by `lmcompare compare --only`.
+        latest: of results of a run that differ in their settings only, take in the last.
+        warn: told of runs that cannot be read, which are left out.
+
+    Raises:
+        UserError: no run is finished, one is broken, no arm is called as the reference, or no
+            result is what was selected.
+    """
+    return compare_runs(
+        _runs(runs, warn=warn),
+        unfinished=unfinished,
+        reference=reference,
+        only=[only] if isinstance(only, str) else only or None,
+        latest=latest,
+    )
+
+
+def _runs(given: AnyRuns, *, warn: Warn) -> Sequence[Run]:
+    """Return the runs that are meant, each once."""
+    if isinstance(given, Run | str | Path):
+        given = [given]
+    found: list[Run] = []
+    for each in given:
+        found += [each] if isinstance(each, Run) else load(each, warn=warn)
+    return list(dict.fromkeys(found))
+
+
+def _data(
+    given: AnyPath | Sequence[AnyPath] | Mapping[str, Any] | None,
+) -> Mapping[str, Any] | None:
+    """Return the table that a text, or several, is short for."""
+    if given is None or isinstance(given, Mapping):
+        return given
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return {"source": tuple(map(str, given))}
+    return {"source": str(given)}

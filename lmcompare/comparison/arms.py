@@ -1,0 +1,270 @@
+"""What each run left behind, and which runs are seeds of one arm."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lmcompare.comparison.plateau import steps_to_leave, unigram_of_targets
+from lmcompare.config.budget import Spent
+from lmcompare.errors import UserError
+from lmcompare.evaluation.registry import kinds
+from lmcompare.runs.records import ResultRecord, RunRecord, TextRecord
+from lmcompare.runs.run import Run
+
+Kept = TypeVar("Kept", bound=ResultRecord)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that is compared of one run, read once."""
+
+    run: Run
+    record: RunRecord
+    finished: bool
+    spent: Spent
+    loss: float | None  # of training at its end, nats a target
+    validation: float | None  # nats a target
+    peak_memory: int | None  # bytes
+    undisturbed_seconds: float | None = None  # without other work on the machine, where it shows
+    read: Mapping[int, str] | None = None  # by step, a hash of what was read up to it
+    measured: Sequence[ResultRecord]  # kind by kind; of the model as it started, too
+    outdated: Sequence[ResultRecord]  # asked in a way that there is no longer; not in the above
+    unselected: Sequence[ResultRecord] = ()  # that the user does not want; not in the above
+
+    @cached_property
+    def unigram_of_targets(self) -> float | None:
+        """The entropy of its targets by their frequencies, nats a target; None if not known."""
+        config = self.record.config
+        return unigram_of_targets(self.run, config.objective, length=config.batch.length)
+
+    @cached_property
+    def steps_to_leave_unigram(self) -> float | None:
+        """The step at which it had left that behind; infinite if never; None if not known."""
+        unigram = self.unigram_of_targets
+        return None if unigram is None else steps_to_leave(self.run, unigram)
+
+    @property
+    def seed(self) -> int:
+        """Of the order, the initial weights and the corruption."""
+        return self.record.config.seed
+
+    def of(self, kind: type[Kept]) -> list[Kept]:
+        """Return the results of one kind."""
+        return [each for each in self.measured if isinstance(each, kind)]
+
+    def is_stale(self, measured: ResultRecord) -> bool:
+        """Whether it was measured before the run had ended."""
+        return self.finished and measured.step != self.spent.steps
+
+    def is_unselected(self, kind: type[ResultRecord]) -> bool:
+        """Return whether something of that kind was measured, and is not wanted."""
+        return any(isinstance(each, kind) for each in self.unselected)
+
+    def is_new(self, measured: TextRecord, scoring: str | None) -> bool:
+        """Return whether training never hid as much of a text as was asked for there."""
+        how = self.record.config.objective.scorings.get(scoring or "")
+        return how is not None and how.is_new(measured.hidden_share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """Runs that differ in their seed only."""
+
+    label: str  # unlike that of any other arm
+    results: Sequence[Result]  # one for each seed, by seed
+
+    @property
+    def objective(self) -> str:
+        """The objective's name, with the hyper-parameters that are not at their defaults."""
+        objective = self.results[0].record.config.objective
+        changed = objective.model_dump(exclude={"name"}, exclude_defaults=True)
+        settings = ", ".join(f"{key} {shown(value)}" for key, value in changed.items())
+        return f"{objective.name} ({settings})" if settings else objective.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether its runs are; the unfinished runs of a study are an arm of their own."""
+        return self.results[0].finished
+
+
+def read_results(
+    runs: Iterable[Run], *, unfinished: bool, note: Callable[[str], None]
+) -> list[Result]:
+    """The finished runs, and the others too if they are wanted; damaged ones are told of.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    results, left_out, damaged = list[Result](), list[str](), list[UserError]()
+    for run in runs:
+        if run.at is not None:
+            raise UserError(f"{run.path} is meant as it was at step {run.at}: name the run alone")
+        try:
+            result = _read(run, note)
+        except UserError as error:
+            damaged.append(error)
+            note(f"left out: {error}")
+            continue
+        if result is None:
+            left_out.append(f"{run.path} (no step yet)")
+        elif result.finished or unfinished:
+            results.append(result)
+        else:
+            left_out.append(f"{run.path} (at step {result.spent.steps:,})")
+    if damaged and not results:
+        raise damaged[0]
+    if not left_out and not results:
+        raise UserError("there is no run to compare: start one with `lmcompare train`")
+    if not results:
+        first, *others = left_out
+        more = f" and {len(others)} more are" if others else " is"
+        raise UserError(
+            f"no run is finished: {first}{more} not; the same `lmcompare train` goes on with it, "
+            "and --unfinished compares it as it stands"
+        )
+    if left_out:
+        note(f"left out because not finished: {', '.join(left_out)}")
+    if unverified := [result for result in results if not result.record.verified]:
+        note(
+            f"{len(unverified)} of {len(results)} runs were written by an earlier version without "
+            "checksums, and what is in their files was not verified: "
+            + ", ".join(str(result.run.path) for result in unverified)
+        )
+    return results
+
+
+def _read(run: Run, note: Callable[[str], None]) -> Result | None:
+    record, done = run.record(), run.done()
+    measured = _measured(run, note)
+    if done is not None:
+        return Result(
+            run=run,
+            record=record,
+            finished=True,
+            spent=done.spent,
+            loss=done.loss,
+            validation=done.validation,
+            peak_memory=done.peak_memory,
+            undisturbed_seconds=done.undisturbed_seconds,
+            read=None if done.manifest is None else done.manifest.read,
+            **measured,
+        )
+    line = run.last_metrics()
+    if line is None:
+        return None
+    validated = [each.validation for each in run.metrics() if each.validation is not None]
+    return Result(
+        run=run,
+        record=record,
+        finished=False,
+        spent=Spent(
+            **line.model_dump(include={"tokens", "targets", "flops", "seconds"}), steps=line.step
+        ),
+        loss=line.loss,
+        validation=validated[-1] if validated else None,
+        peak_memory=None,
+        **measured,
+    )
+
+
+def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
+    """All results, kind by kind, those apart that were asked in a way that there is no longer."""
+    found: dict[str, list[ResultRecord]] = {"measured": [], "outdated": []}
+    for kind in kinds().values():
+        for each in run.results.read(kind.record, note):
+            found["outdated" if each.is_outdated else "measured"].append(each)
+    return found
+
+
+def group_arms(results: Iterable[Result], *, note: Callable[[str], None]) -> list[Arm]:
+    """Put the seeds of an arm together, and nothing else.
+
+    Runs of one name that differ in more than their seed become arms of distinguishable labels; of
+    two runs of the same seed and configuration, which are not independent, the later one counts.
+    """
+    results = list(results)
+    several = len({result.run.study for result in results}) > 1
+    named: dict[str, dict[object, dict[int, Result]]] = {}
+    for result in sorted(results, key=lambda each: (each.record.created, str(each.run.path))):
+        name = f"{result.run.study}/{result.record.arm}" if several else result.record.arm
+        name += "" if result.finished else " [unfinished]"
+        seeds = named.setdefault(name, {}).setdefault(_variant(result), {})
+        if result.seed in seeds:
+            note(
+                f"{seeds[result.seed].run.path} left out: {result.run.path} is a later run of "
+                "the same seed and configuration"
+            )
+        seeds[result.seed] = result
+    arms = []
+    for name, variants in named.items():
+        runs = [[seeds[seed] for seed in sorted(seeds)] for seeds in variants.values()]
+        labels = [name] if len(runs) == 1 else [f"{name} [{tag}]" for tag in _tell_apart(runs)]
+        arms += [Arm(label=label, results=each) for label, each in zip(labels, runs, strict=True)]
+        if len(runs) > 1:
+            note(
+                f"runs named {name} differ in more than their seed and are kept apart: "
+                + ", ".join(labels)
+            )
+    return sorted(arms, key=lambda arm: arm.label)
+
+
+def _variant(result: Result) -> object:
+    """Equal for two runs that may be averaged once their seeds are known to differ."""
+    record = result.record
+    return (
+        _folder(result),
+        record.config.model_copy(update={"seed": 0}).identity,
+        record.sheet.text,
+        record.sheet.tokenizer,
+        record.text_hash,
+    )
+
+
+def _folder(result: Result) -> Path:
+    """The study's folder: where the run is found, though it may be a link to another place."""
+    return result.run.path.absolute().parent.resolve()
+
+
+def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
+    """For each variant the fewest settings that make it unlike the others, or else a number."""
+    settings = [_settings(runs[0]) for runs in variants]
+    keys = [key for key in dict.fromkeys(key for each in settings for key in each)]
+    differing = [key for key in keys if len({each.get(key) for each in settings}) > 1]
+    tags = ["" for _ in settings]
+    for num in range(1, len(differing) + 1):
+        tags = [", ".join(each[key] for key in differing[:num] if key in each) for each in settings]
+        if len(set(tags)) == len(tags):
+            return tags
+    return [f"{tag}, {number}".removeprefix(", ") for number, tag in enumerate(tags, start=1)]
+
+
+def _settings(result: Result) -> dict[str, str]:
+    """What may distinguish two runs of one name, in words; what tells a reader most comes first."""
+    record = result.record
+    config = flat(record.config.model_dump(exclude={"seed", "runtime"}))
+    config |= flat({"runtime": record.config.runtime.model_dump()})
+    settings = {key: f"{key.rpartition('.')[2]} {shown(value)}" for key, value in config.items()}
+    return settings | {
+        "sheet.text": f"training text {record.sheet.text[:8]}",
+        "sheet.tokenizer": f"tokenizer {record.sheet.tokenizer[:8]}",
+        "text_hash": f"whole text {(record.text_hash or 'unknown')[:8]}",
+        "folder": f"in {_folder(result)}",
+    }
+
+
+def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def shown(value: object) -> str:
+    """A setting's value for a reader."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,267 @@
+"""What runs must share for their difference to be the objective's: equal or not, and where."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from lmcompare.comparison import control_seeds
+from lmcompare.comparison.arms import Arm, Result, flat, shown
+from lmcompare.evaluation.kind import AnyKind
+from lmcompare.evaluation.registry import kinds
+from lmcompare.model import ModelConfig
+from lmcompare.runs.records import ControlSheet
+
+DEPTH = "depth"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlCheck:
+    """One thing that was compared."""
+
+    name: str
+    equal: bool
+    found: Mapping[str, Sequence[str]]  # each value in words, and the arms it was found in
+    caution: str = ""  # what an unlike value is known to do
+    ranks: bool = True  # whether a ranking hangs on it
+
+    @property
+    def words(self) -> str:
+        """What was found, and of unlike values where."""
+        if self.equal:
+            return "; ".join(self.found)
+        values = (f"{value}: {', '.join(arms)}" for value, arms in self.found.items())
+        return "; ".join(filter(None, [*values, self.caution]))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.words})"
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A thing to compare, of each run by itself."""
+
+    name: str
+    answer: Callable[[Result], object]  # must be equal; of settings those that are not are shown
+    words: Callable[[Result], str]  # shown of what is no settings, and of what is equal
+    cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
+    ranks: bool = True
+
+
+def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
+    """Every fact of the control sheets and configurations, what matters most first."""
+    text, *others = _QUESTIONS
+    facts = [
+        _ask(text, arms),
+        _fact(ControlSheet.FACTS["order"], control_seeds.orders(arms)),
+        _fact("initial weights", control_seeds.weights(arms)),
+        *(_ask(question, arms) for question in (*others, *_of_measurements(arms))),
+        _seeds(arms),
+    ]
+    objective = _ask(_OBJECTIVE, arms)
+    if objective is not None and objective.equal:  # else it is what is being compared
+        facts.insert(0, objective)
+    return [fact for fact in facts if fact is not None]
+
+
+def depths(arms: Sequence[Arm]) -> ControlCheck | None:
+    """The layers of each arm, encoder + decoder, if some have an encoder."""
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        model = arm.results[0].record.config.model
+        encoder = f"{model.encoder_layers} + " if model.encoder_layers else ""
+        found.setdefault(f"{encoder}{model.depth}", []).append(arm.label)
+    if len(found) < 2 or not any("+" in depth for depth in found):
+        return None
+    return ControlCheck(name=DEPTH, equal=False, found=found)
+
+
+def _fact(name: str, found: control_seeds.Found | None) -> ControlCheck | None:
+    return None if found is None else ControlCheck(name=name, equal=found[0], found=found[1])
+
+
+def _sheet(fact: str) -> Callable[[Result], str]:
+    return lambda result: str(getattr(result.record.sheet, fact))
+
+
+def _config(part: str) -> Callable[[Result], Mapping[str, object]]:
+    return lambda result: flat(getattr(result.record.config, part).model_dump(exclude={"preset"}))
+
+
+def _changes(config: BaseModel, usual: BaseModel) -> list[str]:
+    """What differs from the usual."""
+    return [f"{key} {shown(value)}" for key, value in config if value != getattr(usual, key)]
+
+
+def _shape(result: Result) -> Mapping[str, object]:
+    return flat(result.record.model_given.model_dump(exclude={"preset"}))
+
+
+def _backbone(result: Result) -> str:
+    model = result.record.model_given
+    usual = ModelConfig.model_validate(model.preset)
+    return ", ".join([model.preset, *_changes(model, usual)])
+
+
+def _batch(result: Result) -> str:
+    batch = result.record.config.batch
+    apart = ", documents apart" if batch.separate_documents else ""
+    return f"{batch.rows} rows of {batch.length} tokens{apart}"
+
+
+def _optimizer(result: Result) -> str:
+    config = result.record.config.optimizer
+    usual = type(config)(learning_rate=config.learning_rate, schedule=config.schedule)
+    return ", ".join(
+        [f"learning_rate {config.learning_rate:g} {config.schedule}", *_changes(config, usual)]
+    )
+
+
+def _validation(result: Result) -> str:
+    config = result.record.config.validation
+    return f"{config.blocks} blocks, {config.times} times"
+
+
+def _machine(result: Result) -> Mapping[str, object]:
+    record = result.record
+    runtime = record.config.runtime.model_dump(include={"compile", "micro_batch"})
+    return {"computed on": record.device, "threads": record.threads, **runtime}
+
+
+def _code(result: Result) -> str:
+    commit = result.record.git_commit
+    version = result.record.versions.get("lmcompare", "unknown")
+    if commit is None:
+        return version
+    return f"{version}, commit {commit[:8]}{'+' if commit.endswith('+') else ''}"
+
+
+def _libraries(result: Result) -> Mapping[str, object]:
+    return {name: each for name, each in result.record.versions.items() if name != "lmcompare"}
+
+
+def _of_measurements(arms: Sequence[Arm]) -> Iterator[_Question]:
+    """Yield what the kinds of evaluation want equal, so that their results compare."""
+    for kind in kinds().values():
+        facts = [kind.facts(result.of(kind.record)) for arm in arms for result in arm.results]
+        for name in dict.fromkeys(name for each in facts for name in each):
+            fact = _measured_fact(kind, name)
+            yield _Question(name, fact, _in_words(fact), ranks=kind.ranked)
+
+
+def _measured_fact(kind: AnyKind, name: str) -> Callable[[Result], str | None]:
+    return lambda result: kind.facts(result.of(kind.record)).get(name)
+
+
+def _in_words(fact: Callable[[Result], object]) -> Callable[[Result], str]:
+    return lambda result: str(fact(result))
+
+
+_OBJECTIVE = _Question(
+    "objective", _config("objective"), lambda result: Arm(label="", results=[result]).objective
+)
+
+_QUESTIONS = [
+    _Question(
+        ControlSheet.FACTS["text"],
+        _sheet("text"),
+        lambda result: f"{result.record.text}, {result.record.sheet.text[:8]}",
+    ),
+    _Question(
+        ControlSheet.FACTS["tokenizer"],
+        _sheet("tokenizer"),
+        lambda result: result.record.sheet.tokenizer[:8],
+    ),
+    _Question("backbone", _shape, _backbone),
+    _Question(
+        "budget",
+        lambda result: result.record.config.budget,
+        lambda result: str(result.record.config.budget),
+    ),
+    _Question(
+        "batch",
+        _config("batch"),
+        _batch,
+        {"length": "rows of unlike length are not neutral: see docs/objectives.md"},
+    ),
+    _Question("optimizer", _config("optimizer"), _optimizer),
+    _Question("validation", _config("validation"), _validation),
+    _Question(
+        "precision", lambda result: result.record.precision, lambda result: result.record.precision
+    ),
+    _Question(
+        "device",
+        _machine,
+        lambda result: f"{result.record.device}, {result.record.threads} threads",
+    ),
+    _Question(
+        "lmcompare",
+        lambda result: (result.record.versions.get("lmcompare"), result.record.git_commit),
+        _code,
+    ),
+    _Question(
+        "libraries", _libraries, lambda result: f"torch {result.record.versions.get('torch')}"
+    ),
+]
+
+
+def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
+    answers = [
+        (arm, result, answer)
+        for arm in arms
+        for result in arm.results
+        if (answer := question.answer(result)) is not None
+    ]
+    answered = list(dict.fromkeys(arm.label for arm, _, _ in answers))
+    if len(answered) < min(2, len(arms)):  # nothing to compare one arm's answer with
+        return None
+    first = answers[0][2]
+    if all(answer == first for _, _, answer in answers):
+        words = question.words(answers[0][1])
+        words += "" if len(answered) == len(arms) else f"; only in {', '.join(answered)}"
+        return ControlCheck(
+            name=question.name, equal=True, found={words: answered}, ranks=question.ranks
+        )
+    differing = _differing([answer for _, _, answer in answers if isinstance(answer, Mapping)])
+    found: dict[str, dict[str, list[int]]] = {}
+    for arm, result, answer in answers:
+        if isinstance(answer, Mapping):
+            words = ", ".join(f"{key} {shown(answer.get(key, 'none'))}" for key in differing)
+        else:
+            words = question.words(result)
+        found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
+    cautions = [said for key, said in question.cautions.items() if key in differing]
+    return ControlCheck(
+        name=question.name,
+        equal=False,
+        found=_by_value(found),
+        caution="; ".join(cautions),
+        ranks=question.ranks,
+    )
+
+
+def _differing(answers: Sequence[Mapping[str, object]]) -> list[str]:
+    keys = dict.fromkeys(key for answer in answers for key in answer)
+    return [key for key in keys if len({repr(answer.get(key)) for answer in answers}) > 1]
+
+
+def _by_value(found: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, list[str]]:
+    """The arms of each value; the seeds too of an arm that is found under several."""
+    occurrences = [label for labels in found.values() for label in labels]
+
+    def called(label: str, seeds: Sequence[int]) -> str:
+        if occurrences.count(label) == 1:
+            return label
+        return f"{label} seed {' '.join(map(str, seeds))}"
+
+    return {
+        value: [called(label, seeds) for label, seeds in labels.items()]
+        for value, labels in found.items()
+    }
+
+
+def _seeds(arms: Sequence[Arm]) -> ControlCheck:
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        found.setdefault(" ".join(str(each.seed) for each in arm.results), []).append(arm.label)
+    return ControlCheck(name="seeds", equal=len(found) == 1, found=found)

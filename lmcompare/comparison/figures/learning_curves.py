@@ -1,0 +1,139 @@
+"""Learning curves: benchmarks at several checkpoints, against what training had spent by then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.figures.drawing import name_of, style
+from lmcompare.comparison.tables.task_results import (
+    about_task,
+    examples_of,
+    fresh,
+    most_asked,
+)
+from lmcompare.config.budget import Spent
+from lmcompare.evaluation.tasks.record import TaskRecord
+
+SPENT = {  # what there is on the horizontal axes, and its heading
+    "tokens": "tokens read",
+    "targets": "targets predicted",
+    "flops": "FLOPs",
+    "seconds": "seconds of training",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A model on its way: what had been spent on it, and how well it did."""
+
+    spent: Spent
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One run's way, from its start if that was asked."""
+
+    label: str  # of the arm
+    seed: int
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """The ways of all runs in one benchmark, asked in one way."""
+
+    task: str
+    way: str
+    metric: str
+    chance: float | None
+    lines: Sequence[Line]
+
+    @property
+    def name(self) -> str:
+        """For a file."""
+        return self.task if self.way == "asked" else f"{self.task}-{self.way}"
+
+
+def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
+    """Those of runs that were asked at two checkpoints or more."""
+    results = [result for arm in arms for result in arm.results]
+    records = [record for result in results for record in result.of(TaskRecord)]
+    found = []
+    for about in sorted({about_task(record) for result in results for record in fresh(result)}):
+        examples = most_asked(arms, about)
+        of_task = [
+            record
+            for record in records
+            if (about_task(record), examples_of(record)) == (about, examples)
+        ]
+        ways = [
+            Line(label=arm.label, seed=result.seed, points=points)
+            for arm in arms
+            for result in arm.results
+            if (points := _points(result, {record.stem for record in of_task}))
+        ]
+        if ways:
+            found.append(
+                Curves(
+                    task=about.task,
+                    way=about.way,
+                    metric=of_task[0].metric,
+                    chance=of_task[0].chance,
+                    lines=ways,
+                )
+            )
+    return found
+
+
+def _points(result: Result, stems: set[str]) -> list[Point]:
+    """Of one run; none where it was not asked on its way."""
+    own = sorted(
+        (record for record in result.of(TaskRecord) if record.stem in stems),
+        key=lambda each: each.step,
+    )
+    if sum(not record.is_untrained for record in own) < 2:
+        return []
+    return [
+        Point(spent=record.spent, value=record.value) for record in own if record.value is not None
+    ]
+
+
+def draw(curves: Curves, *, format: str = "svg") -> bytes:
+    """The picture, the same bytes each time: a line a run, a panel for each thing that is spent.
+
+    Args:
+        curves: of one benchmark.
+        format: svg, or another that matplotlib writes.
+    """
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(10, 7), layout="constrained")
+        panels = figure.subplots(2, 2, sharey=True).flatten()
+        colors = {
+            label: f"C{number % 10}"
+            for number, label in enumerate(dict.fromkeys(line.label for line in curves.lines))
+        }
+        for axes, (unit, heading) in zip(panels, SPENT.items(), strict=True):
+            for line in curves.lines:
+                axes.plot(
+                    [getattr(point.spent, unit) for point in line.points],
+                    [100 * point.value for point in line.points],
+                    color=colors[line.label],
+                    marker=".",
+                    alpha=0.7,
+                )
+            if curves.chance is not None:
+                axes.axhline(100 * curves.chance, color="black", linestyle=":", linewidth=1)
+            axes.set_xlabel(heading)
+            axes.grid(alpha=0.3)
+        for axes in panels[::2]:
+            axes.set_ylabel(f"{curves.metric}, percent")
+        figure.suptitle(f"{name_of(curves.name)}: a line for each run, dotted what chance gives")
+        handles = [panels[0].plot([], [], color=color)[0] for color in colors.values()]
+        figure.legend(handles, [*map(name_of, colors)], loc="outside right center", frameon=False)
+        drawn = BytesIO()
+        figure.savefig(drawn, format=format, metadata={"Date": None} if format == "svg" else None)
+    return drawn.getvalue()

@@ -1,0 +1,98 @@
+"""A comparison as a file: the tidy frame as CSV, the table as Markdown and LaTeX, both as JSON."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lmcompare import files
+from lmcompare.blocks import latex, markdown
+from lmcompare.blocks.visible import visible
+from lmcompare.comparison.comparison import Comparison
+from lmcompare.comparison.document import document
+from lmcompare.comparison.figures.drawing import can_draw
+from lmcompare.comparison.tables import all_tables
+
+SCHEMA = 2  # of the JSON
+_FORMULA = ("=", "+", "-", "@")  # what one begins with
+
+
+def to_csv(comparison: Comparison) -> str:
+    """The tidy frame; what is not known is empty.
+
+    A text that a spreadsheet would take for a formula has an apostrophe in front.
+    """
+    return str(comparison.frame.map(_cell).to_csv(index=False, lineterminator="\n"))
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = visible(value, keep="")
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def to_json(comparison: Comparison) -> str:
+    """Everything, for a machine; what is not known is null."""
+    document = {
+        "schema_version": SCHEMA,
+        "facts": [asdict(fact) for fact in comparison.facts],
+        "consequences": [asdict(fact) for fact in comparison.consequences],
+        "tables": {
+            each.key: [each.as_json(table) for table in comparison.tables.get(each.key, ())]
+            for each in all_tables()
+        },
+        "notes": list(comparison.notes),
+        "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
+    }
+    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what is no number."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """The tables and what must be read with them, in GitHub's Markdown."""
+    return markdown.render(document(comparison))
+
+
+def to_tex(comparison: Comparison) -> str:
+    r"""Return the same for LaTeX, to be read with \input; its labels hold the study's name."""
+    return latex.render(document(comparison), label=str(comparison.frame["study"].iloc[0]))
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "csv": to_csv,
+    "md": to_markdown,
+    "tex": to_tex,
+    "json": to_json,
+}
+
+
+def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence[Path]:
+    """Write `folder/name.{csv,md,tex,json}`, each whole or not at all, and the pictures.
+
+    If matplotlib is here there is a picture, `folder/name-generation.svg`, of each table of what
+    was written that has a judge, and one, `folder/name-curves-TASK.svg`, of each benchmark that
+    was asked at several checkpoints.
+
+    Raises:
+        UserError: the disk is full or the folder is not writable.
+    """
+    paths = []
+    for suffix, write in FORMATS.items():
+        paths.append(folder / f"{name}.{suffix}")
+        files.write_text(paths[-1], write(comparison))
+    for each in all_tables() if can_draw() else ():
+        for ending, picture in each.pictures(comparison.tables.get(each.key, ())):
+            paths.append(folder / f"{name}-{ending}.svg")
+            files.write_bytes(paths[-1], picture)
+    return paths

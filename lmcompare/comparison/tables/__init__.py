@@ -1,0 +1,31 @@
+"""The tables of a comparison, one file for each kind of results.
+
+To add one: write its file, and name it here; a kind of evaluation that has none gets a table of its
+metrics.
+"""
+
+from lmcompare.comparison.tables.base import AnyTables, ResultTables
+from lmcompare.comparison.tables.generation import GenerationTables
+from lmcompare.comparison.tables.infilling import InfillingTables
+from lmcompare.comparison.tables.likelihood import LikelihoodTables
+from lmcompare.comparison.tables.metrics import MetricTables
+from lmcompare.comparison.tables.task_tables import TaskCurves, TaskTables
+from lmcompare.evaluation.registry import kinds
+
+TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
+    LikelihoodTables(),
+    InfillingTables(),
+    GenerationTables(),
+    TaskTables(),
+    TaskCurves(),
+)
+
+
+def all_tables() -> list[AnyTables]:
+    """Return the tables of all kinds of evaluation, in the order in which they are read."""
+    own = {tables.record for tables in TABLES}
+    others = [MetricTables(kind) for kind in kinds().values() if kind.record not in own]
+    return [*TABLES, *others]
+
+
+__all__ = ["TABLES", "AnyTables", "ResultTables", "all_tables"]

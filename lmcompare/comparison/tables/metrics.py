@@ -1,0 +1,111 @@
+"""The table of a kind of evaluation that has none of its own: arms by metrics."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lmcompare.blocks import Block, Column, Part, Table, names
+from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.tables.base import ResultTables
+from lmcompare.evaluation.kind import AnyKind
+from lmcompare.evaluation.metric import MISSING, Metric
+from lmcompare.runs.records import ResultRecord
+from lmcompare.stats.intervals import Estimate, mean_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricTable:
+    """What arms reach of the same text, metric by metric.
+
+    Attributes:
+        source: what the text is called.
+        text: its hash.
+        metrics: those of the columns.
+        rows: of each arm by its label, the mean over seeds of each metric that it has, by name.
+    """
+
+    source: str
+    text: str
+    metrics: Sequence[Metric]
+    rows: dict[str, dict[str, Estimate]]
+
+
+class MetricTables(ResultTables[MetricTable]):
+    """A table of a kind for each text that was asked about."""
+
+    def __init__(self, kind: AnyKind) -> None:
+        self._kind = kind
+        self.key = kind.name  # type: ignore[misc]
+        self.record = kind.record  # type: ignore[misc]
+        self.command = f" --tasks {kind.name}"  # type: ignore[misc]
+        self.lacks = f"{kind.name} not measured"  # type: ignore[misc]
+
+    def tables(
+        self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
+    ) -> Sequence[MetricTable]:
+        texts = {
+            (record.source, record.text)
+            for arm in arms
+            for result in arm.results
+            for record in self._fresh(result)
+        }
+        return [self._table(arms, *text) for text in sorted(texts)]
+
+    def blocks(self, tables: Sequence[MetricTable]) -> Iterator[Block]:
+        for table in tables:
+            yield Table(
+                columns=[
+                    *names("arm"),
+                    *(Column(each.heading or each.name, "number") for each in table.metrics),
+                ],
+                parts=[
+                    Part(
+                        title=self._kind.options.heading,
+                        subtitle=f"{table.source} {table.text[:8]}",
+                        rows=[
+                            [label, *(_cell(each, found) for each in table.metrics)]
+                            for label, found in table.rows.items()
+                        ],
+                    )
+                ],
+                notes=[*map(_range, table.metrics)],
+            )
+
+    def _fresh(self, result: Result) -> list[ResultRecord]:
+        return [each for each in result.of(self.record) if not result.is_stale(each)]
+
+    def _table(self, arms: Sequence[Arm], source: str, text: str) -> MetricTable:
+        metrics: dict[str, Metric] = {}
+        rows: dict[str, dict[str, Estimate]] = {}
+        for arm in arms:
+            values: dict[str, list[float]] = {}
+            for result in arm.results:
+                for record in self._fresh(result):
+                    if (record.source, record.text) == (source, text):
+                        for found in self._kind.measurements(result.run, record):
+                            metrics.setdefault(found.metric.name, found.metric)
+                            values.setdefault(found.metric.name, []).append(found.value)
+            if values:
+                rows[arm.label] = {name: mean_interval(each) for name, each in values.items()}
+        return MetricTable(source=source, text=text, metrics=[*metrics.values()], rows=rows)
+
+
+def _cell(metric: Metric, found: dict[str, Estimate]) -> str:
+    estimate = found.get(metric.name)
+    if estimate is None:
+        return MISSING
+    half = estimate.half_width
+    return f"{metric.shown(estimate.mean)} ±{MISSING if half is None else metric.shown(half)}"
+
+
+def _range(metric: Metric) -> str:
+    """Return what a reader must know of a metric: its unit, its range, and which way is better."""
+    ends = ""
+    if math.isfinite(metric.lowest) and math.isfinite(metric.highest):
+        ends = f", from {metric.lowest:g} to {metric.highest:g}"
+    better = "" if metric.better is None else f", {metric.better} is better"
+    unit = f", {metric.unit}" if metric.unit else ""
+    heading = metric.heading or metric.name
+    return f"{heading}{unit}{ends}{better}; ±: half of a 95% interval over seeds"

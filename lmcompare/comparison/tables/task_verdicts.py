@@ -1,0 +1,262 @@
+"""Which arm does better in a benchmark than the reference, as far as its examples can tell."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from lmcompare.comparison import sanity_checks
+from lmcompare.comparison.arms import Arm
+from lmcompare.comparison.tables.task_notes import notes_on_learning
+from lmcompare.comparison.tables.task_results import (
+    AboutTask,
+    Found,
+    answered,
+    leftovers,
+)
+from lmcompare.comparison.tables.tasks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation.metric import MISSING
+from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
+from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS, BootstrapSample, resample
+from lmcompare.stats.significance import Spread, difference, pooled_spread
+
+_UNLIKE = "its seeds were asked in different ways: ask again with `lmcompare eval --force`"
+
+_MOST_PARTS = 15  # more are a list for other eyes: they are in the results' files
+
+
+def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[BenchmarkTable]:
+    """A table for each group of tasks, a block for each task and way to ask it.
+
+    Args:
+        arms: in their order.
+        reference: the label of one; by default the first finished one with a value.
+
+    Raises:
+        UserError: no arm has that label, or answers are missing or broken.
+    """
+    labels = [arm.label for arm in arms]
+    if reference is not None and reference not in labels:
+        raise UserError(
+            f"the reference '{reference}' is none of the arms: {did_you_mean(reference, labels)}"
+        )
+    tables: list[BenchmarkTable] = []
+    found = answered(arms)
+    for group in dict.fromkeys(about.group for about in found):
+        own = {about: of_task for about, of_task in found.items() if about.group == group}
+        # as many as any reference has that was asked everything, so that p is the same for all
+        num = sum(max(0, len(_candidates(arms, of_task)) - 1) for of_task in own.values())
+        blocks = [_block(arms, about, of_task, reference, num) for about, of_task in own.items()]
+        tables.append(BenchmarkTable(group=group, blocks=blocks, notes=[*_notes(blocks, num)]))
+    return tables
+
+
+def _candidates(arms: Sequence[Arm], found: Mapping[str, Found]) -> list[str]:
+    """Who can stand beside another."""
+    able = _able(found)
+    return [arm.label for arm in arms if arm.finished and arm.label in able]
+
+
+def _able(found: Mapping[str, Found]) -> dict[str, Found]:
+    return {label: each for label, each in found.items() if each.trained and not _unlike(each)}
+
+
+def _notes(blocks: Sequence[Block], num_comparisons: int) -> Iterator[str]:
+    rows = [row for block in blocks for row in block.rows if row.value is not None]
+    if any(row.p is not None for row in rows):
+        num = f"{num_comparisons} comparisons" if num_comparisons > 1 else "one comparison"
+        yield (
+            f"p, verdicts and the intervals of differences: of {num} in this table, corrected for "
+            "all of them together."
+        )
+    few = dict.fromkeys(row.label for row in rows if len(row.seeds) < FEWEST_SEEDS)
+    if few:
+        yield (
+            f"fewer than {FEWEST_SEEDS} seeds, so intervals are over examples alone, and a verdict "
+            "on one of these, or beside it, is about these models, not about objectives: "
+            f"{', '.join(few)}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Among:
+    """What a comparison is one of."""
+
+    reference: BootstrapSample
+    pooled: Spread | None  # over seeds, of all arms of the block
+    num_comparisons: int  # of the table
+
+
+def _block(
+    arms: Sequence[Arm],
+    about: AboutTask,
+    found: Mapping[str, Found],
+    reference: str | None,
+    num_comparisons: int,
+) -> Block:
+    any_record = next(record for each in found.values() for record in each.records)
+    able, candidates = _able(found), _candidates(arms, found)
+    models = {(label, "trained"): each.trained for label, each in able.items()}
+    models |= {(label, "untrained"): each.untrained for label, each in able.items()}
+    scores = {key: each for key, each in models.items() if each is not None}
+    resampled = dict(zip(scores, resample([*scores.values()]), strict=True)) if scores else {}
+    if reference is None and len(candidates) > 1:
+        chosen: str | None = candidates[0]
+    else:
+        chosen = reference if reference in candidates else None
+    among = None
+    if chosen is not None:
+        among = _Among(
+            reference=resampled[chosen, "trained"],
+            pooled=pooled_spread([scores[label, "trained"] for label in candidates]),
+            num_comparisons=num_comparisons,
+        )
+    rows = []
+    for arm in arms:
+        if arm.label in found:
+            trained = resampled.get((arm.label, "trained"))
+            row = _row(arm, found[arm.label], trained, resampled.get((arm.label, "untrained")))
+            if among is not None and arm.label in candidates and arm.label != chosen:
+                row = _beside(row, resampled[arm.label, "trained"], among)
+            rows.append(row)
+    notes: list[str] = []
+    if reference is not None and chosen is None:
+        notes.append(f"{reference} has no value here, so nothing is compared with it")
+    level, parts = _parts(any_record if not able else next(iter(able.values())).records[0])
+    return Block(
+        task=about.task,
+        way=about.way,
+        version=any_record.version,
+        text=any_record.text,
+        metric=any_record.metric,
+        chance=any_record.chance,
+        num_items=any_record.num_items,
+        reference=chosen,
+        rows=rows,
+        level=level,
+        parts=parts,
+        notes=[
+            *notes,
+            *_reasons(found),
+            *_gates(rows),
+            *_fewer_untrained(able),
+            *_protocols(rows),
+            *notes_on_learning(able),
+            *leftovers(arms, about, found),
+        ],
+    )
+
+
+def _row(
+    arm: Arm, found: Found, trained: BootstrapSample | None, untrained: BootstrapSample | None
+) -> BenchmarkRow:
+    row = BenchmarkRow(
+        label=arm.label,
+        finished=arm.finished,
+        seeds=() if trained is None else trained.scores.seeds,
+        num_runs=len(arm.results),
+        gates={},
+        figures={},
+        parts={},
+    )
+    if trained is None:
+        return row
+    record = found.records[0]
+    flags = {
+        # what learns from examples need not have been trained before
+        sanity_checks.OFF_CHANCE: None
+        if untrained is None or record.is_learned
+        else sanity_checks.gives_away(untrained, record.chance),
+        sanity_checks.NO_GAIN: None
+        if untrained is None
+        else sanity_checks.learned_nothing(trained, untrained),
+        sanity_checks.BELOW_ANCHOR: sanity_checks.below_anchor(arm),
+        sanity_checks.UNSTEADY: sanity_checks.changes_alone(found.records),
+    }
+    level, parts = _parts(record)
+    return replace(
+        row,
+        value=trained.interval,
+        untrained=None if untrained is None else untrained.interval,
+        scoring=record.scoring,
+        likelihood=record.likelihood,
+        protocol=record.protocol,
+        gates={flag: why for flag, why in flags.items() if why is not None},
+        figures={
+            name: fmean(each.figures[name] for each in found.records)
+            for name in record.figures
+            if all(name in each.figures for each in found.records)
+        },
+        parts={
+            part: fmean(each.parts[level][part][0] for each in found.records)
+            for part in parts
+            if level is not None
+        },
+    )
+
+
+def _beside(row: BenchmarkRow, ours: BootstrapSample, among: _Among) -> BenchmarkRow:
+    found = difference(ours.scores, among.reference.scores, pooled=among.pooled)
+    return replace(
+        row,
+        difference=found.interval(among.num_comparisons),
+        test=found.test,
+        p=found.p(),
+        corrected_p=found.p(among.num_comparisons),
+    )
+
+
+def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
+    """The coarsest level that has several parts, and their examples; none if it has many."""
+    levels = {
+        level: parts for level, parts in record.parts.items() if 1 < len(parts) <= _MOST_PARTS
+    }
+    if not levels:
+        return None, {}
+    level = min(levels, key=lambda each: len(levels[each]))
+    return level, {part: num for part, (_, num) in levels[level].items()}
+
+
+def _unlike(found: Found) -> bool:
+    how = {(each.scoring, each.protocol, each.settings.get(STATES_OF)) for each in found.records}
+    return len(how) > 1
+
+
+def _reasons(found: Mapping[str, Found]) -> list[str]:
+    """Why dashes stand where they do."""
+    silent: dict[str, list[str]] = {}
+    for label, each in found.items():
+        if not each.trained:
+            silent.setdefault(each.reason or "not asked", []).append(label)
+        elif _unlike(each):
+            silent.setdefault(_UNLIKE, []).append(label)
+    return [f"{MISSING} {', '.join(labels)}: {reason}" for reason, labels in silent.items()]
+
+
+def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
+    notes = []
+    for flag, meaning in sanity_checks.FLAGS.items():
+        marked = [f"{row.label} {row.gates[flag]}" for row in rows if flag in row.gates]
+        if marked:
+            notes.append(f"{flag}: {meaning} ({'; '.join(marked)})")
+    return notes
+
+
+def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
+    """Where not all seeds were asked as they started."""
+    fewer: dict[str, list[str]] = {}
+    for label, each in found.items():
+        if each.untrained is not None and each.trained is not None:
+            seeds = each.untrained.seeds
+            if len(seeds) < len(each.trained.seeds):
+                fewer.setdefault(" ".join(map(str, seeds)), []).append(label)
+    return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
+
+
+def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
+    """How it was asked, where no scoring says it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.protocol is not None and row.scoring is None:
+            found.setdefault(row.protocol, []).append(row.label)
+    return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]

@@ -1,0 +1,181 @@
+"""The fourth table: what arms reach in benchmarks, each beside one arm that is the reference.
+
+Nothing is called the best. An arm wins, loses or ties with the reference, in a test on the same
+examples that is corrected for all comparisons of its table (`lmcompare.stats.significance`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from lmcompare.comparison import sanity_checks
+from lmcompare.evaluation.metric import MISSING
+from lmcompare.evaluation.tasks.metrics import metric_of
+from lmcompare.evaluation.tasks.record import Group
+from lmcompare.objectives import Likelihood
+from lmcompare.stats.intervals import SIGNIFICANT
+from lmcompare.stats.paired_bootstrap import Interval
+
+HEADINGS = (
+    *("arm", "value", "beside reference", "verdict, p", "untrained", "flags", "asked", "seeds"),
+)
+CHANCE, REFERENCE = "chance", "reference"
+MARKS = (
+    "Shares are in percent; values have 95% intervals over examples and seeds. untrained: the "
+    "model as it started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
+    "wins, loses: p < 0.05, corrected for the whole table, in a test in which examples and seeds "
+    "are both random. Intervals of differences are of the same test, and without 0 just then: 95% "
+    "for all of the table together. ties: anything else, and no proof that both are alike.",
+)
+_SIGNS: Mapping[Likelihood, str] = {"exact": "", "bound": "≤", "pseudo": "~"}
+
+Verdict = Literal["wins", "loses", "ties"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRow:
+    """An arm; what is not known of it, or does not apply, is None."""
+
+    label: str
+    finished: bool
+    seeds: Sequence[int]  # those averaged
+    num_runs: int  # of the arm
+    value: Interval | None = None
+    untrained: Interval | None = None
+    scoring: str | None = None
+    likelihood: Likelihood | None = None
+    protocol: str | None = None
+    difference: Interval | None = None  # from the reference; one of all that hold together
+    test: str | None = None
+    p: float | None = None  # of this comparison alone
+    corrected_p: float | None = None
+    gates: Mapping[str, str]  # by flag: the particulars
+    figures: Mapping[str, float]  # others than the value, by name; means over seeds
+    parts: Mapping[str, float]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it does beside the reference."""
+        if self.corrected_p is None or self.difference is None:
+            return None
+        if self.corrected_p >= SIGNIFICANT:
+            return "ties"
+        return "wins" if self.difference.value > 0 else "loses"
+
+
+class Smaller(NamedTuple):
+    """A table under another, in which arms stand side by side."""
+
+    title: str
+    headings: list[str]
+    cells: list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """The answers to the same examples, asked for in one way."""
+
+    task: str
+    way: str
+    version: int
+    text: str  # hash of the examples
+    metric: str
+    chance: float | None
+    num_items: int
+    reference: str | None  # its label; None where there is nothing to compare
+    rows: Sequence[BenchmarkRow]
+    level: str | None  # of the parts, if there are any
+    parts: Mapping[str, int]  # examples of each
+    notes: Sequence[str]
+
+    @property
+    def subtitle(self) -> str:
+        """What was asked."""
+        way = "" if self.way == "asked" else f" {self.way}"
+        version = "" if self.version == 1 else f" version {self.version}"
+        return (
+            f"{self.task}{way}{version}: {self.metric}, {self.num_items:,} examples {self.text[:8]}"
+        )
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The rows under `HEADINGS`, chance last."""
+        shown = [self._cells(row) for row in self.rows]
+        chance = MISSING if self.chance is None else self._one(self.chance)
+        return [*shown, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
+
+    def _cells(self, row: BenchmarkRow) -> list[str]:
+        beside = "" if row.difference is None else self._interval(row.difference, sign="+")
+        verdict = ""
+        if row.verdict is not None and row.corrected_p is not None:
+            verdict = f"{row.verdict} {sanity_checks.in_words(row.corrected_p)}"
+        few = len(row.seeds) < row.num_runs
+        return [
+            row.label,
+            MISSING if row.value is None else self._interval(row.value),
+            REFERENCE if row.label == self.reference else beside,
+            verdict,
+            "" if row.untrained is None else self._one(row.untrained.value),
+            ", ".join(row.gates),
+            f"{_SIGNS[row.likelihood] if row.likelihood else ''}{row.scoring or ''}",
+            f"{len(row.seeds)} of {row.num_runs}" if few else str(row.num_runs),
+        ]
+
+    def _one(self, value: float, *, sign: str = "") -> str:
+        """A value: of a share in percent, as `MARKS` says; else as the metric shows it."""
+        metric = metric_of(self.metric)
+        if not metric.is_share:
+            return f"{'+' if sign and value >= 0 else ''}{metric.shown(value)}"
+        return format(100 * value, f"{sign}.1f")
+
+    def _interval(self, interval: Interval, *, sign: str = "") -> str:
+        ends = f"{self._end(interval.low)}, {self._end(interval.high)}"
+        return f"{self._one(interval.value, sign=sign)} [{ends}]"
+
+    def _end(self, value: float) -> str:
+        """An end that is not 0 is not shown as 0, as a verdict may depend on it."""
+        shown, scale = self._one(value), 100 if metric_of(self.metric).is_share else 1
+        return f"{scale * value:.1g}" if value and not float(shown) else shown
+
+    @property
+    def smaller(self) -> list[Smaller]:
+        """Means over seeds: of other figures, and of the value in parts of the examples."""
+        found = []
+        rows = [row for row in self.rows if row.figures]
+        names = dict.fromkeys(name for row in rows for name in row.figures)
+        if names:
+            cells = [
+                [
+                    name,
+                    *(f"{row.figures[name]:.3f}" if name in row.figures else "" for row in rows),
+                ]
+                for name in names
+            ]
+            found.append(
+                Smaller(
+                    f"{self.task}: other figures", ["also", *(row.label for row in rows)], cells
+                )
+            )
+        rows = [row for row in self.rows if row.parts]
+        if rows and self.level is not None:
+            cells = [
+                [part, *(self._one(row.parts[part]) for row in rows), f"{num:,}"]
+                for part, num in self.parts.items()
+            ]
+            head = [self.level, *(row.label for row in rows), "examples"]
+            found.append(Smaller(f"{self.task} by {self.level}", head, cells))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTable:
+    """The benchmarks of one kind; p is corrected for all comparisons in it."""
+
+    group: Group
+    blocks: Sequence[Block]
+    notes: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What they measure."""
+        return f"Benchmarks of {self.group}"

@@ -1,0 +1,170 @@
+"""From a planned run to its text, its folder and its training: what comes before the first step."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lmcompare.config.study import Planned, require_name
+from lmcompare.data import Prepared, TextUnavailableError
+from lmcompare.errors import UserError
+from lmcompare.files import name_of
+from lmcompare.runs import training_text
+from lmcompare.runs.places import EXPERIMENTS, study_folder
+from lmcompare.runs.records import DoneRecord
+from lmcompare.runs.run import Run
+from lmcompare.training import memory, trainer
+from lmcompare.training.events import Report
+
+DEFAULT_STUDY = "default"
+
+
+def folder_of(study: Path | None, *, name: str | None, out: Path = EXPERIMENTS) -> Path:
+    """Return the folder that runs are trained in.
+
+    Args:
+        study: a study file, which gives the study its name.
+        name: the name of the study of runs that are in no study file.
+        out: the folder of all studies.
+
+    Raises:
+        UserError: both are given, or the name is not fit for a folder.
+    """
+    if study is None:
+        return out / name_of(require_name(name or DEFAULT_STUDY))
+    if name is not None:
+        raise UserError(
+            f"the study {study} has a name, that of its folder or file, and '{name}' is another: "
+            "leave that out"
+        )
+    return study_folder(study, out=out)
+
+
+def as_begun(
+    planned: Iterable[Planned], *, study: Path, report: Callable[[str], None]
+) -> list[Planned]:
+    """Return runs under the defaults that their study was begun with.
+
+    Args:
+        planned: the runs.
+        study: the folder of their study.
+        report: told which runs have other defaults than new ones for it.
+    """
+    found = []
+    for each in planned:
+        config = training_text.as_begun(each.config, arm=each.arm, study=study)
+        if config.defaults != each.config.defaults:
+            report(f"{each.arm}: {study} was begun with the defaults of version {config.defaults}")
+        found.append(replace(each, config=config))
+    return found
+
+
+def require_memory(
+    planned: Iterable[Planned],
+    *,
+    study: Path,
+    again: bool,
+    at_once: int = 1,
+    warn: Callable[[str], None],
+) -> None:
+    """Make sure that the memory is there for the runs that are not finished yet.
+
+    Args:
+        planned: the runs.
+        study: the folder of their study.
+        again: whether finished runs start again.
+        at_once: how many of them are trained side by side.
+        warn: told where memory is nearly short.
+
+    Raises:
+        UserError: it is far too small.
+    """
+    left = [
+        (each.arm, each.config)
+        for each in planned
+        if again
+        or training_text.finished_without_text(each.config, arm=each.arm, study=study) is None
+    ]
+    if left:
+        memory.require(left, at_once=at_once, warn=warn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A run whose text was read and whose place was found; nothing of it is written yet.
+
+    Attributes:
+        planned: the run.
+        run: where it lives.
+        finished: how it ended, if it was finished before.
+        caution: what is to be known of it first; empty where there is nothing.
+        text: what it reads; None where it is finished and its text is gone.
+    """
+
+    planned: Planned
+    run: Run
+    finished: DoneRecord | None
+    caution: str
+    text: Prepared | None
+
+    def train(
+        self, *, report: Report, should_stop: Callable[[], bool] = lambda: False
+    ) -> DoneRecord:
+        """Train the run to its end as `trainer.train` does, which see; a finished one is left."""
+        if self.text is None:
+            assert self.finished is not None
+            return self.finished
+        return trainer.train(
+            self.planned.config,
+            self.run,
+            self.text,
+            arm=self.planned.arm,
+            report=report,
+            should_stop=should_stop,
+        )
+
+
+def prepare(
+    planned: Planned,
+    *,
+    study: Path,
+    cache: Path,
+    again: bool = False,
+    report: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Launch:
+    """Read the text of a run, and find where it lives.
+
+    Args:
+        planned: the run.
+        study: the folder of its study.
+        cache: the folder of prepared corpora.
+        again: start again in a new place; nothing that was written is ever overwritten.
+        report: told what reading does.
+        warn: told what a user should know of the text.
+
+    Raises:
+        UserError: the text cannot be read, or does not suit the run.
+    """
+    config, arm = planned.config, planned.arm
+    try:
+        text = trainer.read_text(config, cache=cache, report=report, warn=warn)
+    except TextUnavailableError as error:
+        run = training_text.finished_without_text(config, arm=arm, study=study)
+        if run is None or again:
+            raise
+        return Launch(
+            planned=planned,
+            run=run,
+            finished=run.done(),
+            caution=f"finished before; whether its text is still the same was not checked: {error}",
+            text=None,
+        )
+    run = training_text.place_of(config, text, arm=arm, study=study, again=again)
+    other = training_text.of_another_text(config, text, arm=arm, study=study)
+    return Launch(
+        planned=planned,
+        run=run,
+        finished=run.done(),
+        caution="" if other is None or run.record_file.exists() else other,
+        text=text,
+    )

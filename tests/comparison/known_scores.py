@@ -1,0 +1,104 @@
+"""Benchmarks with known answers, and the table of a comparison."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmcompare.comparison import Comparison
+from lmcompare.comparison.tables.tasks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
+from lmcompare.runs.run import Run
+from tests.comparison.known_runs import write_run
+
+NUM = 41  # examples
+
+
+EVEN = [float(i % 2) for i in range(1, NUM)] + [0.5]  # at chance
+
+
+def right(num: int, *, of: int = NUM) -> list[float]:
+    """The first so many examples are right."""
+    return [1.0] * num + [0.0] * (of - num)
+
+
+def ask(
+    run: Run,
+    gained: Sequence[float] | None,
+    *,
+    untrained: Sequence[float] | None = None,
+    possible: Sequence[float] | float = 1.0,
+    parts: Sequence[Mapping[str, str]] | None = None,
+    **changes: Any,
+) -> TaskRecord:
+    """Keep answers to a benchmark, and those of the model as it started if there are any."""
+    record, last = run.record(), run.last_metrics()
+    assert last is not None
+    num = len(gained or [0.0] * NUM)
+    shares = [float(possible)] * num if isinstance(possible, float | int) else [*possible]
+
+    def keep(gained: Sequence[float] | None, **more: Any) -> TaskRecord:
+        items = [
+            TaskItem(item=3 * i, gained=each, possible=share, parts=parts[i] if parts else {})
+            for i, (each, share) in enumerate(zip(gained or [], shares, strict=False))
+        ]
+        levels: dict[str, dict[str, list[float]]] = {}
+        for item in items:
+            for level, part in item.parts.items():
+                levels.setdefault(level, {}).setdefault(part, []).append(item.gained)
+        known = {
+            "task": "zorro",
+            "arm": record.arm,
+            "seed": record.config.seed,
+            "source": "zorro/*.txt",
+            "text": "cafe" * 8,
+            "step": last.step,
+            "kind": "pairs",
+            "group": "grammar",
+            "version": 1,
+            "way": "asked",
+            "metric": "accuracy",
+            "chance": 0.5,
+            "num_items": num,
+        }
+        answer = {
+            "protocol": "causal of whole sentences, summed",
+            "scoring": "causal",
+            "likelihood": "exact",
+            "value": sum(gained or []) / sum(shares),
+            "standard_error": 0.0625,
+            "parts": {
+                level: {part: (sum(own) / len(own), len(own)) for part, own in each.items()}
+                for level, each in levels.items()
+            },
+        }
+        known |= answer if gained else {}
+        kept = TaskRecord(**(known | changes | more))
+        run.results.write(kept, items)
+        return kept
+
+    if untrained is not None:
+        keep(untrained, step=0)
+    return keep(gained)
+
+
+def models(study: Path, name: str, *answers: Sequence[float], **changes: Any) -> list[Run]:
+    """An arm whose seeds answered so; as they started they were at chance."""
+    runs = []
+    for seed, gained in enumerate(answers):
+        runs.append(write_run(study, name, seed, settings={"objective": "clm"}))
+        ask(runs[-1], gained, **changes)
+    return runs
+
+
+def only(comparison: Comparison) -> BenchmarkTable:
+    [table] = comparison.tables["benchmark"]
+    return table
+
+
+def block(comparison: Comparison) -> Block:
+    [found] = only(comparison).blocks
+    return found
+
+
+def rows(comparison: Comparison) -> dict[str, BenchmarkRow]:
+    return {row.label: row for row in block(comparison).rows}

@@ -1,0 +1,116 @@
+"""`lmcompare compare`, as a user meets it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lmcompare.errors import UserError
+from lmcompare.runs.finding import find_runs
+from tests.comparison.known_answers import ask, wrote
+from tests.comparison.known_runs import CLOSE, FAR, arm
+from tests.terminals import be_terminal
+
+
+def test_the_command_prints_and_writes(invoke, study):
+    arm(study, "clm", CLOSE)
+    arm(study, "mlm", FAR)
+    result = invoke(study)
+    assert result.exit_code == 0, result.output
+    assert "Held equal: " in result.stdout
+    assert "pseudo: each token given the others" in result.stdout
+    assert "written to" in result.stderr
+    assert "\x1b" not in result.stdout
+    assert sorted(path.suffix for path in (study / "tables").iterdir()) == sorted(
+        [".csv", ".json", ".md", ".tex"]
+    )
+    assert len(find_runs([study])) == 6
+
+
+def test_the_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
+    long = {"name": "mlm", "rate": 0.4, "select": "span", "final_rate": 0.2}
+    arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": long})
+    arm(study, "clm", CLOSE)
+    be_terminal(monkeypatch, 100)
+    result = invoke(study, "--no-write")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith("an-arm-with-a-long-name:") and "2.010 ±" in line for line in lines)
+    assert any(line.startswith("an-arm-with-a-long-name:") and line.endswith("3") for line in lines)
+
+
+def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
+    for number in range(12):
+        for run in arm(study, f"an-arm-of-{number:02}", FAR, settings={"objective": "clm"}):
+            bits = 11 + run.record().config.seed
+            ask(run, bits, bits, bits, None, likelihood="bound", given="left")
+    be_terminal(monkeypatch, 100)
+    result = invoke(study, "--no-write")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = [" ".join(line.split()) for line in lines]
+    cell = "≤12.000 ±2.485 l"
+    assert [f"an-arm-of-{number:02} in-order {cell} {cell} {cell} —" for number in range(12)] == [
+        line for line in shown if "≤" in line and line.startswith("an-arm")
+    ]
+    assert "unigram anchor 2.500 2.500 2.500 2.500" in shown
+
+
+def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
+    for run in arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": "mdlm"}):
+        wrote(run, 11.5 + run.record().config.seed, sampler={"temperature": 0.7, "steps": 128})
+    be_terminal(monkeypatch, 100)
+    result = invoke(study)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = [" ".join(line.split()) for line in lines]
+    assert any("12.500 ±2.485 6.50 0.500 ±0.000 0.375 12.5% 6.2%" in line for line in shown)
+    assert any(line.endswith("0.500 3M 101 1,009 10.3 13") for line in shown)
+    assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2%" in shown
+    assert "the text itself 21.1" in shown
+    assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr
+
+
+@pytest.mark.parametrize("layout", ["table", "md"])
+def test_ascii_is_enough(study, layout):
+    [run] = arm(study, "clm", [1.0], record={"text": "Gödel"})
+    ask(run, 1, 2, 3, None, likelihood="bound")
+    command = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(study), "--no-write", "--format", layout],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
+    assert b"1.000 +--" in done.stdout
+    assert b"<=2.000" in done.stdout.replace(b"\\<", b"<")
+
+
+@pytest.mark.parametrize("layout", ["json", "csv", "md", "tex"])
+def test_stdout_is_the_file(invoke, study, layout):
+    arm(study, "clm", CLOSE)
+    result = invoke(study, "--format", layout, "--name", "paper", "--out", study / "elsewhere")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (study / "elsewhere" / f"paper.{layout}").read_text()
+
+
+def test_nothing_is_written_if_not_wanted(invoke, study):
+    arm(study, "clm", CLOSE)
+    assert invoke(study, "--no-write").exit_code == 0
+    assert not (study / "tables").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden"])
+def test_a_name_is_no_path(invoke, study, name):
+    arm(study, "clm", CLOSE)
+    assert isinstance(invoke(study, "--name", name).exception, UserError)
+    assert not (study / "tables").exists()
+
+
+def test_no_run_at_all_is_an_error(invoke, tmp_path):
+    assert isinstance(invoke(tmp_path / "nowhere").exception, UserError)
