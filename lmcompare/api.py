@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from lmcompare.comparison import Comparison, EvaluationResults
 from lmcompare.comparison import compare as compare_runs
 from lmcompare.config.run import parse_data
-from lmcompare.config.study import plan
+from lmcompare.config.study import Planned, plan
 from lmcompare.errors import UserError
 from lmcompare.evaluation.evaluate import Evaluation
 from lmcompare.evaluation.kind import Context, Step
@@ -155,6 +155,27 @@ def train(
     planned = launch.as_begun(planned, study=folder, report=warn)
     launch.require_memory(planned, study=folder, again=again, warn=warn)
 
+    return _trained(
+        planned,
+        folder,
+        again=again,
+        report=report,
+        warn=warn,
+        should_stop=should_stop,
+    )
+
+
+def _trained(
+    planned: Sequence[Planned],
+    study: Path,
+    *,
+    again: bool,
+    report: Callable[[Message | Progress], None],
+    warn: Warn,
+    should_stop: Callable[[], bool],
+) -> Runs:
+    """Train runs one after another, and return those that no other process trains."""
+
     def hear(event: Message | Progress) -> None:
         if isinstance(event, Message) and event.warning:
             warn(event.text)
@@ -165,7 +186,7 @@ def train(
     for each in planned:
         ready = launch.prepare(
             each,
-            study=folder,
+            study=study,
             cache=cache_folder(),
             again=again,
             report=lambda text: report(Message(text=text)),

@@ -22,6 +22,36 @@ class Format(StrEnum):
     tex = "tex"
 
 
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ARM",
+        help="Benchmarks: the arm that the others are compared with.",
+        show_default="the first",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Take in these results alone: likelihood, infilling, generation or benchmark, a "
+        "benchmark or group, a text's name or hash, a scoring, a method, an id from `lmcompare "
+        "results`, a setting such as window=128. Words joined by commas must all hold; repeat "
+        "the option for more.",
+        show_default="all",
+    ),
+]
+Latest = Annotated[
+    bool,
+    typer.Option(
+        "--latest",
+        help="Of results of one run that answer the same question under other settings "
+        "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
+        "text and scoring, form of infilling, method of writing, benchmark and way.",
+    ),
+]
+
+
 def compare(
     places: options.Places = None,
     layout: Annotated[
@@ -51,34 +81,9 @@ def compare(
             "--unfinished", help="Show unfinished runs too; they are marked and not ranked."
         ),
     ] = False,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARM",
-            help="Benchmarks: the arm that the others are compared with.",
-            show_default="the first",
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WHAT",
-            help="Take in these results alone: likelihood, infilling, generation or benchmark, a "
-            "benchmark or group, a text's name or hash, a scoring, a method, an id from `lmcompare "
-            "results`, a setting such as window=128. Words joined by commas must all hold; repeat "
-            "the option for more.",
-            show_default="all",
-        ),
-    ] = None,
-    latest: Annotated[
-        bool,
-        typer.Option(
-            "--latest",
-            help="Of results of one run that answer the same question under other settings "
-            "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
-            "text and scoring, form of infilling, method of writing, benchmark and way.",
-        ),
-    ] = False,
+    reference: Reference = None,
+    only: Only = None,
+    latest: Latest = False,
     no_write: Annotated[
         bool, typer.Option("--no-write", help="Print only; write no files.")
     ] = False,

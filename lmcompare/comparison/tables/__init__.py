@@ -5,7 +5,7 @@ metrics.
 """
 
 from lmcompare.comparison.tables.base import AnyTables, ResultTables
-from lmcompare.comparison.tables.generation import GenerationTables
+from lmcompare.comparison.tables.generation_tables import GenerationTables
 from lmcompare.comparison.tables.infilling import InfillingTables
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
 from lmcompare.comparison.tables.metrics import MetricTables

@@ -1,15 +1,10 @@
 """The third table: what every arm writes behind the same prompts, ranked nowhere."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from lmcompare.blocks import Block, Column, Notes, Part, Table, names
 from lmcompare.comparison.arms import Arm
-from lmcompare.comparison.figures.drawing import can_draw
-from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.evaluation.generation.metrics import (
     COST_METRICS,
     TEXT_METRICS,
@@ -209,13 +204,14 @@ def _known_of_some(row: GenerationRow) -> Iterator[str]:
     for metric in SHOWN:
         estimate = row.estimates.get(metric.name)
         if estimate is not None and estimate.num < len(row.seeds):
-            found.setdefault(estimate.num, []).append(_heading(metric))
+            found.setdefault(estimate.num, []).append(heading_of(metric))
     for num, headings in found.items():
         figures = " and ".join(headings)
         yield f"{row.in_words}: {figures} of {num} of {len(row.seeds)} seeds, the others have none"
 
 
-def _heading(metric: Metric) -> str:
+def heading_of(metric: Metric) -> str:
+    """Return what stands above the column of a metric in a comparison."""
     return metric.brief or metric.heading if isinstance(metric, CostMetric) else metric.heading
 
 
@@ -245,72 +241,3 @@ def _machines(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> It
     if len(machines) > 1:
         parts = (f"{where}: {', '.join(dict.fromkeys(own))}" for where, own in machines.items())
         yield f"tokens/s do not compare, as they were taken on unlike machines ({'; '.join(parts)})"
-
-
-class GenerationTables(ResultTables[GenerationTable]):
-    """A table for each set of prompts and judge, in two: what was written, and what it took."""
-
-    key = "generation"
-    record = GenerationRecord
-    command = " --tasks generation"
-    lacks = "not asked to write"
-
-    def tables(
-        self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
-    ) -> Sequence[GenerationTable]:
-        return generation_tables(arms)
-
-    def blocks(self, tables: Sequence[GenerationTable]) -> Iterator[Block]:
-        for table in tables:
-            yield from _blocks(table)
-        if tables:
-            yield Notes(MARKS)
-
-    def notes(
-        self, arms: Sequence[Arm], tables: Sequence[GenerationTable], *, reference: str | None
-    ) -> Iterator[str]:
-        if any(table.judge is None for table in tables):
-            yield (
-                "what was written has no judge, and so there is no picture of it: lmcompare eval "
-                "--tasks generation --judge RUN"
-            )
-        if any(table.judge is not None for table in tables) and not can_draw():
-            yield "no picture of what was written: it needs pip install 'lmcompare[plots]'"
-
-    def as_json(self, table: GenerationTable) -> Any:
-        judge = None if table.judge is None else table.judge.model_dump()
-        return asdict(table) | {"judge": judge}
-
-    def pictures(self, tables: Sequence[GenerationTable]) -> Iterator[tuple[str, bytes]]:
-        from lmcompare.comparison.figures.quality_diversity import frontier
-
-        judged = [table for table in tables if table.judge is not None]
-        for number, table in enumerate(judged, start=1):
-            if (picture := frontier(table)) is not None:
-                yield f"generation{number if number > 1 else ''}", picture
-
-
-def _blocks(table: GenerationTable) -> Iterator[Table]:
-    """Yield what was written, and below it what it took: no page has room for both in one."""
-    cost = len(COST_METRICS)
-    rows = [[" ".join(filter(None, row[:3])), *row[3:]] for row in table.cells]
-    headings = [_heading(metric) for metric in SHOWN]
-    yield Table(
-        columns=[*names("arm"), *(Column(each, "number") for each in headings[:-cost])],
-        parts=[
-            Part(
-                title=TITLE, subtitle=table.subtitle, rows=[row[:-cost] for row in rows], anchors=1
-            )
-        ],
-    )
-    yield Table(
-        columns=[*names("arm"), *(Column(each, "number") for each in headings[-cost:])],
-        parts=[
-            Part(
-                title=TITLE,
-                subtitle="What it took to write it",
-                rows=[[row[0], *row[-cost:]] for row in rows[:-1]],
-            )
-        ],
-        notes=table.notes,
-    )
