@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from lmcompare.comparison import Comparison, EvaluationResults
 from lmcompare.comparison import compare as compare_runs
 from lmcompare.config.run import parse_data
-from lmcompare.config.study import Planned, plan
+from lmcompare.config.study import plan
 from lmcompare.errors import UserError
 from lmcompare.evaluation.evaluate import Evaluation
 from lmcompare.evaluation.kind import Context, Step
@@ -20,7 +20,7 @@ from lmcompare.evaluation.registry import read_options
 from lmcompare.paths import cache_folder
 from lmcompare.runs.finding import find_runs, with_models
 from lmcompare.runs.places import EXPERIMENTS, find_places, find_study
-from lmcompare.runs.run import Busy, Run
+from lmcompare.runs.run import Run
 from lmcompare.training import launch
 from lmcompare.training.events import Message, Progress
 
@@ -130,8 +130,7 @@ def train(
         warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
 
-    Returns:
-        The runs, seed by seed, without those that another process trains.
+    Returns the runs seed by seed, without those that another process trains.
 
     Raises:
         UserError: bad settings or text, too little memory, a damaged run, a full disk, or another
@@ -155,54 +154,17 @@ def train(
     planned = launch.as_begun(planned, study=folder, report=warn)
     launch.require_memory(planned, study=folder, again=again, warn=warn)
 
-    return _trained(
-        planned,
-        folder,
-        again=again,
-        report=report,
-        warn=warn,
-        should_stop=should_stop,
-    )
-
-
-def _trained(
-    planned: Sequence[Planned],
-    study: Path,
-    *,
-    again: bool,
-    report: Callable[[Message | Progress], None],
-    warn: Warn,
-    should_stop: Callable[[], bool],
-) -> Runs:
-    """Train runs one after another, and return those that no other process trains."""
-
-    def hear(event: Message | Progress) -> None:
-        if isinstance(event, Message) and event.warning:
-            warn(event.text)
-        else:
-            report(event)
-
-    runs: list[Run] = []
-    for each in planned:
-        ready = launch.prepare(
-            each,
-            study=study,
+    return Runs(
+        launch.train_each(
+            planned,
+            study=folder,
             cache=cache_folder(),
             again=again,
-            report=lambda text: report(Message(text=text)),
+            report=report,
             warn=warn,
+            should_stop=should_stop,
         )
-        if ready.caution:
-            warn(ready.caution)
-        try:
-            ready.train(report=hear, should_stop=should_stop)
-        except Busy as other:
-            if len(planned) == 1:
-                raise
-            warn(f"passed over: {other}")
-            continue
-        runs.append(ready.run)
-    return Runs(runs)
+    )
 
 
 def load(*places: AnyPath, warn: Warn = _warn) -> Runs:

@@ -1,6 +1,6 @@
 """From a planned run to its text, its folder and its training: what comes before the first step."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from lmcompare.files import name_of
 from lmcompare.runs import training_text
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
-from lmcompare.runs.run import Run
+from lmcompare.runs.run import Busy, Run
 from lmcompare.training import memory, trainer
-from lmcompare.training.events import Report
+from lmcompare.training.events import Message, Progress, Report
 
 DEFAULT_STUDY = "default"
 
@@ -168,3 +168,58 @@ def prepare(
         caution="" if other is None or run.record_file.exists() else other,
         text=text,
     )
+
+
+def train_each(
+    planned: Sequence[Planned],
+    *,
+    study: Path,
+    cache: Path,
+    again: bool,
+    report: Report,
+    warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> list[Run]:
+    """Train runs one after another, and return those that no other process trains.
+
+    Args:
+        planned: the runs.
+        study: the folder of their study.
+        cache: the folder of prepared corpora.
+        again: start again in new places, keeping the old runs.
+        report: told what happens, step by step.
+        warn: told what a user should know of.
+        should_stop: asked after each step; what is done is saved.
+
+    Raises:
+        UserError: bad text, a damaged run, a full disk, or another process trains the only run.
+        Interrupted: `should_stop` said so.
+    """
+
+    def hear(event: Message | Progress) -> None:
+        if isinstance(event, Message) and event.warning:
+            warn(event.text)
+        else:
+            report(event)
+
+    runs: list[Run] = []
+    for each in planned:
+        ready = prepare(
+            each,
+            study=study,
+            cache=cache,
+            again=again,
+            report=lambda text: report(Message(text=text)),
+            warn=warn,
+        )
+        if ready.caution:
+            warn(ready.caution)
+        try:
+            ready.train(report=hear, should_stop=should_stop)
+        except Busy as other:
+            if len(planned) == 1:
+                raise
+            warn(f"passed over: {other}")
+            continue
+        runs.append(ready.run)
+    return runs
