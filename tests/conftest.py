@@ -48,6 +48,7 @@ SHAPED = {
     "evaluation/likelihood/test_tokenizers.py",
     "evaluation/test_windows.py",
     "objectives/decoding/test_sampler.py",
+    "test_shapes.py",
     "test_view.py",
 }
 
