@@ -39,7 +39,7 @@ def sentences(num_paragraphs: int, *, seed: int = 1) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _unmeasured() -> Iterator[None]:
+def unmeasured() -> Iterator[None]:
     """Do not measure how fast this machine multiplies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "matmul_rate", lambda *_, **__: 1e9)
