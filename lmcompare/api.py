@@ -97,6 +97,7 @@ def train(
     optimizer: Mapping[str, Any] | None = None,
     validation: Mapping[str, Any] | None = None,
     runtime: Mapping[str, Any] | None = None,
+    defaults: int | None = None,
     seeds: int | Sequence[int] | None = None,
     arm: str | None = None,
     study: str | None = None,
@@ -106,7 +107,7 @@ def train(
     warn: Warn = _warn,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Runs:
-    """Train a model, or all models of a study; what is finished is left, the rest continues.
+    """Train a model, or those of a study that are not finished, and return their runs.
 
     Args:
         study_file: a study file (TOML), its folder, or its name in `out`; then no setting of a run
@@ -121,6 +122,7 @@ def train(
         optimizer: how weights are updated.
         validation: how often the validation loss is taken.
         runtime: how the run is carried out on this machine.
+        defaults: the version of the defaults; of a new study the latest.
         seeds: one run for each.
         arm: the name in tables; the objective's by default.
         study: the name of the study, whose folder is made in `out`; "default" by default.
@@ -130,8 +132,6 @@ def train(
         warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
 
-    Returns the runs seed by seed, without those that another process trains.
-
     Raises:
         UserError: bad settings or text, too little memory, a damaged run, a full disk, or another
             process trains the only run.
@@ -140,7 +140,7 @@ def train(
     file = find_study(None if study_file is None else Path(study_file), out=Path(out))
     given = {
         **{"objective": objective, "data": _data(data), "model": model, "budget": budget},
-        **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer},
+        **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer, "defaults": defaults},
         **{"validation": validation, "runtime": runtime},
     }
     tables = {name: value for name, value in given.items() if value is not None}
