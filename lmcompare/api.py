@@ -1,4 +1,4 @@
-"""What a program or a notebook calls: train, load, evaluate and compare.
+"""A program or a notebook calls this: train, load, evaluate and compare.
 
 It adds nothing to what the command line does: both call the same parts of the library, and the
 command line adds options, display and signals. Nothing is printed; warnings go to `warn`.
@@ -15,7 +15,7 @@ from lmcompare.config.run import parse_data
 from lmcompare.config.study import plan
 from lmcompare.errors import UserError
 from lmcompare.evaluation.evaluate import Evaluation
-from lmcompare.evaluation.kind import Context, Step
+from lmcompare.evaluation.kind import Context
 from lmcompare.evaluation.registry import read_options
 from lmcompare.paths import cache_folder
 from lmcompare.runs.finding import find_runs, with_models
@@ -217,12 +217,9 @@ def evaluate(
         errors.append(error)
         warn(str(error))
 
-    def step_failed(run: Run, step: Step, error: UserError) -> None:
-        fail(UserError(f"{run.path.name}, {step.name}: {error}"))
-
     context = Context(cache=cache_folder(), warn=warn, fail=fail)
     usable = with_models(_runs(runs, warn=warn), warn=warn)
-    found = Evaluation.of(usable, asked, context).results(report, fail=step_failed)
+    found = Evaluation.of(usable, asked, context).results(report)
     results = [(run, record) for run, _, record in found]
     if errors and not results:
         raise errors[0]

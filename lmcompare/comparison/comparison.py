@@ -29,7 +29,7 @@ _NAMED = 3  # facts held equal that the summary names
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
-    """What is known of some runs, side by side."""
+    """A comparison holds what is known of some runs, side by side."""
 
     frame: pd.DataFrame  # tidy: a row for each run and metric
     tables: Mapping[str, Sequence[Any]]  # by the key of `lmcompare.comparison.tables`
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def collect(runs: Iterable[Run], *, unfinished: bool = False) -> pd.DataFrame:
-    """One tidy frame of all runs: a row for each run and metric, in the units that it names.
+    """Return one tidy frame of all runs: a row for each run and metric, in the units that it names.
 
     Arms that are compared in benchmarks have a row more for each comparison.
 
@@ -184,7 +184,7 @@ def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
 
 
 def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
-    """Which likelihoods were sampled too few times."""
+    """Yield which likelihoods were sampled too few times."""
     largest: dict[str, float] = {}
     for arm in arms:
         for result in arm.results:
@@ -198,7 +198,7 @@ def _notes_on_sampling(arms: Sequence[Arm]) -> Iterator[str]:
 
 
 def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[ControlCheck]:
-    """Which costs differ between arms, and the depths where some brought an encoder."""
+    """Return which costs differ between arms, and the depths where some brought an encoder."""
     facts = []
     for metric in _CONSEQUENCES:
         means = frame[frame["metric"] == metric].groupby("label")["value"].mean()

@@ -15,7 +15,7 @@ from lmcompare.runs.run import Run
 
 
 class EvaluationResults(Sequence[tuple[Run, ResultRecord]]):
-    """What an evaluation found: each result with its run, in the order of measuring.
+    """A sequence of what an evaluation found: results with their runs, in the order of measuring.
 
     Attributes:
         errors: what could not be measured, where it stopped nothing else.

@@ -16,6 +16,7 @@ class Evaluation:
 
     runs: Sequence[Run]
     steps: Sequence[tuple[AnyKind, Step]]
+    context: Context
 
     @staticmethod
     def of(
@@ -36,21 +37,21 @@ class Evaluation:
             for kind, asked in options.items()
             for step in kind.steps(runs, asked, context)
         ]
-        return Evaluation(runs=runs, steps=steps)
+        return Evaluation(runs=runs, steps=steps, context=context)
 
     def results(
         self,
         report: Report,
         *,
         begin: Callable[[Run, Step], None] = lambda run, step: None,
-        fail: Callable[[Run, Step, UserError], None],
     ) -> Iterator[tuple[Run, AnyKind, ResultRecord]]:
         """Measure, and yield each result with its run once it is kept.
+
+        The context is told of a step that could not be done, where it stops no other.
 
         Args:
             report: told which part of a step is done, and which share of it.
             begin: told which step comes next, of which run.
-            fail: told of a step that could not be done, where it stops no other.
 
         Raises:
             UserError: a step could not be done that all others hang on.
@@ -63,7 +64,7 @@ class Evaluation:
                 except UserError as error:
                     if not step.alone:
                         raise
-                    fail(run, step, error)
+                    self.context.fail(UserError(f"{run.path.name}, {step.name}: {error}"))
                     continue
                 for record in records:
                     yield run, kind, record

@@ -62,7 +62,7 @@ class TextsOptions(EvalOptions):
 
 def name_of(name: str, field: FieldInfo) -> str:
     """Return the name that a user gives a field by."""
-    return (field.title or name).replace("-", "_")
+    return field.title or name
 
 
 def own_options(model: type[EvalOptions]) -> dict[str, FieldInfo]:

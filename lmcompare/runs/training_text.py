@@ -20,7 +20,16 @@ from lmcompare.runs.records import RunRecord
 from lmcompare.runs.run import Run
 
 
-def as_begun(config: RunConfig, *, arm: str, study: Path) -> RunConfig:
+def defaults_of(study: Path) -> int | None:
+    """Return the earliest version of the defaults of a study's runs; None if it has none."""
+    found = []
+    for path in study.glob("*/"):
+        with suppress(UserError):
+            found.append(Run(path).record().config.defaults)
+    return min(found, default=None)
+
+
+def as_begun(config: RunConfig, *, arm: str, study: Path, defaults: int | None = None) -> RunConfig:
     """Return a configuration under the defaults that its study was begun with.
 
     So a run that is finished is found by the same command, one that is not goes on, and those that
@@ -30,6 +39,7 @@ def as_begun(config: RunConfig, *, arm: str, study: Path) -> RunConfig:
         config: the run in full; defaults that it names stay.
         arm: what it is called in tables.
         study: folder of its study.
+        defaults: those of its study, as `defaults_of` finds them.
     """
     mine = [
         (record.created, record.config.defaults)
@@ -39,11 +49,7 @@ def as_begun(config: RunConfig, *, arm: str, study: Path) -> RunConfig:
     ]
     if mine:
         return config.under(max(mine)[-1])
-    beside = []
-    for path in study.glob("*/"):
-        with suppress(UserError):
-            beside.append(Run(path).record().config.defaults)
-    return config.under(min(beside, default=config.defaults))
+    return config if defaults is None else config.under(defaults)
 
 
 def is_run_of(record: RunRecord, config: RunConfig, text: Prepared) -> bool:

@@ -49,9 +49,9 @@ def as_begun(
         study: the folder of their study.
         report: told which runs have other defaults than new ones for it.
     """
-    found = []
+    found, defaults = [], training_text.defaults_of(study)
     for each in planned:
-        config = training_text.as_begun(each.config, arm=each.arm, study=study)
+        config = training_text.as_begun(each.config, arm=each.arm, study=study, defaults=defaults)
         if config.defaults != each.config.defaults:
             report(f"{each.arm}: {study} was begun with the defaults of version {config.defaults}")
         found.append(replace(each, config=config))

@@ -82,6 +82,25 @@ def test_it_stands_in_every_format_of_a_comparison(command: Command, study: Path
     assert not fact.ranks, "nothing is ranked by it"
 
 
+class OfFewer(RarityRecord):
+    """The same text, of fewer documents."""
+
+    @property
+    def stem(self) -> str:
+        return f"{super().stem}-{self.num_documents}"
+
+
+def test_a_run_that_was_measured_twice_counts_as_one_seed(command: Command, study: Path) -> None:
+    assert command("eval", study, "--tasks", "rarity", "--documents", "11").code == 0
+    first = next(run for run in find_runs([study]) if run.record().arm == "clm")
+    (record,) = first.results.read(RarityRecord)
+    fewer = OfFewer(**record.model_dump() | {"num_documents": 7, "correlation": -1.0})
+    first.results.write(fewer, first.results.items(record, RarityItem))
+    (table,) = compare(find_runs([study])).tables["rarity"]
+    seeds = {label: found["rarity_correlation"].num for label, found in table.rows.items()}
+    assert seeds == {"clm (causal, documents 11)": 3, "clm (causal, documents 7)": 1, "mlm": 3}
+
+
 def test_it_is_listed_selected_and_dropped(command: Command, study: Path) -> None:
     assert command("eval", study, "--tasks", "likelihood,rarity", "--limit", "60").code == 0
     listed = json.loads(command("results", study, "--format", "json").out)

@@ -14,6 +14,7 @@ from lmcompare.errors import UserError
 from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import (
     as_begun,
+    defaults_of,
     finished_without_text,
     of_another_text,
     place_of,
@@ -248,7 +249,8 @@ def test_a_study_goes_on_with_the_defaults_that_it_was_begun_with(
 ) -> None:
     def begun(*settings: str, objective: str = "clm") -> RunConfig:
         config = tiny(corpus, objective, "budget=1 steps", *settings)
-        return as_begun(config, arm=objective, study=train.folder)
+        defaults = defaults_of(train.folder)
+        return as_begun(config, arm=objective, study=train.folder, defaults=defaults)
 
     assert begun() == tiny(corpus, "clm", "budget=1 steps"), "nothing was begun"
     run = train(tiny(corpus, "clm", "budget=1 steps", "defaults=1"))

@@ -17,7 +17,7 @@ from lmcompare_cli.model_options import flag, with_options_of
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
-    from lmcompare.evaluation.kind import AnyKind, Step
+    from lmcompare.evaluation.kind import AnyKind
     from lmcompare.evaluation.options import EvalOptions
     from lmcompare.runs.records import ResultRecord
     from lmcompare.runs.run import Run
@@ -108,9 +108,6 @@ def _evaluate(
         faults.append(error)
         fail(str(error))
 
-    def step_failed(run: "Run", step: "Step", error: UserError) -> None:
-        failed(UserError(f"{run.path.name}, {step.name}: {error}"))
-
     runs = find_models(find_places([*places]), warn=warn)
     context = Context(cache=cache_folder(), warn=warn, fail=failed)
     evaluation = Evaluation.of(runs, asked, context)
@@ -120,9 +117,7 @@ def _evaluate(
     with EvaluationDisplay(len(runs) * len(evaluation.steps)) as report:
         try:
             for run, kind, record in evaluation.results(
-                report,
-                begin=lambda run, step: report.begin(run.path, step.name),
-                fail=step_failed,
+                report, begin=lambda run, step: report.begin(run.path, step.name)
             ):
                 found[kind].append((run, record))
         except Ended as ended:

@@ -1,4 +1,4 @@
-"""What runs wrote, as it goes to stdout: texts with headings, or JSON."""
+"""Printing what runs wrote on stdout: texts with headings, or JSON."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a run wrote.
+    """A run's texts, and how they were asked for.
 
     Attributes:
         methods: of each prompt, how it was written.

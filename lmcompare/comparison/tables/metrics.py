@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -23,7 +23,8 @@ class MetricTable:
         source: what the text is called.
         text: its hash.
         metrics: those of the columns.
-        rows: of each arm by its label, the mean over seeds of each metric that it has, by name.
+        rows: of each arm by its label, and by how it was measured where that is in several ways:
+            the mean over seeds of each metric that it has, by name.
     """
 
     source: str
@@ -80,16 +81,26 @@ class MetricTables(ResultTables[MetricTable]):
         metrics: dict[str, Metric] = {}
         rows: dict[str, dict[str, Estimate]] = {}
         for arm in arms:
-            values: dict[str, list[float]] = {}
+            # by how it was measured and by metric; a run that was measured twice is no two seeds
+            found: dict[str, dict[str, list[float]]] = {}
             for result in arm.results:
                 for record in self._fresh(result):
                     if (record.source, record.text) == (source, text):
-                        for found in self._kind.measurements(result.run, record):
-                            metrics.setdefault(found.metric.name, found.metric)
-                            values.setdefault(found.metric.name, []).append(found.value)
-            if values:
-                rows[arm.label] = {name: mean_interval(each) for name, each in values.items()}
+                        values = found.setdefault(_how(record), {})
+                        for each in self._kind.measurements(result.run, record):
+                            name = each.name or each.metric.name
+                            metrics.setdefault(name, replace(each.metric, name=name))
+                            values.setdefault(name, []).append(each.value)
+            for how, values in found.items():
+                label = arm.label if len(found) == 1 else f"{arm.label} ({how})"
+                rows[label] = {name: mean_interval(each) for name, each in values.items()}
         return MetricTable(source=source, text=text, metrics=[*metrics.values()], rows=rows)
+
+
+def _how(record: ResultRecord) -> str:
+    """Return how a result was measured, in words."""
+    names = [str(each) for each in record.named_by.values() if each is not None]
+    return ", ".join([*names, *(f"{key} {each}" for key, each in record.conditions.items())])
 
 
 def _cell(metric: Metric, found: dict[str, Estimate]) -> str:
