@@ -69,7 +69,11 @@ Stop = Annotated[
 ]
 Batch = Annotated[
     int,
-    typer.Option(min=1, help="How many samples are written together; changes none of them."),
+    typer.Option(
+        min=1,
+        help="How many samples are written together; changes none of them, unless two choices are "
+        "equal to within rounding.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
 Precision = Annotated[

@@ -37,7 +37,8 @@ class Request:
         method: one of the objective's decoding methods; by default the first that can.
         seed: of all samples.
         stop: a text that is continued ends before the first of these.
-        rows: samples that are written together; changes no text.
+        rows: samples that are written together; changes no text, but by rounding where two choices
+            are all but equal.
     """
 
     prompts: tuple[str, ...]

@@ -58,7 +58,8 @@ class _RMSNorm(Function):
 
 
 def _scale(x: Float[Tensor, "*B D"], epsilon: float) -> Float[Tensor, "*B 1"]:
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    exact = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
     scale: Tensor = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_().to(x.dtype)
     return scale
 

@@ -13,8 +13,7 @@ def places(corpus: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("study")
     train, other = Trainer(folder, cache), Trainer(folder.with_name("other"), cache)
     names = ("clm", "mdlm", "t5")
-    settings = ("budget=61 steps", "defaults=1")  # what tests below were found to need
-    runs = {name: train(tiny(corpus, name, *settings)).path for name in names}
+    runs = {name: train(tiny(corpus, name, "budget=61 steps")).path for name in names}
     words = ("tokenizer.kind=word", "tokenizer.vocab_size=148", "budget=3 steps")
     text = folder.with_name("words.txt")
     text.write_text(sentences(907), encoding="utf-8")
