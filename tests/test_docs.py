@@ -7,12 +7,14 @@ import tomllib
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from lmcompare.config.study import read_study
+from lmcompare.evaluation.tasks.record import Group
+from lmcompare.evaluation.tasks.registry import AnyTask, read_tasks
 from lmcompare.objectives import OBJECTIVES, Objective
 from lmcompare.training.objective_table import about, describe
 from lmcompare.view import Text
@@ -113,6 +115,18 @@ def test_the_objective_that_is_added_is_a_setting(added: type[Objective]) -> Non
     assert entry.predicted == pytest.approx(1 / 3, rel=0.02)
     assert (entry.kind, entry.scores) == ("exact", "text, continuation, holes")
     assert about(changed).startswith("Comb: ")
+
+
+def test_the_task_that_is_added_is_read_and_all_kinds_are_listed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "add-a-task.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "tasks.toml"
+    path.write_text(table, encoding="utf-8")
+    (task,) = read_tasks(path)
+    assert task.name == "my-pairs"
+    kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(AnyTask)[0])]
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) == sorted(kinds)
+    assert all(f"`{group}`" in page for group in get_args(Group))
 
 
 def test_the_readme_names_every_command() -> None:

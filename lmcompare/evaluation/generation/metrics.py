@@ -1,7 +1,7 @@
 """The metrics of what is written, and of what writing takes: each an entry, in their order.
 
-To add one, compute it into `record.TextMetrics` (in `text_summary`) and enter it here: the tables,
-the tidy frame and the notes follow.
+To add one, compute it into `record.TextMetrics` (in `text_summary`) and enter it here: the tables
+and the tidy frame follow.
 """
 
 from collections.abc import Callable
