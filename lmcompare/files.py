@@ -101,6 +101,20 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that is removed when the block ends; that of a dead process at the next start.
+
+    Args:
+        path: beside which it is made, and after which it is named.
+
+    Raises:
+        UserError: the disk is full or the folder is not writable.
+    """
+    with explained(path), _begun(path, os.O_RDONLY | os.O_DIRECTORY) as (folder, _):
+        yield folder
+
+
+@contextmanager
 def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
     """Begin what will become `path`: a locked file or folder, removed if it is there afterwards.
 

@@ -16,6 +16,7 @@ from lmcompare_cli.commands.eval import evaluate
 from lmcompare_cli.commands.export import export
 from lmcompare_cli.commands.generate import generate
 from lmcompare_cli.commands.objectives import objectives
+from lmcompare_cli.commands.probe import probe
 from lmcompare_cli.commands.results import results
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(generate)
+app.command()(probe)
 app.command()(compare)
 app.command()(objectives)
 app.command()(tasks)

@@ -83,7 +83,12 @@ def _annotation(model: type[EvalOptions], name: str, field: FieldInfo) -> Any:
 
 
 def _type(field: FieldInfo) -> Any:
-    """Return the type of an option for a field: of several values a list, of unknown ones text."""
+    """Return the type of an option for a field: of several values a list, of unknown ones text.
+
+    Values that may have commas between them are text, which the field's model takes apart.
+    """
+    if extra_of(field).get("commas"):
+        return list[str]
     kinds = [field.annotation]
     if get_origin(field.annotation) in (Union, UnionType):
         kinds = [each for each in get_args(field.annotation) if each is not type(None)]

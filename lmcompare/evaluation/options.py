@@ -33,6 +33,7 @@ class EvalOptions(BaseModel):
     heading: ClassVar[str] = ""  # of its options
     about: ClassVar[str] = ""  # what they are about, in a few words
     chosen_by: ClassVar[str] = ""  # how it is chosen, where not by its name
+    command: ClassVar[str] = ""  # that asks for it, where it has one of its own
     in_all: ClassVar[bool] = True  # whether `all` means it too
 
     split: Held = Field("validation", description="Which split of each run's own text.")

@@ -1,6 +1,6 @@
 """`lmcompare eval`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from lmcompare_cli.model_options import flag, with_options_of
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
+    from lmcompare.blocks import Block
     from lmcompare.evaluation.kind import AnyKind
     from lmcompare.evaluation.options import EvalOptions
     from lmcompare.runs.records import ResultRecord
@@ -28,7 +29,7 @@ DERIVED = (
 )
 
 
-@with_options_of(OPTIONS)
+@with_options_of([each for each in OPTIONS if not each.command])
 def evaluate(
     places: Annotated[
         list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
@@ -76,6 +77,11 @@ def evaluate(
     model as it is and as it was before training. If one task fails, the others still run.
     """
     names = [task.strip() for each in tasks or ["likelihood"] for task in each.split(",")]
+    for each in OPTIONS:
+        if each.command and each.name in names:
+            raise UserError(
+                f"{each.name} have a command of their own: lmcompare {each.command} --help"
+            )
     asked = {
         "split": split,
         "data": options.data_config(
@@ -86,17 +92,34 @@ def evaluate(
         "again": force,
         **{name: value for name, value in given.items() if value is not None},
     }
-    _evaluate(places, read_options(names, asked, called=flag), format=format, force=force)
+    evaluate_runs(
+        find_places([*places]),
+        read_options(names, asked, called=flag),
+        format=format,
+        force=force,
+    )
 
 
-def _evaluate(
+Results = Sequence[tuple["Run", "ResultRecord"]]
+
+
+def evaluate_runs(
     places: Sequence[Path],
     asked: "Mapping[AnyKind, EvalOptions]",
     *,
     format: str,
     force: bool,
+    more: "Callable[[Results], Iterable[Block]] | None" = None,
 ) -> None:
-    """Measure all of it, run by run, and print what came of it, kind by kind."""
+    """Measure all of it, run by run, and print what came of it, kind by kind.
+
+    Args:
+        places: of runs or studies.
+        asked: the kinds of evaluation that are meant, with their options.
+        format: table or json.
+        force: whether what was measured before is measured again.
+        more: what else is printed of the results of each kind, below their table.
+    """
     from lmcompare.evaluation.evaluate import Evaluation
     from lmcompare.evaluation.kind import Context
     from lmcompare.runs.finding import find_models
@@ -108,7 +131,7 @@ def _evaluate(
         faults.append(error)
         fail(str(error))
 
-    runs = find_models(find_places([*places]), warn=warn)
+    runs = find_models(places, warn=warn)
     context = Context(cache=cache_folder(), warn=warn, fail=failed)
     evaluation = Evaluation.of(runs, asked, context)
     found: dict[AnyKind, list[tuple[Run, ResultRecord]]] = {
@@ -126,7 +149,7 @@ def _evaluate(
     if format == "json":
         print_json([_as_json(*each) for results in found.values() for each in results])
     else:
-        _print(found)
+        _print(found, more)
     if faults:
         raise typer.Exit(1)
 
@@ -146,7 +169,9 @@ def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
     }
 
 
-def _print(found: "Mapping[AnyKind, Sequence[tuple[Run, ResultRecord]]]") -> None:
+def _print(
+    found: "Mapping[AnyKind, Results]", more: "Callable[[Results], Iterable[Block]] | None"
+) -> None:
     """Print the results of each kind, and what must be known before they are compared."""
     from lmcompare_cli.rendering.pages import print_page
 
@@ -154,6 +179,6 @@ def _print(found: "Mapping[AnyKind, Sequence[tuple[Run, ResultRecord]]]") -> Non
     for number, (kind, results) in enumerate(shown):
         if number:
             output.print()
-        print_page(kind.page(results))
+        print_page([*kind.page(results), *(more(results) if more else ())])
         for caution in kind.cautions(results):
             say(caution)

@@ -1,0 +1,1 @@
+"""Probes: what the states of each layer tell of language, beside controls."""

@@ -1,0 +1,297 @@
+"""The states of words, layer by layer, on disk: computed in one pass, read piece by piece."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from torch import Tensor
+
+from lmcompare import files
+from lmcompare.data import Encoded
+from lmcompare.errors import Unsupported, UserError
+from lmcompare.evaluation.probes.examples import Readings
+from lmcompare.evaluation.probes.options import Stack, WordPooling
+from lmcompare.evaluation.readers.conllu import Sentence
+from lmcompare.evaluation.windows import Window, stack
+from lmcompare.objectives import Objective
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.view import Text, View
+from lmcompare.vocab import Vocab
+
+FOLDER = "states"  # in the cache
+GB = 1e9
+LARGEST = 65_504.0  # number that float16 has
+POOL = 4_096  # sentences that are sorted by length together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One way in which a model reads clean text.
+
+    Attributes:
+        name: which of two stacks, or which part of a mixture; empty where there is one only.
+        view: of a text.
+    """
+
+    name: str
+    view: Callable[[Text], View]
+
+
+def ways_to_read(model: LoadedModel, stack_: Stack) -> list[Reading]:
+    """Return how a model reads clean text: as its objective does, and a mixture as its parts do.
+
+    Of an encoder-decoder it is the encoder's states that are read, or the decoder's, to which the
+    encoder has given the whole text.
+
+    Raises:
+        Unsupported: the decoder is wanted of a model that has one stack only.
+    """
+    objective, vocab = model.objective, model.tokenizer.vocab
+    if objective.encodes:
+
+        def encoder(text: Text) -> View:
+            view = objective.read(text, vocab)
+            return view if view.source is None else view.source
+
+        def decoder(text: Text) -> View:
+            view = View.causal(text.tokens, visible=text.visible, document=text.document)
+            return replace(view, source=encoder(text))
+
+        return [Reading(name=stack_, view=encoder if stack_ == "encoder" else decoder)]
+    if stack_ == "decoder":
+        raise Unsupported(
+            f"{objective.name} has one stack only: leave out that the decoder is meant"
+        )
+    if objective.mixture:
+        parts = objective.mixture.items()
+        return _unlike([_as_part(name, part, vocab) for name, part in parts], model)
+    return [Reading(name="", view=lambda text: objective.read(text, vocab))]
+
+
+def _as_part(name: str, part: Objective, vocab: Vocab) -> Reading:
+    return Reading(name=f"as {name}", view=lambda text: part.read(text, vocab))
+
+
+def _unlike(readings: Sequence[Reading], model: LoadedModel) -> list[Reading]:
+    """Leave out parts that read a text just as one before them does."""
+    text = example(model)
+    found: dict[tuple[object, ...], Reading] = {}
+    for each in readings:
+        view = each.view(text)
+        found.setdefault((*view.tokens[0].tolist(), *view.order[0].tolist()), each)
+    unlike = [*found.values()]
+    return unlike if len(unlike) > 1 else [replace(unlike[0], name="")]
+
+
+def example(model: LoadedModel) -> Text:
+    """Return five tokens, by which it is seen how a model reads."""
+    ids = model.tokenizer.vocab.regular[:5].numpy().astype(np.int32)
+    one = np.ones(5, dtype=np.int32)
+    document = Encoded(ids=ids, bytes=one, starts_word=one.astype(bool))
+    window = Window(document=0, start=0, stop=5, first=0, last=5)
+    return stack([window], [document], model.tokenizer.vocab)[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class States:
+    """The states of all words, in files of float16.
+
+    Attributes:
+        folder: a file for each layer.
+        layers: their numbers.
+        known: of each word whether it has a state.
+        width: numbers of a state.
+        counts: words that have none, by why.
+    """
+
+    folder: Path
+    layers: Sequence[int]
+    known: Bool[ndarray, " W"]
+    width: int
+    counts: Mapping[str, int]
+
+    def layer(self, number: int) -> Float[ndarray, "W D"]:
+        """Return the states of a layer, which are read from the disk where they are used."""
+        return np.lib.format.open_memmap(_file(self.folder, number), mode="r")
+
+
+def _file(folder: Path, layer: int) -> Path:
+    return folder / f"layer-{layer}.npy"
+
+
+@contextmanager
+def states(
+    model: LoadedModel,
+    readings: Readings,
+    reading: Reading,
+    *,
+    layers: Sequence[int] | None,
+    words: WordPooling,
+    cache: Path,
+    disk_gb: float,
+    report: Callable[[float], None] = lambda share: None,
+) -> Iterator[States]:
+    """Compute the states of all words, and remove them at the end.
+
+    A sentence is read by itself, with the start token before it, and cut at the end of the rows
+    that the model was trained on.
+
+    Args:
+        model: whose states.
+        readings: the sentences.
+        reading: how the model reads them.
+        layers: their numbers; None for all.
+        words: how the states of a word's pieces become one.
+        cache: in whose folder `states` they lie meanwhile.
+        disk_gb: that they may take.
+        report: told the share that is done, 0 to 1.
+
+    Raises:
+        UserError: they would take more than that, or more than there is, or a layer is not there.
+    """
+    view = reading.view(example(model)).to(model.net.device)
+    layers = [number for number, _ in model.net.hidden_states(view, layers)]
+    width = model.net.width
+    needed = 2 * readings.num_words * width * len(layers)
+    place = cache / FOLDER
+    with files.explained(place):
+        place.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(place).free
+    if needed > min(disk_gb * GB, free):
+        limit = f"{disk_gb:g} GB that are allowed" if needed > disk_gb * GB else "there is"
+        raise UserError(
+            f"the states of {readings.num_words:,} words in {len(layers)} layers take "
+            f"{needed / GB:.3g} GB in {place}, more than the {limit}: "
+            "choose fewer layers, limit the sentences, or allow more"
+        )
+    with files.temporary_folder(place / model.path.name) as folder:
+        yield _computed(model, readings, reading, folder, layers=layers, words=words, report=report)
+
+
+def _computed(
+    model: LoadedModel,
+    readings: Readings,
+    reading: Reading,
+    folder: Path,
+    *,
+    layers: Sequence[int],
+    words: WordPooling,
+    report: Callable[[float], None],
+) -> States:
+    num_words, width = readings.num_words, model.net.width
+    stored = {
+        layer: np.lib.format.open_memmap(
+            _file(folder, layer), mode="w+", dtype=np.float16, shape=(num_words, width)
+        )
+        for layer in layers
+    }
+    known = np.zeros(num_words, dtype=bool)
+    counts: Counter[str] = Counter()
+    num_read, num_sentences = 0, len(readings.sentences)
+    for first in range(0, num_sentences, POOL):
+        numbers = range(first, min(first + POOL, num_sentences))
+        documents = model.tokenizer.encode([readings.sentences[each].text for each in numbers])
+        order = sorted(numbers, key=lambda each: -len(documents[each - first]))
+        while order:
+            longest = min(len(documents[order[0] - first]), model.length - 1)
+            num = model.net.rows_at_once(1 + longest)
+            some, order = order[:num], order[num:]
+            own = [documents[each - first] for each in some]
+            rows, pieces = _rows_and_pieces(readings, some, own, model.length - 1, words, counts)
+            known[rows] = True
+            if len(rows):
+                for layer, found in _pooled(model, reading, own, pieces, layers):
+                    stored[layer][rows] = found
+            num_read += len(some)
+            report(num_read / num_sentences)
+    for each in stored.values():
+        each.flush()
+    return States(folder=folder, layers=layers, known=known, width=width, counts=+counts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pieces:
+    """Which pieces of some rows make up each word, one word after another."""
+
+    row: ndarray
+    position: ndarray  # in the row, after the start token
+    sizes: ndarray  # pieces of each word
+
+
+def _rows_and_pieces(
+    readings: Readings,
+    numbers: Sequence[int],
+    documents: Sequence[Encoded],
+    room: int,
+    words: WordPooling,
+    counts: Counter[str],
+) -> tuple[ndarray, _Pieces]:
+    """Return the numbers of the words that have a state, and their pieces."""
+    found: list[int] = []
+    row: list[int] = []
+    position: list[int] = []
+    sizes: list[int] = []
+    for index, (number, document) in enumerate(zip(numbers, documents, strict=True)):
+        sentence, first = readings.sentences[number], int(readings.first[number])
+        for word, (start, stop) in enumerate(pieces_of(sentence, document)):
+            if start == stop:
+                counts["words without a token"] += 1
+            elif stop > room:
+                counts["words after the cut of a long sentence"] += 1
+            else:
+                some = {"mean": range(start, stop), "first": [start], "last": [stop - 1]}[words]
+                found.append(first + word)
+                row += [index] * len(some)
+                position += [1 + each for each in some]
+                sizes.append(len(some))
+    return np.array(found, dtype=np.int64), _Pieces(
+        row=np.array(row), position=np.array(position), sizes=np.array(sizes)
+    )
+
+
+def pieces_of(sentence: Sentence, document: Encoded) -> list[tuple[int, int]]:
+    """Return which tokens cover each word: from the first to the one after the last.
+
+    A token that covers more than one word is a piece of each of them.
+    """
+    byte = np.concatenate(([0], np.cumsum([len(each.encode()) for each in sentence.text])))
+    stops = np.cumsum(document.bytes)
+    starts = stops - document.bytes
+    found = []
+    for word in sentence.words:
+        low, high = byte[word.span[0]], byte[word.span[1]]
+        first = int(np.searchsorted(stops, low, side="right"))
+        last = int(np.searchsorted(starts, high, side="left"))
+        found.append((first, max(first, last)))
+    return found
+
+
+@torch.no_grad()
+def _pooled(
+    model: LoadedModel,
+    reading: Reading,
+    documents: Sequence[Encoded],
+    pieces: _Pieces,
+    layers: Sequence[int],
+) -> Iterator[tuple[int, Float[ndarray, "W D"]]]:
+    """Yield the number of each layer with the states of the words of some rows."""
+    whole = [
+        Window(document=each, start=0, stop=min(len(own), model.length - 1), first=0, last=0)
+        for each, own in enumerate(documents)
+    ]
+    text, _ = stack(whole, [*documents], model.tokenizer.vocab)
+    device = model.net.device
+    row, position, sizes = (
+        torch.from_numpy(each).to(device) for each in (pieces.row, pieces.position, pieces.sizes)
+    )
+    view = reading.view(text).to(device)
+    for layer, found in model.net.hidden_states(view, layers):
+        states: Tensor = torch.segment_reduce(found[row, position], "mean", lengths=sizes)
+        yield layer, states.clamp(-LARGEST, LARGEST).to(torch.float16).cpu().numpy()

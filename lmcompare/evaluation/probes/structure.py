@@ -1,0 +1,265 @@
+"""Structural probes: is there a linear map in which distances between words are those of the tree?
+
+After Hewitt & Manning 2019 (A Structural Probe for Finding Syntax in Word Representations). The
+squared distance of two words' states under the map stands for the number of arcs between the words,
+and the squared length of one for its depth; the mean absolute error is minimised. The first is
+judged by the minimum spanning tree (UUAS: the share of undirected arcs found) and Spearman's
+correlation by length of sentence (5 to 50 words), the second by the root and the same. As there,
+punctuation is left out of the trees that are judged.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.stats import rankdata
+from torch import Tensor
+
+from lmcompare import rng
+from lmcompare.evaluation.probes.record import LayerResult
+from lmcompare.evaluation.probes.states import States
+from lmcompare.evaluation.probes.trees import Tree
+
+RANK = 64  # of the map, at most
+EPOCHS = 8
+BATCH = 32  # sentences of a step
+POOL = 20  # batches of sentences that are sorted by length together
+RATE = 0.01  # of Adam at its start
+LENGTHS = range(5, 51)  # words of the sentences that Spearman's correlation is of
+SPEARMAN = "Spearman"
+SMALLEST_SPREAD = 1e-6
+
+
+@dataclass(kw_only=True, eq=False)
+class Judged:
+    """What one structural probe finds of the test sentences, layer by layer."""
+
+    metric: str
+    layers: list[LayerResult]
+    trees: Sequence[Tree]  # of the test
+    possible: Float[ndarray, " N"]
+    gained: list[Float[ndarray, " N"]]
+    baseline: tuple[str, Float[ndarray, " N"]]
+    num_train: int
+
+
+def probe_trees(
+    states: States,
+    trees: dict[str, list[Tree]],
+    names: Sequence[str],
+    *,
+    seed: int,
+    device: torch.device,
+    report: Callable[[float], None],
+) -> dict[str, Judged]:
+    """Fit and test structural probes, one layer after another.
+
+    Args:
+        states: of all words.
+        trees: of each part.
+        names: `tree-distance`, `tree-depth`, or both.
+        seed: of the weights.
+        device: where to compute.
+        report: told the share that is done, 0 to 1.
+    """
+    test = trees["test"]
+    found = {name: _blank(name, trees) for name in names}
+    for number, layer in enumerate(states.layers, start=1):
+        stored = states.layer(layer)
+        mean, spread = _moments(stored, trees["train"])
+
+        def read(tree: Tree) -> Tensor:
+            rows = stored[tree.first : tree.first + len(tree.heads)].astype(np.float32)  # noqa: B023
+            return (torch.from_numpy(rows).to(device) - mean) / spread  # noqa: B023
+
+        for name, judged in found.items():
+            mapped = _fitted(read, trees, name, width=states.width, seed=seed, device=device)
+            of_validation = [*_judge(name, read, mapped, trees["validation"])]
+            of_test = [*_judge(name, read, mapped, test)]
+            judged.gained.append(np.array([each.gained for each in of_test]))
+            judged.layers.append(
+                LayerResult(
+                    layer=layer,
+                    validation=_ratio(of_validation, trees["validation"], name),
+                    value=_ratio(of_test, test, name),
+                    figures={SPEARMAN: _by_length(of_test, test)},
+                )
+            )
+        report(number / len(states.layers))
+    return found
+
+
+def _blank(name: str, trees: dict[str, list[Tree]]) -> Judged:
+    test = trees["test"]
+    if name == "tree-distance":
+        chain = [
+            {*zip(each.judged.tolist(), each.judged[1:].tolist(), strict=False)} for each in test
+        ]
+        gained = [len(each.arcs & own) for each, own in zip(test, chain, strict=True)]
+        metric, baseline = "UUAS", ("chain", np.array(gained, dtype=np.float64))
+    else:
+        first = [bool(len(each.judged)) and each.root == each.judged[0] for each in test]
+        metric, baseline = "root accuracy", ("first word", np.array(first, dtype=np.float64))
+    return Judged(
+        metric=metric,
+        layers=[],
+        trees=test,
+        possible=np.array([_possible(name, each) for each in test]),
+        gained=[],
+        baseline=baseline,
+        num_train=len(trees["train"]),
+    )
+
+
+def _possible(name: str, tree: Tree) -> float:
+    return float(len(tree.arcs)) if name == "tree-distance" else float(tree.root in tree.judged)
+
+
+def _moments(stored: Float[ndarray, "W D"], trees: Sequence[Tree]) -> tuple[Tensor, Tensor]:
+    num, total, squares = 0, np.zeros(stored.shape[1]), np.zeros(stored.shape[1])
+    for tree in trees:
+        x = stored[tree.first : tree.first + len(tree.heads)].astype(np.float64)
+        num, total, squares = num + len(x), total + x.sum(0), squares + (x**2).sum(0)
+    mean = total / num
+    spread = np.sqrt(np.maximum(squares / num - mean**2, SMALLEST_SPREAD**2))
+    return torch.from_numpy(mean).float(), torch.from_numpy(spread).float()
+
+
+def _fitted(
+    read: Callable[[Tree], Tensor],
+    trees: dict[str, list[Tree]],
+    name: str,
+    *,
+    width: int,
+    seed: int,
+    device: torch.device,
+) -> Tensor:
+    """Return the map of the epoch that does best on the validation sentences."""
+    draws = rng.generator("weights of a structural probe", seed)
+    rank = min(RANK, width)
+    weight = (torch.randn(width, rank, generator=draws) * 0.1 / rank**0.5).to(device)
+    weight.requires_grad_()
+    optimizer = torch.optim.Adam([weight], lr=RATE)
+    best, kept = float("inf"), weight.detach().clone()
+    for epoch in range(EPOCHS):
+        optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / EPOCHS)
+        for some in _batches(trees["train"], draws):
+            optimizer.zero_grad()
+            _loss(name, read, weight, some).backward()
+            optimizer.step()
+        with torch.no_grad():
+            losses = [
+                float(_loss(name, read, weight, some)) * len(some)
+                for some in _batches(trees["validation"], None)
+            ]
+        if sum(losses) < best:
+            best, kept = sum(losses), weight.detach().clone()
+    return kept
+
+
+def _batches(trees: Sequence[Tree], draws: torch.Generator | None) -> Iterator[list[Tree]]:
+    order = (
+        [*range(len(trees))]
+        if draws is None
+        else torch.randperm(len(trees), generator=draws).tolist()
+    )
+    for start in range(0, len(order), POOL * BATCH):
+        pool = sorted(order[start : start + POOL * BATCH], key=lambda each: len(trees[each].heads))
+        for first in range(0, len(pool), BATCH):
+            yield [trees[each] for each in pool[first : first + BATCH]]
+
+
+def _loss(
+    name: str, read: Callable[[Tree], Tensor], weight: Tensor, trees: Sequence[Tree]
+) -> Tensor:
+    """Return the mean absolute error of distances or depths, each sentence counting the same."""
+    sizes = [len(each.heads) for each in trees]
+    mapped = torch.cat([read(each) for each in trees]) @ weight
+    padded = torch.nn.utils.rnn.pad_sequence([*mapped.split(sizes)], batch_first=True)
+    if name == "tree-depth":
+        truth = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(each.depth) for each in trees], batch_first=True
+        ).to(weight.device)
+        off = (padded.square().sum(2) - truth).abs().sum(1)
+        mean: Tensor = (off / torch.tensor(sizes, device=weight.device)).mean()
+        return mean
+    longest = max(sizes)
+    distance = torch.zeros(len(trees), longest, longest)
+    is_word = torch.zeros(len(trees), longest)
+    for row, each in enumerate(trees):
+        distance[row, : sizes[row], : sizes[row]] = torch.from_numpy(each.distance)
+        is_word[row, : sizes[row]] = 1
+    distance, is_word = distance.to(weight.device), is_word.to(weight.device)
+    both = is_word[:, :, None] * is_word[:, None]
+    off: Tensor = ((_squared_distances(padded) - distance).abs() * both).sum((1, 2))
+    mean = (off / torch.tensor(sizes, device=weight.device) ** 2).mean()
+    return mean
+
+
+def _squared_distances(mapped: Float[Tensor, "B T K"]) -> Float[Tensor, "B T T"]:
+    length = mapped.square().sum(2)
+    inner = mapped @ mapped.transpose(1, 2)
+    return (length[:, :, None] + length[:, None] - 2 * inner).clamp(min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    gained: float
+    spearman: float | None  # None where all words are as far away
+
+
+@torch.no_grad()
+def _judge(
+    name: str, read: Callable[[Tree], Tensor], weight: Tensor, trees: Sequence[Tree]
+) -> Iterator[_Verdict]:
+    for tree in trees:
+        mapped = read(tree) @ weight
+        if name == "tree-depth":
+            depth = mapped.square().sum(1).cpu().double().numpy()
+            judged = tree.judged
+            root = int(judged[depth[judged].argmin()]) if len(judged) else -1
+            rho = _spearman(depth[None], tree.depth[None])
+            yield _Verdict(gained=float(root == tree.root), spearman=rho)
+        else:
+            distance = _squared_distances(mapped[None])[0].cpu().double().numpy()
+            rho = _spearman(distance, tree.distance)
+            yield _Verdict(gained=float(len(_spanning(distance, tree) & tree.arcs)), spearman=rho)
+
+
+def _spanning(distance: Float[ndarray, "T T"], tree: Tree) -> set[tuple[int, int]]:
+    """Return the arcs of the minimum spanning tree of the judged words, the earlier word first."""
+    if len(tree.judged) < 2:
+        return set()
+    own = distance[np.ix_(tree.judged, tree.judged)] + 1e-9  # 0 would mean that there is no arc
+    found = minimum_spanning_tree(np.triu(own, 1)).tocoo()
+    return {
+        (int(tree.judged[min(one, other)]), int(tree.judged[max(one, other)]))
+        for one, other in zip(found.row, found.col, strict=True)
+    }
+
+
+def _spearman(said: Float[ndarray, "N T"], truth: Int[ndarray, "N T"]) -> float | None:
+    """Return the mean over rows of Spearman's correlation."""
+    one, other = rankdata(said, axis=1), rankdata(truth, axis=1)
+    one, other = one - one.mean(1, keepdims=True), other - other.mean(1, keepdims=True)
+    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    known = spread > 0
+    return float(((one * other).sum(1)[known] / spread[known]).mean()) if known.any() else None
+
+
+def _ratio(found: Sequence[_Verdict], trees: Sequence[Tree], name: str) -> float:
+    possible = sum(_possible(name, each) for each in trees)
+    return sum(each.gained for each in found) / possible if possible else 0.0
+
+
+def _by_length(found: Sequence[_Verdict], trees: Sequence[Tree]) -> float:
+    """Return the mean over lengths of the mean over the sentences of a length."""
+    own: dict[int, list[float]] = {}
+    for verdict, tree in zip(found, trees, strict=True):
+        if len(tree.heads) in LENGTHS and verdict.spearman is not None:
+            own.setdefault(len(tree.heads), []).append(verdict.spearman)
+    return float(np.mean([np.mean(each) for each in own.values()])) if own else 0.0
