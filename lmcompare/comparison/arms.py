@@ -122,7 +122,7 @@ def read_results(
         more = f" and {len(others)} more are" if others else " is"
         raise UserError(
             f"no run is finished: {first}{more} not; the same `lmcompare train` goes on with it, "
-            "and --unfinished compares it as it stands"
+            "and `unfinished=True` compares it as it stands"
         )
     if left_out:
         note(f"left out because not finished: {', '.join(left_out)}")

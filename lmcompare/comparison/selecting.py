@@ -54,8 +54,8 @@ def select(
     if several := [*dict.fromkeys(_asked_twice(found))]:
         note(
             f"measured under several settings, which stand apart: {', '.join(several)}; "
-            "`lmcompare compare --latest` keeps the last of each, --only those that you name, and "
-            "`lmcompare results --remove` drops some for good"
+            "`lmcompare compare --latest` keeps the last of each, `lmcompare compare --only` "
+            "those that you name, and `lmcompare results --remove` drops some for good"
         )
     return found
 

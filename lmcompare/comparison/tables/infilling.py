@@ -216,7 +216,6 @@ class InfillingTables(ResultTables[InfillingTable]):
 
     key = "infilling"
     record = InfillingRecord
-    command = " --tasks infilling"
     lacks = "not asked for hidden tokens"
 
     def tables(

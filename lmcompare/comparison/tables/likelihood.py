@@ -128,7 +128,7 @@ class LikelihoodTables(ResultTables[Section]):
 
     def lacking(self, results: Sequence[Result]) -> Iterator[str]:
         if runs := self._lacking(results):
-            yield f"not evaluated: lmcompare eval {' '.join(runs)}"
+            yield f"not evaluated: {self._command(runs)}"
 
     def is_ranked(self, tables: Sequence[Section]) -> bool:
         return any(row.mark for section in tables for row in section.rows)

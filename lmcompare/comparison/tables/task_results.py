@@ -102,7 +102,7 @@ def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found])
     for what, labels in others.items():
         yield f"left out, as they do not compare with these: {what} ({', '.join(labels)})"
     if silent:
-        yield f"not asked: lmcompare eval --tasks {about.task} {' '.join(silent)}"
+        yield f"not asked: `lmcompare eval --tasks {about.task} {' '.join(silent)}`"
 
 
 def about_task(record: TaskRecord) -> AboutTask:

@@ -68,7 +68,7 @@ def measure_generation(
         UserError: as `require_of`; no checkpoint, an unreadable text, or none that is long enough.
     """
     if options.num_texts < 1:
-        raise UserError(f"{options.num_texts} texts leave nothing to do: choose --texts 1 or more")
+        raise UserError(f"{options.num_texts} texts leave nothing to do: choose `texts=1` or more")
     require_settings(options)
     subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
     require_of(subject.path, subject.length, options, judge=judge)
@@ -131,8 +131,8 @@ def _pieces(
     if not pieces:
         raise UserError(
             f"{options.source} has no document with {length} known tokens in a row to show the "
-            "beginning of: choose another text with --data or --split, or fewer --prompt-tokens or "
-            "--new-tokens"
+            "beginning of: choose another text with `data=` or `split=`, or fewer "
+            "`prompt_tokens=` or `new_tokens=`"
         )
     return pieces
 

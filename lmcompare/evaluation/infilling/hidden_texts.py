@@ -48,7 +48,7 @@ class HiddenTexts:
         if not pieces:
             raise UserError(
                 f"{options.source} has no document of {SHORTEST} tokens or more to hide some of: "
-                "choose another text with --data or --split"
+                "choose another text with `data=` or `split=`"
             )
         whole = [
             Window(document=number, start=0, stop=len(piece), first=0, last=len(piece))

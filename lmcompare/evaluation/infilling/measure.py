@@ -111,11 +111,11 @@ def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
 
 def _require(options: InfillingOptions) -> None:
     if options.num_texts < 1:
-        raise UserError(f"{options.num_texts} texts leave nothing to ask: choose --texts 1 or more")
+        raise UserError(f"{options.num_texts} texts leave nothing to ask: choose `texts=1` or more")
     if options.length < SHORTEST:
         raise UserError(
             f"texts of {options.length} tokens are too short to hide a share of them: choose "
-            f"--length {SHORTEST} or more"
+            f"`length={SHORTEST}` or more"
         )
 
 

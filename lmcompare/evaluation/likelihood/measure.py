@@ -128,7 +128,7 @@ def _documents(
     if not any(heldout_text.is_text(each, subject.tokenizer).any() for each in documents):
         raise UserError(
             "there is nothing to score: the text is empty, or the limit too low for one token; "
-            "choose another text with --data or --split, or raise --limit"
+            "choose another text with `data=` or `split=`, or raise `limit=`"
         )
     return documents
 

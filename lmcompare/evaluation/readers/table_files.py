@@ -26,7 +26,7 @@ def find(folder: Path, patterns: Sequence[str], *, task: str) -> list[Path]:
         if not files:
             raise UserError(
                 f"the task {task} wants {pattern}, and there is no such file in {folder}: name the "
-                "folder that holds it with --task-data"
+                "folder that holds it with `task_data=`"
             )
         found |= dict.fromkeys(files)
     return list(found)
