@@ -84,7 +84,7 @@ def _with(result: Result, chosen: Sequence[ResultRecord]) -> Result:
 
 
 def _asked_twice(results: Sequence[Result]) -> Iterator[str]:
-    """What one run answered more than once."""
+    """Yield what one run answered more than once."""
     for result in results:
         seen = set[object]()
         for record in _records(replace(result, outdated=[])):
@@ -95,7 +95,7 @@ def _asked_twice(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _in_words(records: Sequence[ResultRecord]) -> str:
-    """How many results there are of each kind and text."""
+    """Return how many results there are of each kind and text."""
     found: dict[str, int] = {}
     for record in records:
         what = f"{record.about} {record.text_hash[:8]}"

@@ -36,7 +36,7 @@ class HiddenTexts:
     def drawn(
         subject: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
     ) -> "HiddenTexts":
-        """Those to ask about.
+        """Return those to ask about.
 
         Raises:
             UserError: an unreadable text, or none that is long enough.
@@ -70,7 +70,7 @@ class HiddenTexts:
 
 
 def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:
-    """So many tokens of each row, of those that are text."""
+    """Choose as many tokens of each row as are to be hidden, of those that are text."""
     mask = torch.zeros_like(is_text)
     for row, candidates in enumerate(is_text):
         places = candidates.nonzero()[:, 0]
