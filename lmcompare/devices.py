@@ -50,7 +50,7 @@ def choose_device(name: str) -> torch.device:
         raise UserError(
             f"there is no device '{name}' here, only "
             f"cpu{'' if found is None else f' and {found}'}: "
-            "choose one of these (for training: -s runtime.device=...)"
+            "choose one of these (for training: runtime.device)"
         ) from None
     return device
 

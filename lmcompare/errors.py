@@ -1,7 +1,17 @@
-"""The two errors a user can cause, each one sentence: what is wrong, what was found, what to do."""
+"""The two errors a user can cause, each one sentence: what is wrong, what was found, what to do.
 
+What is to be typed stands between backquotes: a command as a whole, `lmcompare tasks`, or a setting
+as Python has it: `data=`, `texts=1`, `again=True`, and `*tasks` where it has no name there. That
+goes for warnings and notes too. The command line, where settings are options, shows each
+`SETTING` as its option.
+"""
+
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# a setting in a message: its name and, if a value is said, that; or the name of one without names
+SETTING = re.compile(r"`(?:(?P<name>\w+)=(?P<value>\w*)|\*(?P<names>\w+))`")
 
 
 class UserError(Exception):

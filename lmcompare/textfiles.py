@@ -168,7 +168,7 @@ def decode(
         line += raw[: error.start].count(b"\n")
         raise UserError(
             f"'{name}' is not UTF-8: in line {line}, byte {offset + error.start} is "
-            f"0x{raw[error.start]:02x}; convert it (iconv -f latin1 -t utf-8){remedy}"
+            f"0x{raw[error.start]:02x}; convert it (`iconv -f latin1 -t utf-8`){remedy}"
         ) from None
 
 

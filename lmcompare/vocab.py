@@ -100,7 +100,7 @@ class Vocab:
             raise UserError(
                 f"the tokenizer has no {role} token: none of {', '.join(ALIASES[role])} is in its "
                 "vocabulary; "
-                "add one, or let lmcompare add it with -s tokenizer.add_missing=true"
+                "add one, or let lmcompare add it with tokenizer.add_missing=true"
             )
         return self.roles[role]
 

@@ -21,6 +21,7 @@ from rich.text import Text as Line
 from typer.core import TyperGroup
 
 from lmcompare.blocks.visible import OBEYED, visible
+from lmcompare_cli.flags import as_options
 
 # Each environment variable of a terminal's size, and what it must be at least to be believed; rich
 # prints nothing at all in zero columns.
@@ -98,7 +99,7 @@ def write(text: str, style: str = "") -> None:
 
 
 def paragraph(*parts: str | tuple[str, str], console: Console | None = None) -> None:
-    """Print a paragraph, folded on a terminal and in one line elsewhere.
+    """Print a paragraph, folded on a terminal and in one line elsewhere; settings as options.
 
     Args:
         parts: texts, or texts with a style.
@@ -106,13 +107,15 @@ def paragraph(*parts: str | tuple[str, str], console: Console | None = None) -> 
     """
     console = console or output
     pairs = (part if isinstance(part, tuple) else (part, "") for part in parts)
-    text = Line.assemble(*((printable(visible(part), console), style) for part, style in pairs))
+    text = Line.assemble(
+        *((printable(visible(as_options(part)), console), style) for part, style in pairs)
+    )
     console.print(text, soft_wrap=not console.is_terminal)
 
 
 def say(text: str, style: str = "") -> None:
-    """Say something in one line, on stderr."""
-    talk.print(visible(text, keep=""), style=style or None, soft_wrap=True)
+    """Say something in one line, on stderr, in which settings are shown as options."""
+    talk.print(visible(as_options(text), keep=""), style=style or None, soft_wrap=True)
 
 
 def warn(text: str) -> None:

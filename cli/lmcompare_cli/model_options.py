@@ -10,6 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from lmcompare.evaluation.options import EvalOptions, extra_of, name_of, own_options
+from lmcompare_cli.flags import as_options, flag
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -42,11 +43,6 @@ def with_options_of(
     return decorate
 
 
-def flag(name: str) -> str:
-    """Return the option that sets what a user calls so."""
-    return f"--{name.replace('_', '-')}"
-
-
 def _parameters(
     models: Sequence[type[EvalOptions]],
 ) -> Iterator[inspect.Parameter]:
@@ -72,7 +68,7 @@ def _annotation(model: type[EvalOptions], name: str, field: FieldInfo) -> Any:
         option = f"{option}/--no-{option.removeprefix('--')}"
     made = typer.Option(
         option,
-        help=field.description,
+        help=as_options(field.description or ""),
         show_default=_default(field),
         metavar=extra.get("metavar"),
         min=next((each.ge for each in field.metadata if hasattr(each, "ge")), None),

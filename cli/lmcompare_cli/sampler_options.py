@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmcompare_cli.model_options import flag
-
 if TYPE_CHECKING:
     from lmcompare.objectives.decoding.sampler import Sampler
 
@@ -111,4 +109,4 @@ def sampler_of(given: Mapping[str, object]) -> "Sampler":
     """
     from lmcompare.objectives.decoding.sampler import Sampler, make_sampler
 
-    return make_sampler({name: given[name] for name in Sampler.model_fields}, called=flag)
+    return make_sampler({name: given[name] for name in Sampler.model_fields})

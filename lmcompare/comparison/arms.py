@@ -55,7 +55,7 @@ class Result:
         return [each for each in self.measured if isinstance(each, kind)]
 
     def is_stale(self, measured: ResultRecord) -> bool:
-        """Whether it was measured before the run had ended."""
+        """Tell whether it was measured before the run had ended."""
         return self.finished and measured.step != self.spent.steps
 
     def is_unselected(self, kind: type[ResultRecord]) -> bool:
@@ -92,7 +92,7 @@ class Arm:
 def read_results(
     runs: Iterable[Run], *, unfinished: bool, note: Callable[[str], None]
 ) -> list[Result]:
-    """The finished runs, and the others too if they are wanted; damaged ones are told of.
+    """Return the finished runs, and the others too if they are wanted; damaged ones are told of.
 
     Raises:
         UserError: nothing is left.
@@ -122,7 +122,7 @@ def read_results(
         more = f" and {len(others)} more are" if others else " is"
         raise UserError(
             f"no run is finished: {first}{more} not; the same `lmcompare train` goes on with it, "
-            "and --unfinished compares it as it stands"
+            "and `unfinished=True` compares it as it stands"
         )
     if left_out:
         note(f"left out because not finished: {', '.join(left_out)}")
@@ -170,7 +170,7 @@ def _read(run: Run, note: Callable[[str], None]) -> Result | None:
 
 
 def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
-    """All results, kind by kind, those apart that were asked in a way that there is no longer."""
+    """Return all results by kind, those apart that were asked in a way that there is no longer."""
     found: dict[str, list[ResultRecord]] = {"measured": [], "outdated": []}
     for kind in kinds().values():
         for each in run.results.read(kind.record, note):
@@ -211,7 +211,7 @@ def group_arms(results: Iterable[Result], *, note: Callable[[str], None]) -> lis
 
 
 def _variant(result: Result) -> object:
-    """Equal for two runs that may be averaged once their seeds are known to differ."""
+    """Return what is equal for runs that may be averaged once their seeds are known to differ."""
     record = result.record
     return (
         _folder(result),
@@ -223,12 +223,12 @@ def _variant(result: Result) -> object:
 
 
 def _folder(result: Result) -> Path:
-    """The study's folder: where the run is found, though it may be a link to another place."""
+    """Return the study's folder: where the run is found, even if that links to another place."""
     return result.run.path.absolute().parent.resolve()
 
 
 def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
-    """For each variant the fewest settings that make it unlike the others, or else a number."""
+    """Return of each variant the fewest settings that tell it from the others, or else a number."""
     settings = [_settings(runs[0]) for runs in variants]
     keys = [key for key in dict.fromkeys(key for each in settings for key in each)]
     differing = [key for key in keys if len({each.get(key) for each in settings}) > 1]
@@ -241,7 +241,7 @@ def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
 
 
 def _settings(result: Result) -> dict[str, str]:
-    """What may distinguish two runs of one name, in words; what tells a reader most comes first."""
+    """Return what may distinguish two runs of one name, in words; what tells most comes first."""
     record = result.record
     config = flat(record.config.model_dump(exclude={"seed", "runtime"}))
     config |= flat({"runtime": record.config.runtime.model_dump()})
@@ -255,7 +255,7 @@ def _settings(result: Result) -> dict[str, str]:
 
 
 def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with dotted keys."""
+    """Return nested tables as one, with dotted keys."""
     found: dict[str, Any] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping):
@@ -266,5 +266,5 @@ def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A setting's value for a reader."""
+    """Return a setting's value for a reader."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -152,8 +152,8 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
         tasks = [task for what, task in old.items() if what not in again]
         if tasks:
             yield (
-                "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
-                f"{','.join(dict.fromkeys(tasks))} {result.run.path}"
+                "asked in a way that there is no longer, and left out: "
+                f"`lmcompare eval --tasks {','.join(dict.fromkeys(tasks))} {result.run.path}`"
             )
     disturbed = [str(each.run.path) for each in results if each.undisturbed_seconds is not None]
     if disturbed:

@@ -49,7 +49,7 @@ class _Question:
 
 
 def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
-    """Every fact of the control sheets and configurations, what matters most first."""
+    """Return every fact of the control sheets and configurations, what matters most first."""
     text, *others = _QUESTIONS
     facts = [
         _ask(text, arms),
@@ -65,7 +65,7 @@ def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
 
 
 def depths(arms: Sequence[Arm]) -> ControlCheck | None:
-    """The layers of each arm, encoder + decoder, if some have an encoder."""
+    """Return the layers of each arm, encoder + decoder, if some have an encoder."""
     found: dict[str, list[str]] = {}
     for arm in arms:
         model = arm.results[0].record.config.model
@@ -89,7 +89,7 @@ def _config(part: str) -> Callable[[Result], Mapping[str, object]]:
 
 
 def _changes(config: BaseModel, usual: BaseModel) -> list[str]:
-    """What differs from the usual."""
+    """Return what differs from the usual."""
     return [f"{key} {shown(value)}" for key, value in config if value != getattr(usual, key)]
 
 
@@ -246,7 +246,7 @@ def _differing(answers: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def _by_value(found: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, list[str]]:
-    """The arms of each value; the seeds too of an arm that is found under several."""
+    """Return the arms of each value; the seeds too of an arm that is found under several."""
     occurrences = [label for labels in found.values() for label in labels]
 
     def called(label: str, seeds: Sequence[int]) -> str:

@@ -9,12 +9,12 @@ Found = tuple[bool, dict[str, list[str]]]  # whether it is equal, and what was f
 
 
 def orders(arms: Sequence[Arm]) -> Found | None:
-    """In which order they read their text; None of a single arm."""
+    """Return in which order they read their text; None of a single arm."""
     return _within_seeds(arms, _orders)
 
 
 def weights(arms: Sequence[Arm]) -> Found | None:
-    """From which weights they started, where they share parameters; None of a single arm."""
+    """Return from which weights they started, where they share parameters; None of a single arm."""
     return _within_seeds(arms, _weights)
 
 
@@ -36,7 +36,7 @@ def _within_seeds(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> F
 
 
 def _orders(seeds: _SeedRuns) -> Found:
-    """By what was read up to the last step of which all runs of a seed kept it, and by the plan.
+    """Return them by what was read up to the last step that all runs of a seed kept, and by plan.
 
     What is not known to have been read in some order was at least to be read in it.
     """
@@ -61,7 +61,7 @@ def _orders(seeds: _SeedRuns) -> Found:
 
 
 def _last_in_common(results: Sequence[Result]) -> tuple[int | None, bool]:
-    """The last step up to which it is known of all runs what they read, and whether all end there.
+    """Return the last step up to which all runs tell what they read, and whether all end there.
 
     Runs that read nothing in common have step None: of them the plan alone is compared.
     """
@@ -71,7 +71,7 @@ def _last_in_common(results: Sequence[Result]) -> tuple[int | None, bool]:
 
 
 def _weights(seeds: _SeedRuns) -> Found:
-    """By parameter, over the names that two arms share; arms that agree stand together."""
+    """Return them by parameter, over the names that two arms share; arms that agree together."""
     labels = sorted({label for runs in seeds.values() for label, _ in runs})
     sheets = {(label, seed): result for seed, runs in seeds.items() for label, result in runs}
     found: dict[str, list[str]] = {}
@@ -102,7 +102,7 @@ def _weights(seeds: _SeedRuns) -> Found:
 def _conflict(
     sheets: Mapping[tuple[str, int], Result], seeds: Iterable[int], one: str, two: str
 ) -> str | None:
-    """How the initial weights of two arms differ, if they do in a seed that both have."""
+    """Return how the initial weights of two arms differ, if they do in a seed that both have."""
     for seed in seeds:
         if (one, seed) in sheets and (two, seed) in sheets:
             ours, theirs = (sheets[arm, seed].record.sheet.weights for arm in (one, two))

@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@")  # what one begins with
 
 
 def to_csv(comparison: Comparison) -> str:
-    """The tidy frame; what is not known is empty.
+    """Return the tidy frame; what is not known is empty.
 
     A text that a spreadsheet would take for a formula has an apostrophe in front.
     """
@@ -35,7 +35,7 @@ def _cell(value: object) -> object:
 
 
 def to_json(comparison: Comparison) -> str:
-    """Everything, for a machine; what is not known is null."""
+    """Return everything, for a machine; what is not known is null."""
     document = {
         "schema_version": SCHEMA,
         "facts": [asdict(fact) for fact in comparison.facts],
@@ -51,7 +51,7 @@ def to_json(comparison: Comparison) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for what is no number."""
+    """Return the same with None for what is no number."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -60,7 +60,7 @@ def _finite(value: Any) -> Any:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """The tables and what must be read with them, in GitHub's Markdown."""
+    """Return the tables and what must be read with them, in GitHub's Markdown."""
     return markdown.render(document(comparison))
 
 

@@ -62,7 +62,7 @@ REAL = ("temperature", "top_p", "value", "standard_error", "low", "high", "p", "
 
 
 def tidy(arms: Iterable[Arm]) -> pd.DataFrame:
-    """All that is known of the runs of some arms."""
+    """Return all that is known of the runs of some arms."""
     return _frame(row for arm in arms for row in _rows(arm))
 
 
@@ -81,7 +81,7 @@ def of_results(results: Iterable[tuple[Run, ResultRecord]]) -> pd.DataFrame:
 
 
 def with_rows(frame: pd.DataFrame, rows: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """The same with further rows below."""
+    """Return the same with further rows below."""
     found = _frame(rows)
     return pd.concat([frame, found], ignore_index=True) if len(found) else frame
 

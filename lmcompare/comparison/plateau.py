@@ -24,7 +24,7 @@ ROWS = 64  # of made text, to see how many targets are no text
 
 
 def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float | None:
-    """The entropy of a run's targets by their frequencies alone, nats a target.
+    """Return the entropy of a run's targets by their frequencies alone, nats a target.
 
     None if its tokenizer or its counts are gone or damaged.
 
@@ -46,7 +46,7 @@ def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float 
 def _shares_of_ends(
     objective: Objective, vocab: Vocab, frequency: torch.Tensor, length: int
 ) -> torch.Tensor:
-    """The share of the targets, by weight, that each sentinel or end token is, V long."""
+    """Return the share of the targets, by weight, that each sentinel or end token is, V long."""
     stream = rng.generator("plateau")
     drawn = torch.multinomial(frequency, ROWS * (length - 1), replacement=True, generator=stream)
     tokens = torch.cat([torch.full((ROWS, 1), vocab.bos), drawn.view(ROWS, -1)], dim=1)
@@ -64,7 +64,7 @@ def _shares_of_ends(
 
 
 def steps_to_leave(run: Run, unigram: float) -> float | None:
-    """The step at which the loss of training was clearly below the unigram; infinite if never.
+    """Return the step at which the training loss was clearly below the unigram; infinite if never.
 
     The loss is the mean over the targets of `WINDOW` steps. None if the losses are gone or broken.
     """

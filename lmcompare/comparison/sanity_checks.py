@@ -32,7 +32,7 @@ _OWN = ("train", "validation", "test")
 
 
 def gives_away(untrained: BootstrapSample, chance: float | None) -> str | None:
-    """Where a model stands that knows nothing, if it is off chance."""
+    """Return where a model stands that knows nothing, if it is off chance."""
     if chance is None:
         return None
     interval = untrained.interval
@@ -44,7 +44,7 @@ def gives_away(untrained: BootstrapSample, chance: float | None) -> str | None:
 
 
 def learned_nothing(trained: BootstrapSample, untrained: BootstrapSample) -> str | None:
-    """How a trained model does beside itself as it started, if it does no better."""
+    """Return how a trained model does beside itself as it started, if it does no better."""
     found = difference(trained.scores, untrained.scores)
     if found.value > 0 and found.p() < SIGNIFICANT:
         return None
@@ -52,21 +52,21 @@ def learned_nothing(trained: BootstrapSample, untrained: BootstrapSample) -> str
 
 
 def changes_alone(records: Sequence[TaskRecord]) -> str | None:
-    """How many examples were answered in another way when they were asked by themselves, if any."""
+    """Return how many examples were answered in another way when asked by themselves, if any."""
     differ = sum(record.alone_differs for record in records)
     asked = sum(record.alone or 0 for record in records)
     return f"{differ} of {asked} examples" if differ else None
 
 
 def in_words(p: float) -> str:
-    """A probability with three decimals, which is never none and stays on its side of 0.05."""
+    """Return a probability with three decimals, which is never 0 and stays on its side of 0.05."""
     if p < 0.001:
         return "<0.001"
     return f"{min(p, 0.049) if p < SIGNIFICANT else p:.3f}"
 
 
 def below_anchor(arm: Arm) -> str | None:
-    """Where a run is no better than by the frequencies of tokens alone, if anywhere.
+    """Return where a run is no better than by the frequencies of tokens alone, if anywhere.
 
     The likelihood of a text tells, if the model was trained for that: of several ways to score one
     text the best, as a bound may be a loose one. A pseudo-likelihood is no likelihood, and of what
@@ -99,7 +99,7 @@ def below_anchor(arm: Arm) -> str | None:
 
 
 def _loss_above_unigram(result: Result) -> str | None:
-    """How a run's validation loss is to the unigram of its own targets, if not below it."""
+    """Return how a run's validation loss is to the unigram of its own targets, if not below it."""
     if result.validation is None:
         return None
     unigram = result.unigram_of_targets
@@ -109,7 +109,7 @@ def _loss_above_unigram(result: Result) -> str | None:
 
 
 def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:
-    """What is to be said below the table of likelihoods."""
+    """Yield what is to be said below the table of likelihoods."""
     for arm in arms:
         below = below_anchor(arm)
         if below is not None:
@@ -128,7 +128,7 @@ def notes_on_likelihoods(arms: Sequence[Arm]) -> Iterator[str]:
 
 
 def _other_domains(result: Result) -> dict[str, float]:
-    """Texts with an anchor far above that of the validation text, and how many times it is."""
+    """Return texts with an anchor far above the validation text's, and how many times it is."""
     own = [each for each in result.of(LikelihoodRecord) if each.source == "validation"]
     if not own:
         return {}

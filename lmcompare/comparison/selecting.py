@@ -54,8 +54,8 @@ def select(
     if several := [*dict.fromkeys(_asked_twice(found))]:
         note(
             f"measured under several settings, which stand apart: {', '.join(several)}; "
-            "`lmcompare compare --latest` keeps the last of each, --only those that you name, and "
-            "`lmcompare results --remove` drops some for good"
+            "`lmcompare compare --latest` keeps the last of each, `lmcompare compare --only` "
+            "those that you name, and `lmcompare results --remove` drops some for good"
         )
     return found
 
@@ -84,7 +84,7 @@ def _with(result: Result, chosen: Sequence[ResultRecord]) -> Result:
 
 
 def _asked_twice(results: Sequence[Result]) -> Iterator[str]:
-    """What one run answered more than once."""
+    """Yield what one run answered more than once."""
     for result in results:
         seen = set[object]()
         for record in _records(replace(result, outdated=[])):
@@ -95,7 +95,7 @@ def _asked_twice(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _in_words(records: Sequence[ResultRecord]) -> str:
-    """How many results there are of each kind and text."""
+    """Return how many results there are of each kind and text."""
     found: dict[str, int] = {}
     for record in records:
         what = f"{record.about} {record.text_hash[:8]}"

@@ -24,7 +24,7 @@ from lmcompare.runs.run import Run
 def documents(
     subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
 ) -> Iterator[Encoded]:
-    """The documents to ask about, in their order; none is empty.
+    """Return the documents to ask about, in their order; none is empty.
 
     Raises:
         UserError: the text cannot be read, or is not what the run was trained on.
@@ -48,7 +48,7 @@ def _documents(
 def training_text(
     subject: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
 ) -> Split | None:
-    """What a run was trained on; None if that is gone.
+    """Return what a run was trained on; None if that is gone.
 
     Args:
         subject: of the run.
@@ -64,7 +64,7 @@ def training_text(
 
 
 def cut(document: Encoded, start: int, stop: int) -> Encoded:
-    """Some of its tokens."""
+    """Return some of its tokens."""
     return Encoded(
         ids=document.ids[start:stop],
         bytes=document.bytes[start:stop],
@@ -75,7 +75,7 @@ def cut(document: Encoded, start: int, stop: int) -> Encoded:
 def pieces(
     documents: Iterable[Encoded], tokenizer: Tokenizer, length: int, *, shortest: int
 ) -> Iterator[Encoded]:
-    """A piece of each document, then a second one of each, and so on; none overlaps another.
+    """Yield a piece of each document, then a second one of each, and so on; none overlaps another.
 
     Args:
         documents: in the order in which they give pieces.
@@ -99,7 +99,7 @@ def pieces(
 def _pieces_of(
     document: Encoded, number: int, tokenizer: Tokenizer, length: int, shortest: int
 ) -> Iterator[Encoded]:
-    """The pieces of a document, in random order."""
+    """Yield the pieces of a document, in random order."""
     starts = range(0, len(document), length)
     draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
     for place in draw.argsort(stable=True).tolist():
@@ -109,7 +109,7 @@ def _pieces_of(
 
 
 def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:
-    """Which tokens can be scored: unknown ones are no text."""
+    """Return which tokens can be scored: unknown ones are no text."""
     ids = torch.from_numpy(document.ids.astype(np.int64))
     found: ndarray = ~tokenizer.vocab.is_special(ids).numpy()
     return found
@@ -126,7 +126,7 @@ def unigram_nats(origin: Origin | Run, tokenizer: Tokenizer) -> Float[ndarray, "
 
 
 def digest(parts: Iterable[ndarray]) -> str:
-    """A hash of what is asked: of arrays, whose order counts."""
+    """Return a hash of what is asked: of arrays, whose order counts."""
     found = blake2b(digest_size=16)
     for part in parts:
         found.update(part.astype("<u4").tobytes())

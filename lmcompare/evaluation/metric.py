@@ -98,7 +98,7 @@ def unknown(name: str) -> Metric:
 
 
 def with_interval(estimate: Estimate) -> str:
-    """A mean and its interval with three decimals; the interval is rounded up, never to nothing."""
+    """Return a mean and its interval with three decimals; the latter is rounded up, never to 0."""
     half = estimate.half_width
     if half is None:
         return f"{estimate.mean:.3f} ±{MISSING}"
@@ -106,7 +106,7 @@ def with_interval(estimate: Estimate) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits and k, M, G, T, P or E for powers of a thousand."""
+    """Return three digits and k, M, G, T, P or E for powers of a thousand."""
     for exponent, prefix in enumerate(" kMGTPE"[::-1]):
         factor = 1000.0 ** (6 - exponent)
         if value >= 0.9995 * factor and factor > 1:

@@ -35,7 +35,7 @@ class _Counts:
 
     @staticmethod
     def of(keys: Int[ndarray, " N"], vocab_size: int) -> "_Counts":
-        """What was counted, if each key stands for one time."""
+        """Return what was counted, if each key stands for one time."""
         found, counts = np.unique(keys, return_counts=True)
         contexts, first, types = np.unique(
             found // vocab_size, return_index=True, return_counts=True
@@ -49,7 +49,7 @@ class _Counts:
         contexts: Int[ndarray, " N"],
         lower: Float[ndarray, " N"],
     ) -> Float[ndarray, " N"]:
-        """The probability of each key's word behind its context, given that of the lower order."""
+        """Return the probability of each key's word after its context, given the lower order's."""
         counts = _looked_up(keys, self.keys, self.counts)
         totals = _looked_up(contexts, self.contexts, self.totals)
         types = _looked_up(contexts, self.contexts, self.types)
@@ -60,7 +60,7 @@ class _Counts:
 def _looked_up(
     wanted: Int[ndarray, " N"], keys: Int[ndarray, " K"], values: Int[ndarray, " K"]
 ) -> Int[ndarray, " N"]:
-    """The value of each key; 0 of those that are not there."""
+    """Return the value of each key; 0 of those that are not there."""
     if not len(keys):
         return np.zeros(len(wanted), dtype=np.int64)
     place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
@@ -94,7 +94,7 @@ class Trigrams:
             self._one = (np.maximum(behind - DISCOUNT, 0) + spare * alike) / behind.sum()
 
     def probability(self, document: Integer[ndarray, " N"]) -> Float[ndarray, " N"]:
-        """Of each token that is text, from the two before it in its document; 1 of the others."""
+        """Return that of each token of text after the two before it; 1 of the others."""
         stream = np.concatenate([[self._end, self._end], document.astype(np.int64)])
         words, before = stream[2:], stream[1:-1]
         both = stream[:-2] * self._size + before

@@ -1,6 +1,6 @@
 """The kinds of evaluation. To add one: write its folder, and name its options here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -64,15 +64,12 @@ def choose(names: Sequence[str]) -> dict[type[EvalOptions], dict[str, Any]]:
 def read_options(
     names: Sequence[str],
     given: Mapping[str, Any],
-    *,
-    called: Callable[[str], str] = str,
 ) -> "dict[AnyKind, EvalOptions]":
     """Return the kinds of evaluation that are meant, each with its options.
 
     Args:
         names: as in `choose`.
         given: the options, by the names that users give them by; of several values a sequence.
-        called: how an option is called where a user meets it, for messages.
 
     Raises:
         UserError: there is no such option, it is about a kind that is not chosen, or its value
@@ -85,11 +82,10 @@ def read_options(
     for name in own:
         if name not in known:
             meant = did_you_mean(name, [*known, *EvalOptions.model_fields])
-            raise UserError(f"there is no option '{called(name)}': {meant}")
-    _require_use(chosen, own, called)
+            raise UserError(f"there is no option '{name}': {meant}")
+    _require_use(chosen, own)
     return {  # what the names say, and what the options do
-        kind_of(model): _read(model, {**shared, **named}, own, called)
-        for model, named in chosen.items()
+        kind_of(model): _read(model, {**shared, **named}, own) for model, named in chosen.items()
     }
 
 
@@ -100,14 +96,13 @@ def _names(model: type[EvalOptions]) -> list[str]:
 def _require_use(
     chosen: Mapping[type[EvalOptions], object],
     own: Mapping[str, Any],
-    called: Callable[[str], str],
 ) -> None:
     useful = {name for model in chosen for name in _names(model)}
     for model in OPTIONS:
-        if idle := [called(name) for name in _names(model) if name in own and name not in useful]:
+        if idle := [f"`{name}=`" for name in _names(model) if name in own and name not in useful]:
             raise UserError(
                 f"{', '.join(idle)} is about {model.about}, which is not asked for: add "
-                f"{model.chosen_by or model.name} to {called('tasks')}, or leave it out"
+                f"{model.chosen_by or model.name} to `*tasks`, or leave it out"
             )
 
 
@@ -115,7 +110,6 @@ def _read(
     model: type[EvalOptions],
     values: Mapping[str, Any],
     own: Mapping[str, Any],
-    called: Callable[[str], str],
 ) -> EvalOptions:
     read = dict(values)
     for name, field in own_options(model).items():
@@ -129,5 +123,5 @@ def _read(
         name = str(first["loc"][0])
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
-        option = called(name_of(name, model.model_fields[name]))
+        option = f"`{name_of(name, model.model_fields[name])}=`"
         raise UserError(f"{option} cannot be {brief(first['input'])}: {message}") from None

@@ -142,7 +142,7 @@ def _unknown(word: str, known: Sequence[Facets]) -> str:
 
 
 def _inventory(known: Sequence[Facets]) -> str:
-    """What may be selected by a word, facet by facet."""
+    """Return what may be selected by a word, facet by facet."""
     found = {name: _values(name, known) for name in _NAMES}
     return "; ".join(f"{name} {', '.join(values)}" for name, values in found.items() if values)
 
@@ -159,7 +159,7 @@ def _begins(value: str, word: str) -> bool:
 
 
 def _same(value: str, wanted: str) -> bool:
-    """Whether two values are the same text or the same number."""
+    """Tell whether two values are the same text or the same number."""
     try:
         return value == wanted or float(value) == float(wanted.replace("_", ""))
     except ValueError:

@@ -51,7 +51,7 @@ class SpanScore:
 
 
 def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
-    """The scoring that answers about all of these.
+    """Return the scoring that answers about all of these.
 
     It is the first of the objective's that does; those that can make use of both sides before those
     that cannot, those that are sampled last, and none that weighs the whole
@@ -103,7 +103,7 @@ def score_spans(
     *,
     report: Callable[[float], None] = lambda share: None,
 ) -> list[SpanScore]:
-    """How probable a model finds each part, given what stands around it.
+    """Return how probable a model finds each part, given what stands around it.
 
     Where a score sees the left side only, what stands behind a part is asked for with it: then
     parts compare that stand in the same place, as the probabilities of the whole do.
@@ -159,7 +159,7 @@ def score_spans(
 def _neighbourhood(
     window: Window, documents: list[Encoded], given: Literal["left", "both"]
 ) -> tuple[int, bytes]:
-    """What to sort by: rows of one batch are about as long, and begin alike where that saves work.
+    """Return what to sort by: rows of a batch are about as long, and begin alike to save work.
 
     What sees the left side only is computed once for all rows that begin alike.
     """
@@ -190,7 +190,7 @@ def _score(
 
 
 def _inside(part: Span, document: Encoded, *, to_the_end: bool) -> Bool[ndarray, " N"]:
-    """Which tokens are the part's: those that begin and end in it; without bytes: as the last."""
+    """Tell which tokens are the part's: those that lie in it; without bytes, as the last."""
     if not part.before and (to_the_end or not part.behind):
         return np.ones(len(document), dtype=bool)
     stops = document.bytes.cumsum()

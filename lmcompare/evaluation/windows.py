@@ -27,7 +27,7 @@ class Window:
 def windows(
     document: int, num_tokens: int, *, length: int, stride: int, both_sides: bool
 ) -> Iterator[Window]:
-    """Windows of at most `length` tokens over a document, `stride` tokens apart.
+    """Yield windows of at most `length` tokens over a document, `stride` tokens apart.
 
     Asked tokens have all the context there is on their left where `both_sides` is false, and as
     much on their left as on their right where it is true.
@@ -47,7 +47,7 @@ def windows(
 def stack(
     parts: list[Window], documents: list[Encoded], vocab: Vocab
 ) -> tuple[Text, Bool[Tensor, "B T"]]:
-    """The windows as padded rows begun by the start token, and which tokens are asked."""
+    """Return the windows as padded rows begun by the start token, and which tokens are asked."""
     width = 1 + max(part.stop - part.start for part in parts)
     tokens = np.full((len(parts), width), vocab.pad)
     tokens[:, 0] = vocab.bos

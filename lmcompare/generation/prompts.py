@@ -147,7 +147,7 @@ def _require_writable(stop: tuple[str, ...], tokenizer: Tokenizer) -> None:
         if text.strip() in specials:
             raise UserError(
                 f"{text!r} is a special token of the tokenizer, and none is ever written: give a "
-                "text to stop at, or let the model say where a text ends (--end)"
+                "text to stop at, or let the model say where a text ends (`any_length=True`)"
             )
         unknown = [c for c in dict.fromkeys(text) if not _is_known(c, tokenizer)]
         held = set(tokenizer.decode(vocab.regular.tolist())) if unknown else set()
@@ -212,7 +212,7 @@ def _fit(
     if room < 0:
         raise UserError(
             f"{new} new tokens do not fit into the rows of {length} that the model was trained on, "
-            "start token included: ask for fewer (--max-new-tokens, --hole-tokens)"
+            "start token included: ask for fewer (`max_new_tokens=`, `hole_tokens=`)"
         )
     spare = sum(map(len, pieces)) - room
     if spare <= 0:

@@ -114,5 +114,5 @@ def _require_free(folder: Path, *, force: bool) -> None:
     if present and not force:
         raise UserError(
             f"the folder {folder} holds an export already: name another folder, or replace it "
-            "with --force"
+            "with `force=True`"
         )

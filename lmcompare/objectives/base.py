@@ -32,7 +32,7 @@ from lmcompare.vocab import Vocab
 HfClass = Literal["causal", "masked"]
 
 # what to do where a block has no room for a corruption
-LONGER = "choose longer blocks (batch.length; in `lmcompare show`, a longer --text)"
+LONGER = "choose longer blocks (batch.length; of `lmcompare show --text`, a longer text)"
 
 
 class Objective(BaseModel, ABC):
@@ -160,8 +160,8 @@ class Objective(BaseModel, ABC):
                 f"choose an objective that fills {wanted}"
             )
         if any_length and not method.any_length:
-            where, option = ("a text", "max-new") if holes == "end" else ("a hole", "hole")
-            return f"does not say where {where} ends: give a number of tokens (--{option}-tokens)"
+            where, option = ("a text", "max_new") if holes == "end" else ("a hole", "hole")
+            return f"does not say where {where} ends: give a number of tokens (`{option}_tokens=`)"
         return None
 
     @abstractmethod

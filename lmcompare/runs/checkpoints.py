@@ -118,7 +118,7 @@ def latest(
     if places:
         raise UserError(
             f"none of the {len(places)} checkpoints in {folder} is good: start the run again with "
-            "--force"
+            "`again=True`"
         )
     return None
 

@@ -162,5 +162,5 @@ def _last_checkpoint(run: Run, own: str, step: int) -> checkpoints.Checkpoint:
         name = f", or name an older one: {older[-1]}" if older else ""
         raise UserError(
             f"{error}; the run is finished and this is its model: bring it back from a copy, start "
-            f"the run again with --force{name}"
+            f"the run again with `again=True`{name}"
         ) from None

@@ -78,5 +78,5 @@ class MetricsFile:
         except ValidationError:
             raise UserError(
                 f"{self.path} holds a line that is not a valid {MetricsLine.__name__}, "
-                f"{line[:40]!r}: start the run again with --force"
+                f"{line[:40]!r}: start the run again with `again=True`"
             ) from None

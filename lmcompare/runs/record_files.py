@@ -27,7 +27,7 @@ class Record(BaseModel):
     # a value that is no number comes back as it was, and does not make the file unreadable
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
-    remedy: ClassVar[str] = "start the run again with --force"  # for a file that is no good
+    remedy: ClassVar[str] = "start the run again with `again=True`"  # for a file that is no good
     migrations: ClassVar[Migrations] = {}  # a schema that is not named here changed nothing
 
     schema_version: int = SCHEMA  # of its file

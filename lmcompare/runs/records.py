@@ -137,7 +137,7 @@ class DoneRecord(Record):
 class ResultRecord(Record, ABC):
     """`eval/*.json`: what a run's model made of something that it was not trained on."""
 
-    remedy: ClassVar[str] = "the same `lmcompare eval` with --force measures it again"
+    remedy: ClassVar[str] = "the same `lmcompare eval --force` measures it again"
     migrations: ClassVar[Migrations] = {1: unhashed("run_hash", "items_hash")}
     prefix: ClassVar[str]  # with which the names of its files begin
 

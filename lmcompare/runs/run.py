@@ -109,7 +109,7 @@ class Run:
             if kept and all(each is not None and each.run != self.hash for each in kept):
                 raise UserError(
                     f"{self.record_file} is not that of the checkpoints beside it: bring it back "
-                    "from a copy, or start the run again with --force"
+                    "from a copy, or start the run again with `again=True`"
                 )
         return record
 
@@ -125,7 +125,7 @@ class Run:
         if done.manifest is not None and done.manifest.run != self.hash:
             raise UserError(
                 f"{self.record_file} and {self.done_file} are not of the same run: bring them back "
-                "from a copy, or start the run again with --force"
+                "from a copy, or start the run again with `again=True`"
             )
         return done
 
@@ -192,7 +192,7 @@ class Run:
             self.metrics_file,
             manifest.metrics,
             size=manifest.metrics_size,
-            remedy="bring it back from a copy, or start the run again with --force",
+            remedy="bring it back from a copy, or start the run again with `again=True`",
         )
 
     def _require(self, file: Path, expected: str, *, remedy: str, size: int | None = None) -> None:

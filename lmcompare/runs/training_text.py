@@ -157,19 +157,19 @@ def text_of(run: Run, record: RunRecord, *, cache: Path, warn: Callable[[str], N
         raise UserError(
             f"the text that {run.path} was trained on came through '{streams[0]}', and the cache "
             f"{cache} does not hold it: pipe the same text into the same `lmcompare train` again, "
-            "which keeps it there, or give another text with --data"
+            "which keeps it there, or give another text with `data=`"
         )
     try:
         prepared = prepare(config.data, config.tokenizer, cache=cache, warn=warn)
     except UserError as error:
         raise UserError(
             f"the text that {run.path} was trained on is not to be had here ({error}): if its path "
-            "is relative, type this in the folder of training, or give another text with --data"
+            "is relative, type this in the folder of training, or give another text with `data=`"
         ) from None
     if not _read(record, prepared):
         raise UserError(
             f"the text of {run.path} has changed since it was trained: bring the old text back, or "
-            "give another text with --data"
+            "give another text with `data=`"
         )
     return prepared
 

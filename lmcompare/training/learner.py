@@ -57,7 +57,7 @@ class Learner:
             raise UserError(
                 f"the memory of {devices.device_name(self._device)} is too small for "
                 f"{self.micro_batch} rows of {self._length} tokens at once: give it "
-                "fewer with -s runtime.micro_batch=..."
+                "fewer with runtime.micro_batch"
             ) from None
         return total
 

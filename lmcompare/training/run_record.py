@@ -99,7 +99,7 @@ def _require_same(
         if getattr(record.sheet, fact) != getattr(sheet, fact):
             raise UserError(
                 f"the {words} of {run.path} has changed since the run began: "
-                "bring the old one back, or start again with --force"
+                "bring the old one back, or start again with `again=True`"
             )
 
 

@@ -103,7 +103,7 @@ def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
     if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):
         raise UserError(
             f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
-            "changed: bring the old one back, or start again with --force"
+            "changed: bring the old one back, or start again with `again=True`"
         )
     run.keep_text(prepared.tokenizer, counts_file(text.token_counts()))
     report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
@@ -177,7 +177,7 @@ class _Session:
         if (0 if last is None else last.step) != self.spent.steps:
             raise UserError(
                 f"{self.run.metrics_file} lacks the steps before the checkpoint of step "
-                f"{self.spent.steps}: bring it back, or start the run again with --force"
+                f"{self.spent.steps}: bring it back, or start the run again with `again=True`"
             )
 
     def train(self, should_stop: Callable[[], bool]) -> DoneRecord:

@@ -109,7 +109,7 @@ def test_a_run_without_evaluation_has_dashes_and_a_note(study):
     runs = [*arm(study, "clm", CLOSE), write_run(study, "mlm", 0)]
     comparison = compare(runs)
     assert [each.scored is None for each in comparison.tables["likelihood"]] == [False, True]
-    assert f"not evaluated: lmcompare eval {runs[-1].path}" in comparison.notes
+    assert f"not evaluated: `lmcompare eval --tasks likelihood {runs[-1].path}`" in comparison.notes
     [line] = [line for line in FORMATS["md"](comparison).splitlines() if line.startswith("| mlm")]
     assert [cell.strip() for cell in line.split("|")][2:5] == ["—", "", "—"]
 
@@ -152,7 +152,7 @@ def test_unfinished_runs_are_marked_and_not_ranked_nor_averaged(study):
 def test_only_unfinished_runs_are_an_error(study):
     run = write_run(study, "clm", 0, finished=False, steps=17)
     with pytest.raises(
-        UserError, match=r"no run is finished: .* \(at step 17\) is not; .*--unfinished"
+        UserError, match=r"no run is finished: .* \(at step 17\) is not; .*`unfinished=True`"
     ):
         compare([run])
 

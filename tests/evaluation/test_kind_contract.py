@@ -116,7 +116,7 @@ def test_runs_that_lack_it_are_named_with_what_to_do(command: Command, study: Pa
     first = sorted(study.glob("clm-*"))[0]
     assert command("eval", first, "--tasks", "rarity").code == 0
     out = command("compare", study, "--no-write").out.replace("\n", " ")
-    assert "rarity not measured: lmcompare eval --tasks rarity" in out
+    assert "rarity not measured: `lmcompare eval --tasks rarity" in out
 
 
 def test_its_options_have_a_panel_and_are_of_use_to_it_alone(command: Command, study: Path) -> None:

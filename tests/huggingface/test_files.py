@@ -51,7 +51,7 @@ def test_an_export_is_replaced_only_by_force(
     place.mkdir()
     export_hf(runs["clm"], place)
     before = content(place)
-    with pytest.raises(UserError, match=r"out holds an export already: .* with --force"):
+    with pytest.raises(UserError, match=r"out holds an export already: .* with `force=True`"):
         export_hf(runs["mlm"], place)
     assert content(place) == before
     export_hf(runs["mlm"], place, force=True)

@@ -140,7 +140,7 @@ def test_where_none_is_good_nothing_begins_anew(
     for step in (1, 2):
         damage(save(tmp_path, step))
     warnings: list[str] = []
-    with pytest.raises(UserError, match=r"none of the 2 checkpoints .* is good: .* --force"):
+    with pytest.raises(UserError, match=r"none of the 2 checkpoints .* is good: .* `again=True`"):
         checkpoints.latest(tmp_path, warn=warnings.append)
     assert len(warnings) == 2
     assert all(re.search(said, warning) for warning in warnings)

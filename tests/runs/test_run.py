@@ -104,7 +104,7 @@ def test_records_of_another_schema_are_refused(corpus: Path, train: Trainer) -> 
             file.write_text(json.dumps(record | {"schema_version": version}))
             with pytest.raises(UserError, match=said) as error:
                 train(config)
-            assert str(error.value).endswith("start the run again with --force")
+            assert str(error.value).endswith("start the run again with `again=True`")
         file.unlink()
 
 
@@ -266,7 +266,7 @@ def test_results_of_one_text_scoring_and_window_replace_one_another(tmp_path: Pa
         run.results.write(record.model_copy(update=other), [])
     assert len(run.results.read(LikelihoodRecord)) == 6
     place.write_text("{")
-    with pytest.raises(UserError, match="the same `lmcompare eval` with --force measures it"):
+    with pytest.raises(UserError, match="the same `lmcompare eval --force` measures it"):
         run.results.read(LikelihoodRecord)
 
 

@@ -13,7 +13,7 @@ from lmcompare.runs.places import find_places
 from lmcompare_cli import options
 from lmcompare_cli.console import fail, output, print_json, say, warn
 from lmcompare_cli.generate_options import num_rows_of
-from lmcompare_cli.model_options import flag, with_options_of
+from lmcompare_cli.model_options import with_options_of
 from lmcompare_cli.signals import Ended
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(
     for each in OPTIONS:
         if each.command and each.name in names:
             raise UserError(
-                f"{each.name} have a command of their own: lmcompare {each.command} --help"
+                f"{each.name} have a command of their own: `lmcompare {each.command} --help`"
             )
     asked = {
         "split": split,
@@ -92,12 +92,7 @@ def evaluate(
         "again": force,
         **{name: value for name, value in given.items() if value is not None},
     }
-    evaluate_runs(
-        find_places([*places]),
-        read_options(names, asked, called=flag),
-        format=format,
-        force=force,
-    )
+    evaluate_runs(find_places([*places]), read_options(names, asked), format=format, force=force)
 
 
 Results = Sequence[tuple["Run", "ResultRecord"]]

@@ -11,7 +11,7 @@ from lmcompare.runs.places import find_places
 from lmcompare_cli import options
 from lmcompare_cli.commands.eval import evaluate_runs
 from lmcompare_cli.generate_options import num_rows_of
-from lmcompare_cli.model_options import flag, with_options_of
+from lmcompare_cli.model_options import with_options_of
 
 
 @with_options_of([ProbeOptions])
@@ -55,7 +55,7 @@ def probe(
     }
     evaluate_runs(
         find_places([*places]),
-        read_options([ProbeOptions.name], asked, called=flag),
+        read_options([ProbeOptions.name], asked),
         format=format,
         force=force,
         more=confusion_blocks if confusion else None,

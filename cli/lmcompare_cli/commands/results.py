@@ -72,7 +72,7 @@ def results(
 
 
 def _chosen(found: "list[StoredResult]", wanted: Sequence[str] | None) -> "list[StoredResult]":
-    """Those that are meant; everything where nothing is said.
+    """Return those that are meant; everything where nothing is said.
 
     Raises:
         UserError: a selection means no result.
@@ -153,7 +153,7 @@ def _cells(result: "StoredResult") -> Iterator[str]:
 
 
 def _what(record: "ResultRecord") -> str:
-    """The words of a result, beside its text: all of them select it."""
+    """Return the words of a result, beside its text: all of them select it."""
     from lmcompare.evaluation.selection import facets_of
 
     values = facets_of(record, id="").values
@@ -165,7 +165,7 @@ def _what(record: "ResultRecord") -> str:
 
 
 def _as_json(result: "StoredResult") -> dict[str, object]:
-    """A result with all that it may be selected by, and its record in full."""
+    """Return a result with all that it may be selected by, and its record in full."""
     value, unit = result.headline or (None, None)
     return {
         "run": str(result.run.path),

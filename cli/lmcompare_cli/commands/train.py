@@ -9,7 +9,7 @@ import typer
 from lmcompare.paths import cache_folder
 from lmcompare.runs.places import EXPERIMENTS, find_study
 from lmcompare_cli import options
-from lmcompare_cli.console import output, talk
+from lmcompare_cli.console import output, say, talk
 from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, aga
     jobs = [(each.arm, json.dumps(each.config.given), folder, again) for each in planned]
     failed, interrupted = [], 0
     for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
-        talk.print(f"{ended.name}: {ended.error or ended.summary}", soft_wrap=True)
+        say(f"{ended.name}: {ended.error or ended.summary}")
         interrupted = interrupted or ended.exit_code
         if ended.error:
             failed.append(ended)
@@ -148,8 +148,8 @@ def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, aga
 
 
 def _say(text: str) -> None:
-    talk.print(f"  {text}", style="dim", soft_wrap=True)
+    say(f"  {text}", "dim")
 
 
 def _warn(text: str) -> None:
-    talk.print(f"  {text}", style="yellow", soft_wrap=True)
+    say(f"  {text}", "yellow")

@@ -57,7 +57,7 @@ class Curves:
 
 
 def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
-    """Those of runs that were asked at two checkpoints or more."""
+    """Return those of runs that were asked at two checkpoints or more."""
     results = [result for arm in arms for result in arm.results]
     records = [record for result in results for record in result.of(TaskRecord)]
     found = []
@@ -88,7 +88,7 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
 
 
 def _points(result: Result, stems: set[str]) -> list[Point]:
-    """Of one run; none where it was not asked on its way."""
+    """Return those of one run; none where it was not asked on its way."""
     own = sorted(
         (record for record in result.of(TaskRecord) if record.stem in stems),
         key=lambda each: each.step,
@@ -101,7 +101,7 @@ def _points(result: Result, stems: set[str]) -> list[Point]:
 
 
 def draw(curves: Curves, *, format: str = "svg") -> bytes:
-    """The picture, the same bytes each time: a line a run, a panel for each thing that is spent.
+    """Draw a line a run, a panel for each thing that is spent; the same bytes each time.
 
     Args:
         curves: of one benchmark.

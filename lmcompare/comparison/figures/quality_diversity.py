@@ -26,7 +26,7 @@ MARGIN = 0.1  # of an axis, on both sides, of what its points span
 
 
 def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
-    """The picture, the same bytes each time; None where there is no judge to say what is good.
+    """Draw the picture, the same bytes each time; None without a judge to say what is good.
 
     Args:
         table: with at least one row that has a judge's opinion.
@@ -77,7 +77,7 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
 
 
 def _areas(costs: Sequence[float]) -> list[float]:
-    """Of points, by the logarithms of their costs."""
+    """Return those of points, by the logarithms of their costs."""
     logarithms = [math.log(cost) for cost in costs]
     low, span = min(logarithms), max(logarithms) - min(logarithms)
     shares = [(each - low) / span if span else 0.25 for each in logarithms]
@@ -85,7 +85,7 @@ def _areas(costs: Sequence[float]) -> list[float]:
 
 
 def lines(rows: Sequence[GenerationRow]) -> list[list[GenerationRow]]:
-    """Rows that differ in nothing but their temperature, together."""
+    """Return rows that differ in nothing but their temperature, together."""
     found: dict[object, list[GenerationRow]] = {}
     for row in rows:
         rest = frozenset((key, value) for key, value in row.sampler.items() if key != "temperature")
@@ -96,7 +96,7 @@ def lines(rows: Sequence[GenerationRow]) -> list[list[GenerationRow]]:
 def _draw(
     axes: "Axes", rows: Sequence[tuple[GenerationRow, float]], *, color: str, marker: str
 ) -> None:
-    """An arm that writes in one way: its points, joined from one temperature to the next."""
+    """Draw an arm that writes in one way: its points, joined from one temperature to the next."""
     first = rows[0][0]
     chosen = [row for row, _ in rows]
     for own in lines(chosen):
@@ -139,7 +139,7 @@ def _draw_itself(axes: "Axes", itself: Mapping[str, tuple[float, float]]) -> Non
 
 
 def frame_of(values: Sequence[float], itself: tuple[float, float] | None) -> tuple[float, float]:
-    """What an axis spans: all points; a bar that is longer than that is cut off."""
+    """Return what an axis spans: all points; a bar that is longer than that is cut off."""
     points = [*values, *(itself or ())]
     low, high = min(points), max(points)
     margin = MARGIN * (high - low) or 0.1
@@ -151,7 +151,7 @@ def _of(rows: Sequence[GenerationRow], metric: str) -> list[float]:
 
 
 def _short_settings(row: GenerationRow) -> str:
-    """As it stands beside a point."""
+    """Return what stands beside a point."""
     settings = row.settings
     for name, short_name in (
         ("temperature", "T"),

@@ -18,16 +18,15 @@ class ResultTables(ABC, Generic[Shown]):
     """The tables of one kind of results.
 
     Attributes:
-        key: the name under which they stand in a comparison and in its JSON.
+        key: the name under which they stand in a comparison and in its JSON; where no method
+            below says otherwise, also that by which `lmcompare eval --tasks` measures them.
         record: the class of the results.
-        command: what `lmcompare eval` is told to measure them.
         lacks: what is said of runs of which nothing of the kind was measured, while it was of
             others; empty where nothing is to be said.
     """
 
     key: ClassVar[str]
     record: ClassVar[type[ResultRecord]]
-    command: ClassVar[str] = ""
     lacks: ClassVar[str] = ""
 
     @abstractmethod
@@ -63,7 +62,11 @@ class ResultTables(ABC, Generic[Shown]):
         """Yield of which runs nothing of the kind was measured, and how to."""
         runs = self._lacking(results)
         if self.lacks and 0 < len(runs) < len(results):
-            yield f"{self.lacks}: lmcompare eval{self.command} {' '.join(runs)}"
+            yield f"{self.lacks}: {self._command(runs)}"
+
+    def _command(self, runs: Sequence[str]) -> str:
+        """Return what to type to measure some runs."""
+        return f"`lmcompare eval --tasks {self.key} {' '.join(runs)}`"
 
     def _lacking(self, results: Sequence[Result]) -> list[str]:
         return [
@@ -78,7 +81,7 @@ class ResultTables(ABC, Generic[Shown]):
         if steps:
             yield (
                 f"evaluated at step {steps[0]:,} of {result.spent.steps:,} and left out: "
-                f"lmcompare eval{self.command} {result.run.path}"
+                f"{self._command([str(result.run.path)])}"
             )
 
     def rows(self, tables: Sequence[Shown], arms: Mapping[str, Arm]) -> Iterator[dict[str, object]]:

@@ -93,7 +93,7 @@ class GenerationTable:
 
 
 def generation_tables(arms: Sequence[Arm]) -> list[GenerationTable]:
-    """A table for each set of prompts that an arm wrote behind at its end, and for each judge."""
+    """Return a table for each set of prompts that an arm continued at its end, and each judge."""
     found: dict[_About, dict[str, list[tuple[int, GenerationRecord]]]] = {}
     for arm in arms:
         for result in arm.results:
@@ -199,7 +199,7 @@ def _values(record: GenerationRecord) -> Iterator[tuple[str, float]]:
 
 
 def _known_of_some(row: GenerationRow) -> Iterator[str]:
-    """Metrics that some seeds do not have: what has no two words in a row has no pairs of them."""
+    """Yield metrics that some seeds lack: what has no two words in a row has no pairs of them."""
     found: dict[int, list[str]] = {}
     for metric in SHOWN:
         estimate = row.estimates.get(metric.name)
@@ -225,14 +225,14 @@ def _cells(estimates: Mapping[str, Estimate]) -> Iterator[str]:
 
 
 def _reasons(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> Iterator[str]:
-    """Why nothing was written."""
+    """Yield why nothing was written."""
     for label, own in found.items():
         for reason in dict.fromkeys(record.reason for _, record in own if record.reason):
             yield f"{MISSING} {label}: {reason}"
 
 
 def _machines(found: Mapping[str, Sequence[tuple[int, GenerationRecord]]]) -> Iterator[str]:
-    """On what it was timed, where that differs."""
+    """Yield on what it was timed, where that differs."""
     machines: dict[str, list[str]] = {}
     for label, own in found.items():
         for cost in (record.cost for _, record in own if record.cost is not None):

@@ -27,7 +27,6 @@ class GenerationTables(ResultTables[GenerationTable]):
 
     key = "generation"
     record = GenerationRecord
-    command = " --tasks generation"
     lacks = "not asked to write"
 
     def tables(
@@ -46,8 +45,8 @@ class GenerationTables(ResultTables[GenerationTable]):
     ) -> Iterator[str]:
         if any(table.judge is None for table in tables):
             yield (
-                "what was written has no judge, and so there is no picture of it: lmcompare eval "
-                "--tasks generation --judge RUN"
+                "what was written has no judge, and so there is no picture of it: `lmcompare "
+                "eval --tasks generation --judge RUN`"
             )
         if any(table.judge is not None for table in tables) and not can_draw():
             yield "no picture of what was written: it needs pip install 'lmcompare[plots]'"

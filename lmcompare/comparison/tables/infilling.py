@@ -119,7 +119,7 @@ class InfillingTable:
 
 
 def infilling_tables(arms: Sequence[Arm]) -> list[InfillingTable]:
-    """A table for each set of hidden places and form that an arm was asked about at its end."""
+    """Return a table for each form and set of hidden tokens that an arm was asked for."""
     measured = {
         arm.label: [
             (result, record)
@@ -184,7 +184,7 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
 
 
 def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
-    """The mean over seeds, or why there is none."""
+    """Return the mean over seeds, or why there is none."""
     answered = [(result, each) for result, each in found if each.nats is not None]
     if not answered:
         return next((each.reason for _, each in found if each.reason), "not asked")
@@ -203,7 +203,7 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
 
 
 def _reasons(silent: Mapping[tuple[str, Hidden], Sequence[str]]) -> Iterator[str]:
-    """Why dashes stand where they do; the questions of one reason and the same arms together."""
+    """Yield why there are dashes; the questions of one reason and the same arms together."""
     found: dict[tuple[str, str], list[str]] = {}
     for (reason, hidden), labels in silent.items():
         found.setdefault((", ".join(labels), reason), []).append(hidden)
@@ -216,7 +216,6 @@ class InfillingTables(ResultTables[InfillingTable]):
 
     key = "infilling"
     record = InfillingRecord
-    command = " --tasks infilling"
     lacks = "not asked for hidden tokens"
 
     def tables(

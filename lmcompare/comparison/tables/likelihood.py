@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def cells(row: Row) -> list[str]:
-    """What stands in each of `COLUMNS`."""
+    """Return what stands in each of `COLUMNS`."""
 
     def figure(metric: str, pattern: str = ".3f") -> str:
         estimate = row.estimates.get(metric)
@@ -60,7 +60,7 @@ def cells(row: Row) -> list[str]:
 
 
 def _footnotes(all_sections: Sequence[Section]) -> list[str]:
-    """How the table is to be read."""
+    """Return how the table is to be read."""
     notes = [
         "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
         "±—: one seed."
@@ -128,7 +128,7 @@ class LikelihoodTables(ResultTables[Section]):
 
     def lacking(self, results: Sequence[Result]) -> Iterator[str]:
         if runs := self._lacking(results):
-            yield f"not evaluated: lmcompare eval {' '.join(runs)}"
+            yield f"not evaluated: {self._command(runs)}"
 
     def is_ranked(self, tables: Sequence[Section]) -> bool:
         return any(row.mark for section in tables for row in section.rows)

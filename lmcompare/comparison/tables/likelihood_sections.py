@@ -95,7 +95,7 @@ class _Measured(NamedTuple):
 
 
 def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
-    """The rows of all arms, in sections.
+    """Return the rows of all arms, in sections.
 
     Args:
         arms: the arms.
@@ -214,7 +214,7 @@ def _rows(
 
 
 def _ranked(measured: Sequence[_Measured], scored: Scored) -> list[Row]:
-    """Best first; the best is called so only if its interval meets no other's.
+    """Sort rows, best first; the best is called so only if its interval meets no other's.
 
     What was trained for something else, or is not finished, stands below the others, unranked.
     Nothing is ranked where windows of one tokenizer differ.

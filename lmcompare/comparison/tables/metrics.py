@@ -40,7 +40,6 @@ class MetricTables(ResultTables[MetricTable]):
         self._kind = kind
         self.key = kind.name  # type: ignore[misc]
         self.record = kind.record  # type: ignore[misc]
-        self.command = f" --tasks {kind.name}"  # type: ignore[misc]
         self.lacks = f"{kind.name} not measured"  # type: ignore[misc]
 
     def tables(

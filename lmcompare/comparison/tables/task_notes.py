@@ -9,7 +9,7 @@ from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
 
 
 def notes_on_learning(found: Mapping[str, Found]) -> Iterator[str]:
-    """What validation chose for whom, who may not have learned all that there was, and from where.
+    """Yield what validation chose for whom, and who may not have learned all, and from where.
 
     Args:
         found: the answers of each arm that has a value, by its label.
@@ -33,7 +33,7 @@ def notes_on_learning(found: Mapping[str, Found]) -> Iterator[str]:
 
 
 def _poolings(found: Mapping[str, Found]) -> Iterator[str]:
-    """What each arm chose, and the mean over its seeds of each pooling's validation score."""
+    """Yield what each arm chose, and the mean over its seeds of each pooling's validation score."""
     parts = []
     for label, each in found.items():
         scores = [record.poolings for record in each.records if len(record.poolings) > 1]
@@ -56,7 +56,7 @@ def _poolings(found: Mapping[str, Found]) -> Iterator[str]:
 def _who(
     found: Mapping[str, Found], what: str, is_so: Callable[[TaskRecord], bool]
 ) -> Iterator[str]:
-    """For how many models of which arms something is so."""
+    """Yield for how many models of which arms something is so."""
     counts = {label: sum(map(is_so, each.records)) for label, each in found.items()}
     labels = [
         f"{label} {num} of {len(found[label].records)}" for label, num in counts.items() if num

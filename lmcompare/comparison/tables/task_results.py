@@ -48,7 +48,7 @@ _Examples = tuple[int, str]  # version and text: answers compare where both are 
 
 
 def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
-    """The answers of each arm, by label, to those examples of a task that most runs were asked.
+    """Return each arm's answers, by label, to those examples of a task that most runs were asked.
 
     Raises:
         UserError: answers are missing or broken.
@@ -65,7 +65,7 @@ def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
 
 
 def fresh(result: Result) -> list[TaskRecord]:
-    """The results of a trained model at its end; of an unfinished one its latest."""
+    """Return the results of a trained model at its end; of an unfinished one its latest."""
     latest: dict[tuple[AboutTask, _Examples], TaskRecord] = {}
     for record in sorted(result.of(TaskRecord), key=lambda each: each.step):
         if not record.is_untrained and not result.is_stale(record):
@@ -74,7 +74,7 @@ def fresh(result: Result) -> list[TaskRecord]:
 
 
 def stale(result: Result) -> list[TaskRecord]:
-    """Results of a model before its end, to what it was not asked again since then."""
+    """Return results of a model before its end, to what it was not asked again since then."""
     again = {about_task(record) for record in fresh(result)}
     return [
         record
@@ -84,7 +84,7 @@ def stale(result: Result) -> list[TaskRecord]:
 
 
 def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found]) -> Iterator[str]:
-    """Who was asked something else, or nothing."""
+    """Yield who was asked something else, or nothing."""
     shared = next(examples_of(record) for each in found.values() for record in each.records)
     others: dict[str, list[str]] = {}
     silent: list[str] = []
@@ -102,21 +102,21 @@ def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found])
     for what, labels in others.items():
         yield f"left out, as they do not compare with these: {what} ({', '.join(labels)})"
     if silent:
-        yield f"not asked: lmcompare eval --tasks {about.task} {' '.join(silent)}"
+        yield f"not asked: `lmcompare eval --tasks {about.task} {' '.join(silent)}`"
 
 
 def about_task(record: TaskRecord) -> AboutTask:
-    """What a result is of."""
+    """Return what a result is of."""
     return AboutTask(record.group, record.task, record.way)
 
 
 def examples_of(record: TaskRecord) -> _Examples:
-    """Which examples it is about."""
+    """Return which examples it is about."""
     return record.version, record.text
 
 
 def most_asked(arms: Sequence[Arm], about: AboutTask) -> _Examples:
-    """What most runs were asked; of two such sets the newer version, and the larger one."""
+    """Return what most runs were asked; of two such sets the newer version, and the larger one."""
     num_runs: dict[_Examples, int] = {}
     sizes: dict[_Examples, int] = {}
     for arm in arms:

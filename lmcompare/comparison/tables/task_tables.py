@@ -47,7 +47,7 @@ class TaskTables(ResultTables[BenchmarkTable]):
         for record in task_results.stale(result):
             yield (
                 f"asked at step {record.step:,} of {result.spent.steps:,} and left out: "
-                f"lmcompare eval --tasks {record.task} {result.run.path}"
+                f"`lmcompare eval --tasks {record.task} {result.run.path}`"
             )
 
     def rows(

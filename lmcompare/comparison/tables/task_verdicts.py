@@ -26,7 +26,7 @@ _MOST_PARTS = 15  # more are a list for other eyes: they are in the results' fil
 
 
 def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[BenchmarkTable]:
-    """A table for each group of tasks, a block for each task and way to ask it.
+    """Return a table for each group of tasks, a block for each task and way to ask it.
 
     Args:
         arms: in their order.
@@ -52,7 +52,7 @@ def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[Benc
 
 
 def _candidates(arms: Sequence[Arm], found: Mapping[str, Found]) -> list[str]:
-    """Who can stand beside another."""
+    """Return who can stand beside another."""
     able = _able(found)
     return [arm.label for arm in arms if arm.finished and arm.label in able]
 
@@ -207,7 +207,7 @@ def _beside(row: BenchmarkRow, ours: BootstrapSample, among: _Among) -> Benchmar
 
 
 def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
-    """The coarsest level that has several parts, and their examples; none if it has many."""
+    """Return the coarsest level that has several parts, and their examples; none if it has many."""
     levels = {
         level: parts for level, parts in record.parts.items() if 1 < len(parts) <= _MOST_PARTS
     }
@@ -223,7 +223,7 @@ def _unlike(found: Found) -> bool:
 
 
 def _reasons(found: Mapping[str, Found]) -> list[str]:
-    """Why dashes stand where they do."""
+    """Return why dashes stand where they do."""
     silent: dict[str, list[str]] = {}
     for label, each in found.items():
         if not each.trained:
@@ -243,7 +243,7 @@ def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
 
 
 def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
-    """Where not all seeds were asked as they started."""
+    """Return where not all seeds were asked as they started."""
     fewer: dict[str, list[str]] = {}
     for label, each in found.items():
         if each.untrained is not None and each.trained is not None:
@@ -254,7 +254,7 @@ def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
 
 
 def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
-    """How it was asked, where no scoring says it."""
+    """Return how it was asked, where no scoring says it."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if row.protocol is not None and row.scoring is None:

@@ -122,7 +122,7 @@ class Block:
         ]
 
     def _one(self, value: float, *, sign: str = "") -> str:
-        """A value: of a share in percent, as `MARKS` says; else as the metric shows it."""
+        """Return a value: of a share in percent, as `MARKS` says; else as the metric shows it."""
         metric = metric_of(self.metric)
         if not metric.is_share:
             return f"{'+' if sign and value >= 0 else ''}{metric.shown(value)}"
@@ -133,7 +133,7 @@ class Block:
         return f"{self._one(interval.value, sign=sign)} [{ends}]"
 
     def _end(self, value: float) -> str:
-        """An end that is not 0 is not shown as 0, as a verdict may depend on it."""
+        """Show an end that is not 0 as more than 0, as a verdict may depend on it."""
         shown, scale = self._one(value), 100 if metric_of(self.metric).is_share else 1
         return f"{scale * value:.1g}" if value and not float(shown) else shown
 

@@ -63,7 +63,7 @@ class Judge:
         )
 
     def doubts(self, others: Sequence[Trained]) -> Iterator[str]:
-        """What speaks against it as the judge of some runs."""
+        """Yield what speaks against it as the judge of some runs."""
         own = self.subject.trained
         as_large = [each.arm for each in others if each.num_parameters >= own.num_parameters]
         if as_large:
@@ -79,7 +79,7 @@ class Judge:
             )
 
     def score(self, texts: Sequence[Span]) -> list[SpanScore]:
-        """How probable it finds what follows each prompt, given the prompt."""
+        """Return how probable it finds what follows each prompt, given the prompt."""
         return score_spans(self.subject, texts, self.scoring)
 
 

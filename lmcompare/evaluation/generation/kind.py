@@ -101,7 +101,7 @@ class GenerationKind(EvaluationKind[GenerationRecord, GenerationOptions]):
         records = [record for _, record in results]
         if any(record.judge is None for record in records):
             yield (
-                "No judge: name one with --judge RUN, such as a larger run of clm that is not one "
+                "No judge: name one with `judge=RUN`, such as a larger run of clm that is not one "
                 "of these."
             )
         if any(each.reference.self_bleu is None and each.num_texts > 1 for each in records):

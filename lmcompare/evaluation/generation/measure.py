@@ -68,7 +68,7 @@ def measure_generation(
         UserError: as `require_of`; no checkpoint, an unreadable text, or none that is long enough.
     """
     if options.num_texts < 1:
-        raise UserError(f"{options.num_texts} texts leave nothing to do: choose --texts 1 or more")
+        raise UserError(f"{options.num_texts} texts leave nothing to do: choose `texts=1` or more")
     require_settings(options)
     subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
     require_of(subject.path, subject.length, options, judge=judge)
@@ -108,7 +108,7 @@ def measure_generation(
 
 
 def _lacks(known: GenerationRecord, judge: Judge | None) -> bool:
-    """Whether more can be said of the texts than was."""
+    """Tell whether more can be said of the texts than was."""
     if judge is not None and known.judge != judge.about:
         return True
     if judge is None and known.judge is not None:
@@ -131,8 +131,8 @@ def _pieces(
     if not pieces:
         raise UserError(
             f"{options.source} has no document with {length} known tokens in a row to show the "
-            "beginning of: choose another text with --data or --split, or fewer --prompt-tokens or "
-            "--new-tokens"
+            "beginning of: choose another text with `data=` or `split=`, or fewer "
+            "`prompt_tokens=` or `new_tokens=`"
         )
     return pieces
 
@@ -156,7 +156,7 @@ class _Desk:
     def nothing(
         self, facts: dict[str, Any], reason: Unsupported, *, keep: bool = True, **how: Any
     ) -> GenerationRecord:
-        """Why nothing was written."""
+        """Return why nothing was written."""
         record = self._blank(facts, **how).model_copy(update={"reason": str(reason)})
         if keep:
             return self.subject.results.write(record, [])
@@ -249,7 +249,7 @@ class _Desk:
     def _figures(
         self, texts: Sequence[Span], tokens: Sequence[Int[ndarray, " N"]]
     ) -> tuple[TextMetrics, list[TextMetrics]]:
-        """Of all texts together, and of each."""
+        """Return the metrics of all texts together, and of each."""
         split = self._training_text
         return figures(
             [text.text for text in texts],
@@ -265,13 +265,13 @@ class _Desk:
 
 
 def _continued(prompt: str, whole: str) -> Span:
-    """A text cut where a prompt ends, as far as it begins with it."""
+    """Return a text cut where a prompt ends, as far as it begins with it."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False))
     border = sum(1 for _ in same)
     return Span(before=whole[:border], text=whole[border:])
 
 
 def _stream(split: Split) -> Iterator[Int[ndarray, " N"]]:
-    """All tokens of a split, in parts."""
+    """Yield all tokens of a split, in parts."""
     for start in range(0, split.num_tokens, TOKENS_AT_ONCE):
         yield split.tokens[start : start + TOKENS_AT_ONCE].astype(np.int64)

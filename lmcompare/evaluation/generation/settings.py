@@ -3,15 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.generation.judge import Judge
 from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.objectives import Objective
 from lmcompare.objectives.decoding.fill_request import DecodingMethod
-from lmcompare.objectives.decoding.sampler import Sampler
+from lmcompare.objectives.decoding.sampler import Sampler, make_sampler
 from lmcompare.runs.loaded_model import trained
 from lmcompare.runs.run import Run
 
@@ -93,14 +92,14 @@ def require(
     for name, given in (("steps", options.steps), ("top_p", options.top_p)):
         if given and name not in useful:
             raise UserError(
-                f"no run has use of --{name.replace('_', '-')} in its way to write: leave it out, "
-                f"or choose another --method ({', '.join(known)})"
+                f"no run has use of `{name}=` in its way to write: leave it out, "
+                f"or choose another `method=` ({', '.join(known)})"
             )
     for sampler in options.decodings:
         if all(filling.idle(sampler) for filling in fillings):
             raise UserError(
                 f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
-                f"it out, or choose another --method ({', '.join(known)})"
+                f"it out, or choose another `method=` ({', '.join(known)})"
             )
     for doubt in judge.doubts([trained(run) for run in runs]) if judge is not None else ():
         warn(doubt)
@@ -128,7 +127,7 @@ def require_of(path: Path, length: int, options: GenerationOptions, *, judge: Ju
         raise UserError(
             f"{path} was trained on rows of {length} tokens, and {options.prompt_tokens} "
             f"of a prompt, {options.new_tokens} new ones and the start token are {wanted}: "
-            "choose fewer (--prompt-tokens, --new-tokens)"
+            "choose fewer (`prompt_tokens=`, `new_tokens=`)"
         )
 
 
@@ -139,21 +138,15 @@ def require_settings(options: GenerationOptions) -> None:
         UserError: they do not.
     """
     for name, value in (
-        ("prompt-tokens", options.prompt_tokens),
-        ("new-tokens", options.new_tokens),
+        ("prompt_tokens", options.prompt_tokens),
+        ("new_tokens", options.new_tokens),
     ):
         if value < 1:
-            raise UserError(f"{value} is no number of tokens: choose --{name} 1 or more")
-    try:
-        for settings in (
-            *({"temperature": each} for each in options.temperatures),
-            *({"steps": each} for each in options.steps),
-            {"top_p": options.top_p},
-        ):
-            Sampler.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{str(each).replace('_', '-')}: " for each in first["loc"])
-        raise UserError(
-            f"the settings do not fit: {where}{first['msg'].removeprefix('Value error, ')}"
-        ) from None
+            raise UserError(f"{value} is no number of tokens: choose `{name}=1` or more")
+    swept: tuple[dict[str, Any], ...] = (
+        *({"temperature": each} for each in options.temperatures),
+        *({"steps": each} for each in options.steps),
+        {"top_p": options.top_p},
+    )
+    for settings in swept:
+        make_sampler(settings)

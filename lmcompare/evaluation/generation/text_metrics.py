@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in their order; white space as a backslash and its number in hex."""
+    """Return the words of a text in order; white space as a backslash and its number in hex."""
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     starts = np.flatnonzero(word_boundaries(codes)).tolist()
     pieces = (text[start:stop] for start, stop in pairwise([*starts, len(text)]))
@@ -34,7 +34,7 @@ def words(text: str) -> list[str]:
 
 
 def entropy(texts: Iterable[Sequence[str]]) -> float | None:
-    """Bits a word, by the frequencies of words in all texts together; None without a word.
+    """Return bits a word, by the frequencies of words in all texts together; None without a word.
 
     Beside a likelihood it tells text that is probable from text that is the same word over and over
     (Zheng et al. 2024, https://arxiv.org/abs/2409.02908).
@@ -47,7 +47,7 @@ def entropy(texts: Iterable[Sequence[str]]) -> float | None:
 
 
 def distinct(texts: Iterable[Sequence[str]], n: int) -> float | None:
-    """Distinct-n: unlike n-grams of words among all those of all texts; None without one.
+    """Return distinct-n: unlike n-grams of words among those of all texts; None without one.
 
     Li et al. 2016 (https://arxiv.org/abs/1510.03055).
     """
@@ -56,7 +56,7 @@ def distinct(texts: Iterable[Sequence[str]], n: int) -> float | None:
 
 
 def repetition(texts: Iterable[Sequence[str]], n: int = 4) -> float | None:
-    """Share of n-grams of words that stand earlier in the same text; None without an n-gram.
+    """Return the share of n-grams of words that stand earlier in the same text; None without one.
 
     "seq-rep-n" of Welleck et al. 2020 (https://arxiv.org/abs/1908.04319), over the n-grams of all
     texts together.
@@ -70,12 +70,12 @@ def repetition(texts: Iterable[Sequence[str]], n: int = 4) -> float | None:
 
 
 def has_bleu() -> bool:
-    """Whether sacrebleu is here, which is an extra."""
+    """Tell whether sacrebleu is here, which is an extra."""
     return find_spec("sacrebleu") is not None
 
 
 def self_bleu(texts: Sequence[Sequence[str]]) -> list[float | None] | None:
-    """Of each text, BLEU-4 with all others as references, 0 to 1: high is alike.
+    """Return BLEU-4 of each text with all others as references, 0 to 1: high is alike.
 
     Zhu et al. 2018 (https://arxiv.org/abs/1802.01886), computed by sacrebleu with its
     usual smoothing, and with shorter n-grams alone where a text has fewer than four words.
@@ -100,7 +100,7 @@ def self_bleu(texts: Sequence[Sequence[str]]) -> list[float | None] | None:
 def standard_error(
     statistic: Callable[[Sequence[T]], float | None], texts: Sequence[T]
 ) -> float | None:
-    """Of a statistic of a set of texts, by leaving out one at a time (the jackknife).
+    """Return that of a statistic of some texts, by leaving out one at a time (the jackknife).
 
     A bootstrap draws some texts twice, and text that comes twice is what diversity is about. In the
     mean the jackknife says no less than the truth, of any symmetric statistic (Efron & Stein 1981,
@@ -117,7 +117,7 @@ def standard_error(
 
 
 def ngram_keys(tokens: Int[ndarray, " N"], n: int) -> UInt[ndarray, " K"]:
-    """A number for each n-gram of tokens; that two unlike ones share it takes some 2^64 pairs."""
+    """Return a number for each n-gram of tokens; two unlike ones share it once in 2^64 pairs."""
     num = max(0, len(tokens) - n + 1)
     keys = np.zeros(num, dtype=np.uint64)
     factors = np.random.default_rng(0).integers(2**63, dtype=np.uint64, size=n) * 2 + 1
@@ -129,7 +129,7 @@ def ngram_keys(tokens: Int[ndarray, " N"], n: int) -> UInt[ndarray, " K"]:
 def occurring(
     texts: Sequence[Int[ndarray, " _"]], stream: Iterable[Int[ndarray, " _"]], n: int
 ) -> list[Bool[ndarray, " _"]]:
-    """Of each n-gram of each text, whether it stands somewhere in a stream of tokens.
+    """Tell of each n-gram of each text whether it stands somewhere in a stream of tokens.
 
     Memory is that of the texts and of one part of the stream, however long that is.
 

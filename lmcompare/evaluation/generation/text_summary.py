@@ -20,7 +20,7 @@ def figures(
     copied: Sequence[Bool[ndarray, " K"]] | None,
     verdicts: Sequence[SpanScore] | None,
 ) -> tuple[TextMetrics, list[TextMetrics]]:
-    """Of all texts together, and of each.
+    """Return the metrics of all texts together, and of each.
 
     Args:
         texts: at least one.

@@ -104,7 +104,7 @@ def write_and_measure(
 
 
 def _filled_up(batch: list[Row]) -> list[Row]:
-    """With further samples of its prompts, so that all batches are of one size."""
+    """Add further samples of its prompts, so that all batches are of one size."""
     num = len(batch)
     more = range(num, ROWS_TOGETHER)
     return batch + [replace(batch[each % num], number=each // num) for each in more]
@@ -124,7 +124,7 @@ def _write(
 
 
 def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
-    """Seconds till something is written; some ways to write change it later."""
+    """Return seconds till something is written; some ways to write change it later."""
 
     def begun(moment: DecodeStep) -> None:
         moment.token.tolist()  # waits for the device
@@ -137,12 +137,12 @@ def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
 
 
 def _size(net: LanguageModel) -> int:
-    """Bytes of a model."""
+    """Return bytes of a model."""
     return sum(weights.numel() * weights.element_size() for weights in net.parameters())
 
 
 def _held_from_now(device: torch.device) -> int | None:
-    """Bytes that are held now, above which a new peak begins; None where the system has no such.
+    """Return bytes held now, above which a new peak begins; None where the system has no such.
 
     What the process freed is given back first, so that what it did before counts as little as may
     be.
@@ -163,7 +163,7 @@ def _held_from_now(device: torch.device) -> int | None:
 
 
 def _held_at_most(device: torch.device) -> int:
-    """Bytes of the peak since `_held_from_now`."""
+    """Return bytes of the peak since `_held_from_now`."""
     if device.type == "cuda":
         return devices.peak_memory(device)
     lines = Path("/proc/self/status").read_text().splitlines()

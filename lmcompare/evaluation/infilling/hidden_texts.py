@@ -36,7 +36,7 @@ class HiddenTexts:
     def drawn(
         subject: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
     ) -> "HiddenTexts":
-        """Those to ask about.
+        """Return those to ask about.
 
         Raises:
             UserError: an unreadable text, or none that is long enough.
@@ -48,7 +48,7 @@ class HiddenTexts:
         if not pieces:
             raise UserError(
                 f"{options.source} has no document of {SHORTEST} tokens or more to hide some of: "
-                "choose another text with --data or --split"
+                "choose another text with `data=` or `split=`"
             )
         whole = [
             Window(document=number, start=0, stop=len(piece), first=0, last=len(piece))
@@ -70,7 +70,7 @@ class HiddenTexts:
 
 
 def _hide(is_text: Bool[Tensor, "B T"], hidden: Hidden) -> Bool[Tensor, "B T"]:
-    """So many tokens of each row, of those that are text."""
+    """Choose as many tokens of each row as are to be hidden, of those that are text."""
     mask = torch.zeros_like(is_text)
     for row, candidates in enumerate(is_text):
         places = candidates.nonzero()[:, 0]

@@ -92,7 +92,7 @@ def measure_infilling(
 
 
 def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
-    """The protocols of these names.
+    """Return the protocols of these names.
 
     Raises:
         UserError: there is none of such a name.
@@ -111,11 +111,11 @@ def read_protocols(given: Iterable[str]) -> tuple[Protocol, ...]:
 
 def _require(options: InfillingOptions) -> None:
     if options.num_texts < 1:
-        raise UserError(f"{options.num_texts} texts leave nothing to ask: choose --texts 1 or more")
+        raise UserError(f"{options.num_texts} texts leave nothing to ask: choose `texts=1` or more")
     if options.length < SHORTEST:
         raise UserError(
             f"texts of {options.length} tokens are too short to hide a share of them: choose "
-            f"--length {SHORTEST} or more"
+            f"`length={SHORTEST}` or more"
         )
 
 
@@ -128,7 +128,7 @@ def _measured(
     hidden: Hidden,
     report: Callable[[str, float], None],
 ) -> tuple[InfillingRecord, list[InfillingItem]]:
-    """The answer to one question, text by text, or why there is none."""
+    """Return the answer to one question, text by text, or why there is none."""
     mask = texts.hidden[hidden]
     num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
     unigram = torch.from_numpy(heldout_text.unigram_nats(subject.origin, subject.tokenizer))
@@ -178,7 +178,7 @@ def answer(
     hidden: Hidden,
     report: Callable[[str, float], None],
 ) -> tuple[str, Float[Tensor, " B"], float]:
-    """How it was scored, the nats of each text, and the variance of their sum that sampling has.
+    """Return how it was scored, the nats of each text, and the variance of their sum by sampling.
 
     Raises:
         Unsupported: the objective has no way, or none for these texts.
@@ -213,7 +213,7 @@ def answer(
 def questions(
     objective: Objective, wanted: tuple[Protocol, ...] = (), hidden: Sequence[Hidden] = HIDDEN
 ) -> Iterator[tuple[Form, Protocol, Hidden]]:
-    """What an objective is asked: in which form, by which protocol, and about what."""
+    """Yield what an objective is asked: in which form, by which protocol, and about what."""
     for form, protocol, question in product(FORMS, PROTOCOLS, hidden):
         if protocol in _protocols(objective, form, wanted):
             yield form, protocol, question
@@ -222,7 +222,7 @@ def questions(
 def _protocols(
     objective: Objective, form: Form, wanted: tuple[Protocol, ...]
 ) -> tuple[Protocol, ...]:
-    """How several tokens are to be asked for: as is wanted, or in each way that it has.
+    """Return how several tokens are to be asked for: as is wanted, or in each way that it has.
 
     Along the order of the text all are asked in either form, so that who cannot answer says why.
     """
@@ -237,7 +237,7 @@ def _why_none(objective: Objective, form: Form, protocol: Protocol) -> str:
 
 
 def _nats_of_ends(mask: Bool[Tensor, "B T"]) -> float:
-    """The cost of saying, before each token and after the last, whether a hole ends."""
+    """Return the cost of saying, before each token and after the last, whether a hole ends."""
     num_tokens = int(mask.sum())
     num_ends = num_tokens - int((mask[:, 1:] & mask[:, :-1]).sum())
     total = num_tokens + num_ends

@@ -128,7 +128,7 @@ def _documents(
     if not any(heldout_text.is_text(each, subject.tokenizer).any() for each in documents):
         raise UserError(
             "there is nothing to score: the text is empty, or the limit too low for one token; "
-            "choose another text with --data or --split, or raise --limit"
+            "choose another text with `data=` or `split=`, or raise `limit=`"
         )
     return documents
 
@@ -173,7 +173,7 @@ def _score(
     scoring: str,
     report: Callable[[str, float], None],
 ) -> tuple[list[Float[ndarray, " N"]], float]:
-    """Nats of each token of each document, and the variance of their sum that sampling has."""
+    """Return nats of each token of each document, and the variance of their sum by sampling."""
     nats = [np.zeros(len(document)) for document in documents]
     variance, num_done = 0.0, 0
     for batch in batches(parts):
@@ -258,7 +258,7 @@ def hash_of_bytes(documents: Iterable[Encoded], tokenizer: Tokenizer) -> str | N
 
 
 def batches(parts: list[Window]) -> Iterator[list[Window]]:
-    """Windows of like lengths together, so that little is padded."""
+    """Yield windows of like lengths together, so that little is padded."""
     batch: list[Window] = []
     for part in sorted(parts, key=lambda part: part.stop - part.start, reverse=True):
         batch.append(part)

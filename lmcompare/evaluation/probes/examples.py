@@ -1,93 +1,19 @@
 """What is asked of which words: sentences in the order in which they are read, and their labels."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
-from lmcompare import rng
 from lmcompare.errors import UserError
+from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.probes.tasks import ProbingTask, Unit
-from lmcompare.evaluation.probes.treebank import PARTS, Treebank, is_swapped, swapped
-from lmcompare.evaluation.readers.conllu import Sentence
 
 NOT_ASKED = -1
 FEWEST_SENTENCES = 20  # for the test of a task, below which a note says how few there are
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Readings:
-    """The sentences that models read, one after another.
-
-    Those that are learned from are shuffled, so that any run of them is a sample of all.
-
-    Attributes:
-        sentences: as they are read.
-        original: the same as they stand in the treebank, with their labels.
-        number: of each in its part of the treebank.
-        first: the number of the first word of each, and that of all words at the end.
-        parts: the sentences of each part, as a range of their numbers.
-    """
-
-    sentences: Sequence[Sentence]
-    original: Sequence[Sentence]
-    number: Int[ndarray, " R"]
-    first: Int[ndarray, " R1"]
-    parts: Mapping[str, range]
-
-    @property
-    def num_words(self) -> int:
-        """Return the number of words of all sentences."""
-        return int(self.first[-1])
-
-    @property
-    def is_swapped(self) -> list[bool]:
-        """Tell of each sentence whether two of its words are exchanged."""
-        pairs = zip(self.sentences, self.original, strict=True)
-        return [read is not original for read, original in pairs]
-
-    @staticmethod
-    def of(treebank: Treebank, *, swaps: bool) -> "Readings":
-        """Return the sentences of a treebank.
-
-        Args:
-            treebank: in its parts.
-            swaps: whether every other sentence is also read with two words exchanged.
-        """
-        read: list[Sentence] = []
-        original: list[Sentence] = []
-        number: list[int] = []
-        parts: dict[str, range] = {}
-        for part in PARTS:
-            own, start = treebank.parts[part], len(read)
-            order: Sequence[int] = range(len(own))
-            if part == "train":
-                draws = rng.generator("order of a treebank", len(own))
-                order = torch.randperm(len(own), generator=draws).tolist()
-            for each in order:
-                for version in _versions(own[each], swaps=swaps):
-                    read.append(version)
-                    original.append(own[each])
-                    number.append(each)
-            parts[part] = range(start, len(read))
-        sizes = [len(sentence.words) for sentence in read]
-        return Readings(
-            sentences=read,
-            original=original,
-            number=np.array(number),
-            first=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-            parts=parts,
-        )
-
-
-def _versions(sentence: Sentence, *, swaps: bool) -> Iterator[Sentence]:
-    yield sentence
-    if swaps and is_swapped(sentence) and (other := swapped(sentence)) is not None:
-        yield other
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,21 +168,14 @@ def _sentences(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
             [each for each, off in zip(train, is_swapped, strict=False) if not off]
         )
         said[task.name] = [
-            # of the two versions of a sentence only the exchanged one is asked about its order
-            None if task.swaps != off and (off or is_swapped_too) else label(original)
-            for original, off, is_swapped_too in zip(
-                readings.original, is_swapped, _also_swapped(readings), strict=True
+            label(original) if (is_asked if task.swaps else not off) else None
+            for original, off, is_asked in zip(
+                readings.original, is_swapped, readings.is_last_version, strict=True
             )
         ]
     rows = np.stack([readings.first[:-1], readings.first[1:] - 1], axis=1)
     reading = [*range(len(readings.sentences))]
     return _made("sentence", readings, rows, reading, None, tasks, said)
-
-
-def _also_swapped(readings: Readings) -> list[bool]:
-    """Tell of each sentence whether it is read in both versions."""
-    times = Counter(map(id, readings.original))
-    return [times[id(original)] > 1 for original in readings.original]
 
 
 def _made(

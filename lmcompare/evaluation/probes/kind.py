@@ -33,7 +33,7 @@ class ProbeKind(EvaluationKind[ProbeRecord, ProbeOptions]):
         if not options.treebank:
             raise UserError(
                 "no treebank is named, and there is no text to probe with: name a file of CoNLL-U, "
-                "or a folder of them"
+                "or a folder of them (`treebank=`)"
             )
         treebank = read_treebank(options.treebank, limit=options.limit)
         tasks, lacking = choose_tasks(options.tasks, treebank)

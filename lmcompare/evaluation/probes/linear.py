@@ -23,6 +23,7 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # of L2, from which validation chooses for
 EPOCHS = 4
 FEWEST_STEPS = 500  # of few examples there are more epochs
 BATCH = 512  # examples of a step
+KEPT = 256_000_000  # bytes of coordinates that are computed once and kept in memory
 CHUNK = 16_384  # examples that are in memory, and shuffled, together
 RATE = 0.05  # of Adam at its start
 BETAS = (0.9, 0.99)
@@ -69,6 +70,14 @@ class Coordinates:
             turn=((vectors * stretch) / scale[:, None]).float(),
             stretch=stretch.float(),
         )
+
+    def reader(self, read: Read, examples: slice) -> "Callable[[slice], Float[Tensor, 'N F']]":
+        """Return what gives the coordinates of examples, kept in memory where they are few."""
+        size = (examples.stop - examples.start) * len(self.mean) * 4
+        if size > KEPT:
+            return lambda some: self(read(some))
+        kept = torch.cat([self(read(some)) for some in chunks(examples)])
+        return lambda some: kept[some.start - examples.start : some.stop - examples.start]
 
     def __call__(self, states: Float[ndarray, "N F"]) -> Float[Tensor, "N F"]:
         """Return the coordinates of some states."""
@@ -177,10 +186,11 @@ def batches(
     per_epoch = sum(-(-(some.stop - some.start) // size) for some in chunks(examples))
     epochs = max(EPOCHS, -(-FEWEST_STEPS // per_epoch))
     draws, step = rng.generator("order of probed examples", num, seed), 0
+    coordinates_of = coordinates.reader(read, examples)
     for _ in range(epochs):
         for some in _shuffled([*chunks(examples)], draws):
             own = slice(some.start - examples.start, some.stop - examples.start)
-            z = coordinates(read(some))
+            z = coordinates_of(some)
             truth, is_asked = labels[:, own].to(device), asked[:, own].to(device)
             for rows in torch.randperm(len(z), generator=draws).to(device).split(size):
                 yield Batch(

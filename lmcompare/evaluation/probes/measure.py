@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcompare.evaluation.probes.classification import probe_classes
-from lmcompare.evaluation.probes.examples import Examples, Readings, examples_of
+from lmcompare.evaluation.probes.examples import Examples, examples_of
 from lmcompare.evaluation.probes.options import ProbeOptions
 from lmcompare.evaluation.probes.overlap import sentences_read
+from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.probes.record import ProbeRecord
 from lmcompare.evaluation.probes.results import of_classes, of_trees
 from lmcompare.evaluation.probes.states import Reading, States, states, ways_to_read

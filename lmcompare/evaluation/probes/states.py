@@ -16,8 +16,8 @@ from torch import Tensor
 from lmcompare import files
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.probes.examples import Readings
 from lmcompare.evaluation.probes.options import Stack, WordPooling
+from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.readers.conllu import Sentence
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Objective
@@ -66,9 +66,7 @@ def ways_to_read(model: LoadedModel, stack_: Stack) -> list[Reading]:
 
         return [Reading(name=stack_, view=encoder if stack_ == "encoder" else decoder)]
     if stack_ == "decoder":
-        raise Unsupported(
-            f"{objective.name} has one stack only: leave out that the decoder is meant"
-        )
+        raise Unsupported(f"{objective.name} has one stack only: leave `stack=decoder` out")
     if objective.mixture:
         parts = objective.mixture.items()
         return _unlike([_as_part(name, part, vocab) for name, part in parts], model)
@@ -169,7 +167,7 @@ def states(
         raise UserError(
             f"the states of {readings.num_words:,} words in {len(layers)} layers take "
             f"{needed / GB:.3g} GB in {place}, more than the {limit}: "
-            "choose fewer layers, limit the sentences, or allow more"
+            "choose fewer `layers=`, a lower `limit=`, or a higher `disk_gb=`"
         )
     with files.temporary_folder(place / model.path.name) as folder:
         yield _computed(model, readings, reading, folder, layers=layers, words=words, report=report)

@@ -31,6 +31,7 @@ POOL = 20  # batches of sentences that are sorted by length together
 RATE = 0.01  # of Adam at its start
 LENGTHS = range(5, 51)  # words of the sentences that Spearman's correlation is of
 SPEARMAN = "Spearman"
+DISTANCE, DEPTH = "tree-distance", "tree-depth"  # the tasks
 SMALLEST_SPREAD = 1e-6
 
 
@@ -78,15 +79,19 @@ def probe_trees(
 
         for name, judged in found.items():
             mapped = _fitted(read, trees, name, width=states.width, seed=seed, device=device)
-            of_validation = [*_judge(name, read, mapped, trees["validation"])]
-            of_test = [*_judge(name, read, mapped, test)]
-            judged.gained.append(np.array([each.gained for each in of_test]))
+            values = {}
+            for part in ("validation", "test"):
+                said = [*_said(name, read, mapped, trees[part])]
+                gained = [_gained(name, *each) for each in zip(said, trees[part], strict=True)]
+                possible = sum(_possible(name, each) for each in trees[part])
+                values[part] = sum(gained) / possible if possible else 0.0
+            judged.gained.append(np.array(gained))
             judged.layers.append(
                 LayerResult(
                     layer=layer,
-                    validation=_ratio(of_validation, trees["validation"], name),
-                    value=_ratio(of_test, test, name),
-                    figures={SPEARMAN: _by_length(of_test, test)},
+                    validation=values["validation"],
+                    value=values["test"],
+                    figures={SPEARMAN: _by_length(name, said, test)},
                 )
             )
         report(number / len(states.layers))
@@ -95,7 +100,7 @@ def probe_trees(
 
 def _blank(name: str, trees: dict[str, list[Tree]]) -> Judged:
     test = trees["test"]
-    if name == "tree-distance":
+    if name == DISTANCE:
         chain = [
             {*zip(each.judged.tolist(), each.judged[1:].tolist(), strict=False)} for each in test
         ]
@@ -116,7 +121,7 @@ def _blank(name: str, trees: dict[str, list[Tree]]) -> Judged:
 
 
 def _possible(name: str, tree: Tree) -> float:
-    return float(len(tree.arcs)) if name == "tree-distance" else float(tree.root in tree.judged)
+    return float(len(tree.arcs)) if name == DISTANCE else float(tree.root in tree.judged)
 
 
 def _moments(stored: Float[ndarray, "W D"], trees: Sequence[Tree]) -> tuple[Tensor, Tensor]:
@@ -141,10 +146,10 @@ def _fitted(
     """Return the map of the epoch that does best on the validation sentences."""
     draws = rng.generator("weights of a structural probe", seed)
     rank = min(RANK, width)
-    weight = (torch.randn(width, rank, generator=draws) * 0.1 / rank**0.5).to(device)
+    weight: Tensor = (torch.randn(width, rank, generator=draws) * 0.1 / rank**0.5).to(device)
     weight.requires_grad_()
     optimizer = torch.optim.Adam([weight], lr=RATE)
-    best, kept = float("inf"), weight.detach().clone()
+    best, kept = float("inf"), torch.empty(0)
     for epoch in range(EPOCHS):
         optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / EPOCHS)
         for some in _batches(trees["train"], draws):
@@ -180,54 +185,51 @@ def _loss(
     sizes = [len(each.heads) for each in trees]
     mapped = torch.cat([read(each) for each in trees]) @ weight
     padded = torch.nn.utils.rnn.pad_sequence([*mapped.split(sizes)], batch_first=True)
-    if name == "tree-depth":
-        truth = torch.nn.utils.rnn.pad_sequence(
+    if name == DEPTH:
+        depth = torch.nn.utils.rnn.pad_sequence(
             [torch.from_numpy(each.depth) for each in trees], batch_first=True
         ).to(weight.device)
-        off = (padded.square().sum(2) - truth).abs().sum(1)
-        mean: Tensor = (off / torch.tensor(sizes, device=weight.device)).mean()
-        return mean
-    longest = max(sizes)
-    distance = torch.zeros(len(trees), longest, longest)
-    is_word = torch.zeros(len(trees), longest)
-    for row, each in enumerate(trees):
-        distance[row, : sizes[row], : sizes[row]] = torch.from_numpy(each.distance)
-        is_word[row, : sizes[row]] = 1
-    distance, is_word = distance.to(weight.device), is_word.to(weight.device)
-    both = is_word[:, :, None] * is_word[:, None]
-    off: Tensor = ((_squared_distances(padded) - distance).abs() * both).sum((1, 2))
-    mean = (off / torch.tensor(sizes, device=weight.device) ** 2).mean()
-    return mean
+        off = (padded.square().sum(2) - depth).abs().sum(1)
+        num = torch.tensor(sizes, device=weight.device)
+    else:
+        longest = max(sizes)
+        distance = torch.zeros(len(trees), longest, longest)
+        is_word = torch.zeros(len(trees), longest)
+        for row, each in enumerate(trees):
+            distance[row, : sizes[row], : sizes[row]] = torch.from_numpy(each.distance)
+            is_word[row, : sizes[row]] = 1
+        both = (is_word[:, :, None] * is_word[:, None]).to(weight.device)
+        off = ((_squared_distances(padded) - distance.to(weight.device)).abs() * both).sum((1, 2))
+        num = torch.tensor(sizes, device=weight.device) ** 2
+    loss: Tensor = (off / num).mean()
+    return loss
 
 
 def _squared_distances(mapped: Float[Tensor, "B T K"]) -> Float[Tensor, "B T T"]:
     length = mapped.square().sum(2)
     inner = mapped @ mapped.transpose(1, 2)
-    return (length[:, :, None] + length[:, None] - 2 * inner).clamp(min=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Verdict:
-    gained: float
-    spearman: float | None  # None where all words are as far away
+    distances: Tensor = length[:, :, None] + length[:, None] - 2 * inner
+    return distances.clamp(min=0)
 
 
 @torch.no_grad()
-def _judge(
+def _said(
     name: str, read: Callable[[Tree], Tensor], weight: Tensor, trees: Sequence[Tree]
-) -> Iterator[_Verdict]:
+) -> Iterator[Float[ndarray, "N T"]]:
+    """Yield the distances between the words of each sentence, or in one row their depths."""
     for tree in trees:
-        mapped = read(tree) @ weight
-        if name == "tree-depth":
-            depth = mapped.square().sum(1).cpu().double().numpy()
-            judged = tree.judged
-            root = int(judged[depth[judged].argmin()]) if len(judged) else -1
-            rho = _spearman(depth[None], tree.depth[None])
-            yield _Verdict(gained=float(root == tree.root), spearman=rho)
-        else:
-            distance = _squared_distances(mapped[None])[0].cpu().double().numpy()
-            rho = _spearman(distance, tree.distance)
-            yield _Verdict(gained=float(len(_spanning(distance, tree) & tree.arcs)), spearman=rho)
+        mapped = (read(tree) @ weight)[None]
+        found = mapped.square().sum(2) if name == DEPTH else _squared_distances(mapped)[0]
+        yield found.cpu().double().numpy()
+
+
+def _gained(name: str, said: Float[ndarray, "N T"], tree: Tree) -> float:
+    """Return how many arcs are found, or whether the root is."""
+    if not len(tree.judged):
+        return 0.0
+    if name == DEPTH:
+        return float(tree.judged[said[0, tree.judged].argmin()] == tree.root)
+    return float(len(_spanning(said, tree) & tree.arcs))
 
 
 def _spanning(distance: Float[ndarray, "T T"], tree: Tree) -> set[tuple[int, int]]:
@@ -251,15 +253,12 @@ def _spearman(said: Float[ndarray, "N T"], truth: Int[ndarray, "N T"]) -> float 
     return float(((one * other).sum(1)[known] / spread[known]).mean()) if known.any() else None
 
 
-def _ratio(found: Sequence[_Verdict], trees: Sequence[Tree], name: str) -> float:
-    possible = sum(_possible(name, each) for each in trees)
-    return sum(each.gained for each in found) / possible if possible else 0.0
-
-
-def _by_length(found: Sequence[_Verdict], trees: Sequence[Tree]) -> float:
-    """Return the mean over lengths of the mean over the sentences of a length."""
+def _by_length(name: str, said: Sequence[Float[ndarray, "N T"]], trees: Sequence[Tree]) -> float:
+    """Return Spearman's correlation: the mean over lengths of the mean over their sentences."""
     own: dict[int, list[float]] = {}
-    for verdict, tree in zip(found, trees, strict=True):
-        if len(tree.heads) in LENGTHS and verdict.spearman is not None:
-            own.setdefault(len(tree.heads), []).append(verdict.spearman)
+    for found, tree in zip(said, trees, strict=True):
+        if len(tree.heads) in LENGTHS:
+            truth = tree.depth[None] if name == DEPTH else tree.distance
+            if (rho := _spearman(found, truth)) is not None:
+                own.setdefault(len(tree.heads), []).append(rho)
     return float(np.mean([np.mean(each) for each in own.values()])) if own else 0.0

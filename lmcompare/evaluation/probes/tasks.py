@@ -17,7 +17,7 @@ from lmcompare.evaluation.probes.treebank import Treebank
 from lmcompare.evaluation.readers.conllu import Sentence
 
 Unit = Literal["word", "pair", "sentence", "tree"]
-FEWEST = 500  # training words that have a feature; others are asked about by name only
+FEWEST = 2_000  # training words that have a feature; others are asked about by name only
 MOST_FREQUENT = 50  # words that their identity is asked of
 ALL = "all"
 

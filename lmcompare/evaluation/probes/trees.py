@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from lmcompare.evaluation.probes.examples import Readings
 from lmcompare.evaluation.probes.labels import depths
+from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.readers.conllu import Sentence
 
 

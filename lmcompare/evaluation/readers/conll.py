@@ -22,7 +22,7 @@ SPACES = " \t"
 def sentences(
     path: Path, *, word: int, tag: int, counts: Counter[str]
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The words and tags of each sentence.
+    """Yield the words and tags of each sentence.
 
     Columns are parted by tabs where a line has one, else by plain spaces. Lines that begin a
     document (-DOCSTART-) are left out.
@@ -72,7 +72,7 @@ def _cells(columns: Sequence[str], word: int, tag: int, where: str) -> tuple[str
 
 
 def entities(tags: Sequence[str]) -> tuple[set[Span], int]:
-    """The entities of a sentence, and how many of them begin with an I-."""
+    """Return the entities of a sentence, and how many of them begin with an I-."""
     found: set[Span] = set()
     num_mended, start, kind = 0, 0, ""
     for place, tag in enumerate([*tags, OUTSIDE]):

@@ -27,7 +27,7 @@ class SquadQuestion:
 
 
 def questions(path: Path) -> list[SquadQuestion]:
-    """All questions of a file.
+    """Return all questions of a file.
 
     Raises:
         UserError: it cannot be read, is laid out otherwise, or an answer is not where it should be.
@@ -45,7 +45,7 @@ def questions(path: Path) -> list[SquadQuestion]:
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, str, Sequence[Any]]]:
-    """Each text, where it stands, and the questions about it."""
+    """Yield each text, where it stands, and the questions about it."""
     content = parse_json(read_whole(path), where=str(path))
     try:
         paragraphs = [each for article in content["data"] for each in article["paragraphs"]]
@@ -83,18 +83,18 @@ def _question(
 
 
 def normal(text: str) -> list[str]:
-    """The words of an answer, without case, punctuation and articles."""
+    """Return the words of an answer, without case, punctuation and articles."""
     lower = "".join(each for each in text.lower() if each not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", lower).split()
 
 
 def exact(said: str, answer: str) -> float:
-    """Whether both have the same words."""
+    """Tell whether both have the same words."""
     return float(normal(said) == normal(answer))
 
 
 def f1(said: str, answer: str) -> float:
-    """Of the words of both, in any order."""
+    """Return the F1 of the words of both, in any order."""
     one, two = normal(said), normal(answer)
     same = sum((Counter(one) & Counter(two)).values())
     return 2 * same / (len(one) + len(two)) if same else 0.0

@@ -15,7 +15,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def find(folder: Path, patterns: Sequence[str], *, task: str) -> list[Path]:
-    """The files that patterns name, in order.
+    """Return the files that patterns name, in order.
 
     Raises:
         UserError: one names none.
@@ -26,14 +26,14 @@ def find(folder: Path, patterns: Sequence[str], *, task: str) -> list[Path]:
         if not files:
             raise UserError(
                 f"the task {task} wants {pattern}, and there is no such file in {folder}: name the "
-                "folder that holds it with --task-data"
+                "folder that holds it with `task_data=`"
             )
         found |= dict.fromkeys(files)
     return list(found)
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Each line that is not blank, with where it stands.
+    """Yield each line that is not blank, with where it stands.
 
     Raises:
         UserError: the file cannot be read, or is not in UTF-8.
@@ -44,7 +44,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each object of a JSONL file, with where it stands.
+    """Yield each object of a JSONL file, with where it stands.
 
     Raises:
         UserError: a line is none.
@@ -57,7 +57,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each record of a .jsonl, .csv or .tsv file, with where it stands; the last two have headings.
+    """Yield each record of a .jsonl, .csv or .tsv file and its place; the last two have headings.
 
     Raises:
         UserError: it is none of these, or a record has more or fewer cells than headings.
@@ -105,7 +105,7 @@ def _require_unlike(head: Sequence[str], where: str) -> None:
 
 
 def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
-    """A field that is text.
+    """Return a field that is text.
 
     Raises:
         UserError: it is missing, none, or blank.
@@ -121,7 +121,7 @@ def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
 
 
 def label_of(record: Mapping[str, Any], name: str, where: str, counts: Counter[str]) -> str:
-    """A field that is a label, without white space around it, of which `counts` is told.
+    """Return a field that is a label, without white space around it, of which `counts` is told.
 
     A class may be a number in .jsonl, which is text in the other tables.
 
@@ -133,6 +133,6 @@ def label_of(record: Mapping[str, Any], name: str, where: str, counts: Counter[s
 
 
 def stripped(label: str, counts: Counter[str]) -> str:
-    """A label without white space around it; `counts` is told where there was some."""
+    """Return a label without white space around it; `counts` is told where there was some."""
     counts["labels with white space around them"] += label != label.strip()
     return label.strip()

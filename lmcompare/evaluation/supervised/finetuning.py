@@ -61,7 +61,7 @@ class Learned:
     trials: list[Trial]
 
     def outputs(self, rows: Sequence[Row]) -> Outputs:
-        """The head's outputs for each row, on the CPU; they do not depend on the other rows."""
+        """Return the head's outputs for each row, on the CPU; other rows do not change them."""
         return self.reader.outputs(rows)
 
 
@@ -137,7 +137,7 @@ def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float]
 
 
 def steps_between(num_rows: int) -> int:
-    """Steps between evaluations of learning from so many rows."""
+    """Return steps between evaluations of learning from so many rows."""
     return min(max(-(-num_rows // BATCH), FEWEST_BETWEEN), MOST_BETWEEN)
 
 

@@ -46,7 +46,7 @@ def probe(
 
 
 def chosen(found: dict[Pooling, Search[Reader]]) -> Search[Reader]:
-    """The search over all poolings."""
+    """Return the search over all poolings."""
     first, *others = found.values()
     search = Search([*first.trials], first.best, first.kept)
     for each in others:
@@ -55,7 +55,7 @@ def chosen(found: dict[Pooling, Search[Reader]]) -> Search[Reader]:
 
 
 def settings(best: Trial) -> dict[str, str | float]:
-    """What was chosen, for a record."""
+    """Return what was chosen, for a record."""
     assert best.l2 is not None
     return {POOLING: best.pooling or "", L2: best.l2, "learned in": "float32"}
 
@@ -82,7 +82,7 @@ def _probe(subject: LoadedModel, lesson: FineTuneSpec, pooling: Pooling) -> Sear
 def _fitted(
     states: Float[Tensor, "N D"], lesson: FineTuneSpec, strength: float
 ) -> tuple[Head, int]:
-    """A head that fits the training rows, and the iterations that this took."""
+    """Return a head that fits the training rows, and the iterations that this took."""
     head = Head.standardising(states, lesson.num_outputs)
     optimizer = torch.optim.LBFGS(
         head.parameters(),

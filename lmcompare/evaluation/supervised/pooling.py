@@ -53,7 +53,7 @@ def poolings(subject: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...
 
 
 def which_stack(subject: LoadedModel) -> Mapping[str, str]:
-    """Which part of the model the states are from, where it has two; for a record's settings."""
+    """Return which part of a model of two parts the states are from; for a record's settings."""
     if not subject.objective.encodes:
         return {}
     encoder = _example(subject).source is None
@@ -61,7 +61,7 @@ def which_stack(subject: LoadedModel) -> Mapping[str, str]:
 
 
 def _example(subject: LoadedModel) -> View:
-    """How five tokens are read."""
+    """Return how five tokens are read."""
     vocab = subject.tokenizer.vocab
     window = Window(document=0, start=0, stop=5, first=0, last=5)
     text, _ = stack([window], [special(vocab.regular[:5].tolist())], vocab)
@@ -86,7 +86,7 @@ class States(nn.Module):
         self._read = partial(subject.objective.read, vocab=self._vocab)
 
     def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N D"]:
-        """The state of each span, row by row."""
+        """Return the state of each span, row by row."""
         whole = [
             Window(document=number, start=0, stop=len(row.document), first=0, last=0)
             for number, row in enumerate(rows)
@@ -126,14 +126,14 @@ class Head(nn.Module):
 
     @staticmethod
     def standardising(states: Float[Tensor, "N D"], num_outputs: int) -> "Head":
-        """A head whose inputs vary alike over these states, as means of many vary less than one."""
+        """Return a head whose inputs vary alike over these states: means of many vary less."""
         head = Head(states.shape[1], num_outputs, device=states.device)
         head.mean = states.mean(0)
         head.scale = states.std(0, correction=0).clamp(min=SMALLEST_SPREAD)
         return head
 
     def forward(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N O"]:
-        """The outputs, in float32."""
+        """Return the outputs, in float32."""
         states = ((states - self.mean) / self.scale).to(self.weight.dtype)
         return linear(states, self.weight, self.bias).float()
 
@@ -147,21 +147,21 @@ class Reader(nn.Module):
         self.head = head
 
     def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N O"]:
-        """The outputs for each span, row by row."""
+        """Return the outputs for each span, row by row."""
         outputs: Tensor = self.head(self.states(rows))
         return outputs
 
     def outputs(self, rows: Sequence[Row]) -> Outputs:
-        """The outputs for each row, on the CPU; they do not depend on the other rows."""
+        """Return the outputs for each row, on the CPU; they do not depend on the other rows."""
         return each_row(self, rows, self.states.net)
 
     def merit(self, lesson: FineTuneSpec) -> tuple[float, float]:
-        """How good it is by the validation rows, and minus its loss there; more is better."""
+        """Return how good it is by the validation rows, and minus its loss; more is better."""
         return merit(lesson, self.outputs(lesson.validation))
 
 
 def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
-    """How good outputs for the validation rows are, and minus their loss; more is better.
+    """Return how good outputs for the validation rows are, and minus their loss; more is better.
 
     What is not finite is the worst.
     """
@@ -174,7 +174,7 @@ def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
 
 @torch.no_grad()
 def each_row(model: States | Reader, rows: Sequence[Row], net: LanguageModel) -> list[Tensor]:
-    """What a module gives for each row, on the CPU, in the order of the rows."""
+    """Return what a module gives for each row, on the CPU, in the order of the rows."""
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number].document))
     found: dict[int, Tensor] = {}
     start = 0

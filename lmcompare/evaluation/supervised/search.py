@@ -40,7 +40,7 @@ class Search(Generic[Kept]):
             self.best, self.kept = other.best, other.kept
 
     def choose(self, final: Trial) -> list[Trial]:
-        """All trials, the best one being marked and told as it turned out in the end."""
+        """Return all trials, the best one being marked and told as it turned out in the end."""
         chosen = final.model_copy(update={"chosen": True})
         trials = [chosen if each is self.best else each for each in self.trials]
         self.best = chosen

@@ -65,7 +65,7 @@ class FineTuneSpec:
 
 
 def joined(parts: Sequence[Encoded], subject: LoadedModel) -> Encoded:
-    """Texts that are read one after another, an end token between them, or alone if there is none.
+    """Join texts by end tokens, to be read one after another; without any, return an end token.
 
     The end token covers no bytes.
     """
@@ -84,18 +84,18 @@ def special(ids: list[int]) -> Encoded:
 
 
 def room(subject: LoadedModel) -> int:
-    """Tokens of the rows that a model was trained on, beside the start token."""
+    """Return tokens of the rows that a model was trained on, beside the start token."""
     return subject.length - 1
 
 
 def mean_cross_entropy(outputs: Float[Tensor, "N O"], rows: Sequence[Row]) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the targets, one for each span."""
+    """Return the mean cross-entropy of the targets, one for each span."""
     target = torch.tensor([each for row in rows for each in row.target], device=outputs.device)
     return cross_entropy(outputs, target)
 
 
 def batches(rows: Sequence[Row], *, name: str) -> Iterator[list[Row]]:
-    """Rows in random order without end, each once an epoch, those of one batch about as long.
+    """Yield rows in random order without end, each once an epoch, those of one batch about as long.
 
     Args:
         rows: to learn from.

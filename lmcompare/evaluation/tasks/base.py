@@ -93,7 +93,7 @@ class Task(BaseModel, ABC, Generic[Example]):
 
     @abstractmethod
     def read(self, folder: Path) -> Examples[Example]:
-        """The examples.
+        """Return the examples.
 
         Raises:
             UserError: a file is missing or broken, in one line.
@@ -101,7 +101,7 @@ class Task(BaseModel, ABC, Generic[Example]):
 
     @abstractmethod
     def chance(self, examples: Examples[Example]) -> float | None:
-        """The metric of who knows nothing; None where that cannot be said."""
+        """Return the metric of who knows nothing; None where that cannot be said."""
 
     @abstractmethod
     def answers(
@@ -127,11 +127,11 @@ class Task(BaseModel, ABC, Generic[Example]):
         """
 
     def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
-        """Further metrics of all examples together, by name."""
+        """Return further metrics of all examples together, by name."""
         return {}
 
     def kind_of(self, example: Example) -> str:
-        """What a draw of examples to learn from has by its share, as a label."""
+        """Return what a draw of examples to learn from has by its share, as a label."""
         return ""
 
 

@@ -120,7 +120,7 @@ class Classification(Task[Labelled]):
         )
 
     def chance(self, examples: Examples[Labelled]) -> float:
-        """The share of the label that is most frequent among those to learn from."""
+        """Return the share of the label that is most frequent among those to learn from."""
         frequent = Counter(example.label for example in examples.learned["train"])
         label = max(sorted(frequent), key=frequent.__getitem__)
         return sum(each.label == label for each in examples.asked) / len(examples.asked)

@@ -13,7 +13,7 @@ BINS = 15  # of confidence
 
 
 def macro_f1(label: Float[ndarray, " N"], predicted: Float[ndarray, " N"]) -> float:
-    """The mean F1 of all labels that are given or predicted."""
+    """Return the mean F1 of all labels that are given or predicted."""
     scores = []
     for each in np.union1d(label, predicted):
         right = ((label == each) & (predicted == each)).sum()
@@ -22,7 +22,7 @@ def macro_f1(label: Float[ndarray, " N"], predicted: Float[ndarray, " N"]) -> fl
 
 
 def matthews(label: Float[ndarray, " N"], predicted: Float[ndarray, " N"]) -> float:
-    """The correlation of labels and predictions; 0 where one of them does not vary."""
+    """Return the correlation of labels and predictions; 0 where one of them does not vary."""
     classes = np.union1d(label, predicted)
     given, said = label[:, None] == classes, predicted[:, None] == classes  # N C
 
@@ -34,7 +34,7 @@ def matthews(label: Float[ndarray, " N"], predicted: Float[ndarray, " N"]) -> fl
 
 
 def calibration_error(confidence: Float[ndarray, " N"], right: Bool[ndarray, " N"]) -> float:
-    """The mean distance of confidence and accuracy, over bins of confidence."""
+    """Return the mean distance of confidence and accuracy, over bins of confidence."""
     number = np.ceil(confidence * BINS).clip(1, BINS)
     gaps = [
         abs(confidence[number == each].sum() - right[number == each].sum())

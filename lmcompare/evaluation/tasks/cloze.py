@@ -105,7 +105,7 @@ class Cloze(Task[Passage]):
         return {"nats a word": nats / len(items)}
 
     def _fitting(self, subject: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
-        """What stands before the word, as much as fits into the rows that were trained on."""
+        """Return what stands before the word, as far as it fits into the rows of training."""
         (before,) = subject.tokenizer.encode([passage.before])
         (word,) = subject.tokenizer.encode([passage.word])
         room = subject.length - 1 - len(word)
@@ -142,7 +142,7 @@ def _said(
 
 
 def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
-    """What the model writes in place of each part, greedily, as many tokens as that has."""
+    """Return what the model writes in place of each part, greedily, as many tokens as that has."""
     tokenizer, vocab = subject.tokenizer, subject.tokenizer.vocab
     wholes = tokenizer.encode([part.before + part.text for part in parts])
     rows = []
@@ -163,7 +163,7 @@ def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
 
 
 def passages_of(texts: Iterable[str], *, num: int, words: int) -> Iterator[str]:
-    """Pieces of texts that end with a sentence's last word, without the stop behind it.
+    """Yield pieces of texts that end with a sentence's last word, without the stop behind it.
 
     They do not overlap. Of each text there is one, then a second one of each, and so on, in random
     order within a text.
@@ -194,6 +194,6 @@ def _pieces(text: str, words: int, number: int) -> list[str]:
 
 
 def _to_the_last_word(text: str) -> str | None:
-    """What comes before the stop; None where no word stands there, with a space before it."""
+    """Return what comes before the stop; None without a word there that a space comes before."""
     ended = _LAST_WORD.search(text)
     return None if ended is None or ended[1] in _ABBREVIATIONS else text[: ended.end(1)]

@@ -148,7 +148,7 @@ def _context(asked: SquadQuestion) -> str:
 def _rows(
     subject: LoadedModel, asked: Sequence[SquadQuestion], what: str, counts: Counter[str]
 ) -> list[list[_Read]]:
-    """The windows of each question."""
+    """Return the windows of each question."""
     contexts = list(dict.fromkeys(each.context for each in asked))
     texts = dict(zip(contexts, subject.tokenizer.encode(contexts), strict=True))
     encoded = subject.tokenizer.encode([each.question for each in asked])
@@ -193,7 +193,7 @@ def _windows(
 
 
 def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[Row]) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the first and the last token, among the spans of a row."""
+    """Return the mean cross-entropy of the first and the last token, among the spans of a row."""
     parts = outputs.split([len(row.spans) for row in rows])
     logits = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)  # B K 2
     target = torch.tensor([list(row.target) for row in rows], device=logits.device)
@@ -201,7 +201,7 @@ def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[Row]) -> Float[Tensor, ""
 
 
 def best_span(output: Float[Tensor, "K 2"]) -> tuple[float, int, int]:
-    """The log-probability of the likeliest span of a text, and its first and last token."""
+    """Return the log-probability of the likeliest span of a text, and its first and last token."""
     first, last = output.double().log_softmax(0)[1:].unbind(1)
     table = first[:, None] + last[None, :]
     allowed = torch.ones_like(table, dtype=torch.bool).triu().tril(LONGEST)
@@ -210,7 +210,7 @@ def best_span(output: Float[Tensor, "K 2"]) -> tuple[float, int, int]:
 
 
 def _said(context: str, rows: Sequence[_Read], outputs: Outputs) -> str:
-    """The answer that is likeliest, over all windows."""
+    """Return the answer that is likeliest, over all windows."""
     found = []
     for row, output in zip(rows, outputs, strict=True):
         if row.bounds:

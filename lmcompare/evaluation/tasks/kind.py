@@ -127,18 +127,18 @@ def _require_use(chosen: Sequence[Chosen], options: TaskOptions) -> None:
     for way in options.ways:
         if way not in able:
             raise UserError(
-                f"no chosen task is asked in the way '{way}' (--way): "
-                f"{did_you_mean(way, able) if able else 'choose one with --tasks'}"
+                f"no chosen task is asked in the way '{way}' (`way=`): "
+                f"{did_you_mean(way, able) if able else 'choose one with `*tasks`'}"
             )
     if options.pooling is not None and not any(each.task.pools for each in chosen):
         raise UserError(
-            "no chosen task pools states (--pooling): leave it out, or add a task of the kind "
-            "classification or tagging with --tasks"
+            "no chosen task pools states (`pooling=`): leave it out, or add a task of the kind "
+            "classification or tagging with `*tasks`"
         )
     if options.train_limit is not None and not any(len(each.task.ways) > 1 for each in chosen):
         raise UserError(
-            "no chosen task learns from examples (--train-examples): leave it out, or choose one "
-            "with --tasks"
+            "no chosen task learns from examples (`train_examples=`): leave it out, or choose one "
+            "with `*tasks`"
         )
 
 

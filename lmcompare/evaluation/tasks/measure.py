@@ -101,7 +101,7 @@ def _meant(task: Task[Any], options: TaskOptions) -> Sequence[str]:
 def _fewer_to_learn_from(
     examples: Examples[Any], task: Task[Any], limit: int | None
 ) -> Examples[Any]:
-    """So many examples of each split that is learned from, drawn as the task draws few of them."""
+    """Keep some examples of each split that is learned from, as the task draws few of them."""
     learned = {
         split: splits.drawn(some, limit, task=task.name, of=task.kind_of)
         for split, some in examples.learned.items()
@@ -110,7 +110,7 @@ def _fewer_to_learn_from(
 
 
 def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
-    """So many of the examples, from all over."""
+    """Return at most this many of the examples, from all over."""
     if limit is None or limit >= len(examples.asked):
         return examples
     draw = torch.rand(len(examples.asked), generator=rng.generator("examples"))
@@ -209,7 +209,7 @@ def _kept(results: Results, blank: TaskRecord, answers: Answers) -> list[TaskIte
 def _alone(
     subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Answers
 ) -> list[TaskItem]:
-    """The answers to some examples that are asked by themselves, in the way of those `among`."""
+    """Ask some examples by themselves, in the way of those `among`, and return the answers."""
     items: list[TaskItem] = []
     for example in _limited(examples, ALONE).asked:
         answers = task.answers(
@@ -225,7 +225,7 @@ def _alone(
 
 
 def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
-    """Whether an example was answered in the same way among others."""
+    """Tell whether an example was answered in the same way among others."""
     (other,) = [each for each in items if each.item == item.item]
     return item.gained == other.gained and all(
         math.isclose(value, other.figures[name], rel_tol=CLOSE, abs_tol=CLOSE)
@@ -234,7 +234,7 @@ def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
 
 
 def ratio(items: Sequence[TaskItem]) -> float:
-    """What was gained of what was possible; 0 where nothing was."""
+    """Return what was gained of what was possible; 0 where nothing was."""
     possible = sum(item.possible for item in items)
     return sum(item.gained for item in items) / possible if possible else 0.0
 
@@ -251,7 +251,7 @@ def _parts(items: Sequence[TaskItem]) -> dict[str, dict[str, tuple[float, int]]]
 
 
 def _standard_error(items: Sequence[TaskItem]) -> float | None:
-    """Of the ratio, examples being drawn independently (the delta method)."""
+    """Return that of the ratio, examples being drawn independently (the delta method)."""
     if len(items) < 2:
         return None
     gained = np.array([item.gained for item in items])

@@ -140,7 +140,7 @@ class Choice(Task[Question]):
         )
 
     def _filled(self, part: str, fields: Mapping[str, str], where: str) -> str:
-        """A part of the template with a record's fields in their places."""
+        """Return a part of the template with a record's fields in their places."""
         texts = []
         for text, field in _pieces(part):
             if field is not None and field not in fields:
@@ -185,7 +185,7 @@ class Choice(Task[Question]):
 
 
 def _pieces(template: str) -> list[tuple[str, str | None]]:
-    """A template cut into texts, each with the field that follows it.
+    """Return a template cut into texts, each with the field that follows it.
 
     Raises:
         ValueError: a brace is alone, or has more in it than the name of a field. Widths would write
@@ -210,7 +210,7 @@ def _parts(question: Question) -> list[Span]:
 
 
 def _won(found: Sequence[SpanScore], right: int, size: Callable[[SpanScore], int]) -> float:
-    """Whether the right one has the highest score; a share of it where several have."""
+    """Tell whether the right one has the highest score; a share of it where several have."""
     scores = [-each.nats / max(1, size(each)) for each in found]
     best = [number for number, score in enumerate(scores) if score == max(scores)]
     return 1 / len(best) if right in best else 0.0

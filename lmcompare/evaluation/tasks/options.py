@@ -38,7 +38,7 @@ class TaskOptions(EvalOptions):
         title="examples",
         ge=2,
         description="How many examples of each are asked about, the same for every run; "
-        "--train-examples limits those that are learned from.",
+        "`train_examples=` limits those that are learned from.",
         json_schema_extra={"default": "all"},
     )
     train_limit: int | None = Field(
@@ -66,6 +66,6 @@ class TaskOptions(EvalOptions):
     untrained: bool = Field(True, description="Ask each model as it was before training, too.")
     every_checkpoint: bool = Field(
         False,
-        description="Ask the models of all checkpoints that were kept (train with -s "
-        "runtime.keep=1000), not only the last one.",
+        description="Ask the models of all checkpoints that were kept (runtime.keep=1000 "
+        "in training), not only the last one.",
     )

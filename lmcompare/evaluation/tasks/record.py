@@ -184,7 +184,7 @@ class TaskRecord(ResultRecord):
 
 
 def _strength(trial: Trial) -> float:
-    """Its learning rate, or its L2 strength."""
+    """Return its learning rate, or its L2 strength."""
     value = trial.l2 if trial.learning_rate is None else trial.learning_rate
     assert value is not None
     return value

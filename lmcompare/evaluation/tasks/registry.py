@@ -40,7 +40,7 @@ class Chosen:
 
 @cache
 def known() -> Mapping[str, AnyTask]:
-    """The tasks that ship with lmcompare, by name."""
+    """Return the tasks that ship with lmcompare, by name."""
     folder = files("lmcompare.evaluation.tasks") / "benchmarks"
     return {
         file.name.removesuffix(".toml"): _task(
@@ -53,7 +53,7 @@ def known() -> Mapping[str, AnyTask]:
 
 
 def choose(names: Sequence[str], *, folder: Path) -> list[Chosen]:
-    """The tasks that are meant, each once.
+    """Return the tasks that are meant, each once.
 
     Args:
         names: of tasks, of groups, or files that hold tasks.
@@ -77,7 +77,7 @@ def choose(names: Sequence[str], *, folder: Path) -> list[Chosen]:
 
 
 def read_tasks(path: Path) -> list[AnyTask]:
-    """The tasks of a file, one in each table.
+    """Return the tasks of a file, one in each table.
 
     Raises:
         UserError: it cannot be read, or holds none, or one that is no task.

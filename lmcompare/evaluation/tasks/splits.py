@@ -20,7 +20,7 @@ VALIDATION_SHARE = 10  # one of so many training examples at most, where no othe
 def every(
     examples: Sequence[Example], step: int, *, of: Callable[[Example], Hashable]
 ) -> tuple[list[Example], list[Example]]:
-    """All but every `step`-th, and every `step`-th; examples of one thing stay together."""
+    """Return all but every `step`-th, and every `step`-th; examples of one thing stay together."""
     numbers = {thing: number for number, thing in enumerate(dict.fromkeys(map(of, examples)))}
     rest: list[Example] = []
     taken: list[Example] = []
@@ -30,7 +30,7 @@ def every(
 
 
 def spread(examples: Sequence[Example], most: int) -> list[Example]:
-    """So many at most, evenly from all over."""
+    """Return at most this many, evenly from all over."""
     num = min(most, len(examples))
     return [examples[number * len(examples) // num] for number in range(num)]
 
@@ -38,7 +38,7 @@ def spread(examples: Sequence[Example], most: int) -> list[Example]:
 def held_out(
     train: Sequence[Example], validation: Sequence[Example], *, of: Callable[[Example], Hashable]
 ) -> dict[str, list[Example]]:
-    """Training and validation examples; the latter from the former where none are given.
+    """Return training and validation examples; where none are given, the latter from the former.
 
     One at least, so that something can choose settings, if there are two things.
     """
@@ -56,7 +56,7 @@ def drawn(
     task: str,
     of: Callable[[Example], str] = lambda example: "",
 ) -> list[Example]:
-    """So many examples at most, drawn by chance, but each class by its share; all if None.
+    """Draw at most this many examples by chance, but each class by its share; all if None.
 
     Each class that there is room for has one at least, the more frequent ones first.
 

@@ -205,7 +205,7 @@ def _rows(
     what: str,
     counts: Counter[str],
 ) -> list[_Read]:
-    """Sentences cut to the rows that were trained on; counts the words that this leaves out."""
+    """Cut sentences to the rows that were trained on, and count the words that this leaves out."""
     number = {tag: place for place, tag in enumerate(tags)}
     pieces = _pieces(subject, sentences)
     rows = []
@@ -236,7 +236,7 @@ def _spaced(words: Sequence[str]) -> list[str]:
 
 
 def _pieces(subject: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
-    """The tokens of each word, with and without the space before it, as they occur."""
+    """Return the tokens of each word, with and without the space before it, as they occur."""
     words = list(dict.fromkeys(each for one in sentences for each in _spaced(one.words)))
     return dict(zip(words, subject.tokenizer.encode(words), strict=True))
 
@@ -244,7 +244,7 @@ def _pieces(subject: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str,
 def _said(
     sentence: Sentence, row: _Read, tags: Sequence[str], output: Float[Tensor, "K O"]
 ) -> set[Span]:
-    """The entities that are predicted."""
+    """Return the entities that are predicted."""
     said = [OUTSIDE] * len(sentence.words)
     for word, number in zip(row.words, output.argmax(1).tolist(), strict=True):
         said[word] = tags[number]

@@ -4,7 +4,7 @@ Draws are made in float64: in lower precision the tail of a distribution is cut 
 a model's text (Zheng et al. 2024, https://arxiv.org/abs/2409.02908).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -206,12 +206,12 @@ def _never_again(
     return torch.where(left.isneginf().all(1, keepdim=True), logits, left)
 
 
-def make_sampler(given: Mapping[str, Any], *, called: Callable[[str], str] = str) -> Sampler:
+def make_sampler(given: Mapping[str, Any], *, within: str = "") -> Sampler:
     """Return a sampler of the settings that were given (not None), and no others.
 
     Args:
         given: values by the names of their settings.
-        called: how a setting is called where a user meets it, for messages.
+        within: a text that holds them all, where each was not given by itself, for messages.
 
     Raises:
         UserError: some contradict each other, or are out of range.
@@ -224,8 +224,9 @@ def make_sampler(given: Mapping[str, Any], *, called: Callable[[str], str] = str
         if not first["loc"]:
             raise UserError(message) from None
         message = message[0].lower() + message[1:]
-        name = called(str(first["loc"][0]))
-        raise UserError(f"{name} cannot be {first['input']}: {message}") from None
+        name = first["loc"][0]
+        setting = f"the decoding {within!r}: {name}" if within else f"`{name}=`"
+        raise UserError(f"{setting} cannot be {first['input']}: {message}") from None
 
 
 def read_sampler(text: str) -> Sampler:
@@ -244,4 +245,4 @@ def read_sampler(text: str) -> Sampler:
                 f"{did_you_mean(name, Sampler.model_fields)}"
             )
         given[name] = value or "true"
-    return make_sampler(given)
+    return make_sampler(given, within=text)

@@ -158,9 +158,11 @@ def test_what_was_not_written_is_said(study):
     ]
     assert "— mlm: mlm does not write" in table.notes
     assert "clm left-to-right, temperature 1: 2 of 3 seeds" in table.notes
-    again = f"lmcompare eval --tasks generation {runs[2].path}"
+    again = f"`lmcompare eval --tasks generation {runs[2].path}`"
     assert f"evaluated at step 50 of 100 and left out: {again}" in comparison.notes
-    silent = f"not asked to write: lmcompare eval --tasks generation {runs[4].path} {runs[5].path}"
+    silent = (
+        f"not asked to write: `lmcompare eval --tasks generation {runs[4].path} {runs[5].path}`"
+    )
     assert silent in comparison.notes
 
 

@@ -185,7 +185,7 @@ def test_answers_to_a_question_of_unknown_form_are_left_out(study):
     """As earlier versions kept them."""
     run = write_run(study, "clm", 0)
     ask(run, 1, 2, 3, 4, form=None, protocol=None)
-    note = f"and left out: lmcompare eval --tasks infilling {run.path}"
+    note = f"and left out: `lmcompare eval --tasks infilling {run.path}`"
     comparison = compare([run])
     assert comparison.tables["infilling"] == []
     assert any(note in each for each in comparison.notes)
@@ -211,7 +211,8 @@ def test_arms_that_were_not_asked_are_named(study):
     ]
     paths = " ".join(str(run.path) for run in runs[1:])
     assert (
-        f"not asked for hidden tokens: lmcompare eval --tasks infilling {paths}" in comparison.notes
+        f"not asked for hidden tokens: `lmcompare eval --tasks infilling {paths}`"
+        in comparison.notes
     )
 
 
@@ -221,7 +222,7 @@ def test_answers_of_an_earlier_step_are_left_out(study):
     comparison = compare([run])
     assert comparison.tables["infilling"] == []
     [note] = [note for note in comparison.notes if "at step 50 of 100 and left out" in note]
-    assert note.endswith(f"lmcompare eval --tasks infilling {run.path}")
+    assert note.endswith(f"`lmcompare eval --tasks infilling {run.path}`")
 
 
 def test_seeds_that_answered_in_unlike_ways_have_no_mean(study):

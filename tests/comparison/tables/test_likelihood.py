@@ -282,10 +282,10 @@ def test_results_of_a_scoring_that_is_gone_are_left_out(study):
     evaluate(run, 2.0)
     [file] = run.path.glob("eval/likelihood-*.json")
     LikelihoodRecord.read(file).model_copy(update={"scoring": "given-source"}).write(file)
-    note = "asked in a way that there is no longer, and left out: lmcompare eval --tasks "
+    note = "asked in a way that there is no longer, and left out: `lmcompare eval --tasks "
     comparison = compare([run])
     assert [section.scored for section in comparison.tables["likelihood"]] == [None]
-    assert f"{note}likelihood {run.path}" in comparison.notes
+    assert f"{note}likelihood {run.path}`" in comparison.notes
     evaluate(run, 2.1)
     comparison = compare([run])
     assert [row.scoring for row in comparison.tables["likelihood"][0].rows] == ["given-length"]

@@ -137,7 +137,7 @@ def test_other_examples_and_versions_get_a_note(study, change, words):
     found = block(compare(runs + other))
     assert [row.label for row in found.rows] == ["a", "b"]
     assert f"left out, as they do not compare with these: {words} (c)" in found.notes
-    assert f"not asked: lmcompare eval --tasks zorro {other[0].path}" in found.notes
+    assert f"not asked: `lmcompare eval --tasks zorro {other[0].path}`" in found.notes
 
 
 def test_what_most_runs_were_asked_counts_before_what_is_larger(study):
@@ -163,7 +163,7 @@ def test_a_result_of_another_step_is_stale(study):
     assert not any("left out" in note for note in compare(runs).notes)
     old = models(study, "b", right(41), step=50, untrained=right(20))
     comparison = compare(runs + old)
-    again = f"lmcompare eval --tasks zorro {old[0].path}"
+    again = f"`lmcompare eval --tasks zorro {old[0].path}`"
     assert f"asked at step 50 of 100 and left out: {again}" in comparison.notes
     assert f"not asked: {again}" in block(comparison).notes
     assert list(rows(comparison)) == ["a"]
@@ -174,7 +174,7 @@ def test_seeds_that_were_not_asked_are_counted_out(study):
     runs.append(write_run(study, "a", 2, settings={"objective": "clm"}))
     found = block(compare(runs))
     assert found.cells[0][-1] == "2 of 3"
-    assert f"not asked: lmcompare eval --tasks zorro {runs[-1].path}" in found.notes
+    assert f"not asked: `lmcompare eval --tasks zorro {runs[-1].path}`" in found.notes
 
 
 def test_seeds_that_were_asked_in_unlike_ways_have_no_mean(study):
@@ -197,4 +197,4 @@ def test_answers_that_are_missing_are_left_out_and_said(study, left):
     comparison = compare([run])
     assert comparison.tables["benchmark"] == []
     [note] = [note for note in comparison.notes if note.startswith("left out: ")]
-    assert "missing or damaged: the same `lmcompare eval`" in note
+    assert "missing or damaged: the same `lmcompare eval --force`" in note

@@ -298,14 +298,14 @@ def test_damaged_items_are_said(trained: dict[str, Run], cache: Path) -> None:
     (record,) = write(run, cache, **how)
     place = run.path / "eval" / f"{record.stem}.jsonl"
     place.write_text("{")
-    with pytest.raises(UserError, match="is missing or damaged: the same `lmcompare eval`"):
+    with pytest.raises(UserError, match="is missing or damaged: the same `lmcompare eval --force`"):
         run.results.read(GenerationRecord)
     told: list[str] = []
     assert record not in run.results.read(GenerationRecord, told.append)
     assert len(told) == 1
     assert write(run, cache, again=True, **how)[0].written == record.written
     place.with_suffix(".json").write_text("{}")
-    with pytest.raises(UserError, match="with --force measures it again"):
+    with pytest.raises(UserError, match="the same `lmcompare eval --force` measures it again"):
         run.results.read(GenerationRecord)
     write(run, cache, again=True, **how)
 

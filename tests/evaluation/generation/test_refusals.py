@@ -19,16 +19,16 @@ from tests.tiny import Trainer, sentences, tiny
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"prompt_tokens": 0}, "0 is no number of tokens: choose --prompt-tokens 1 or more"),
-        ({"new_tokens": -1}, "-1 is no number of tokens: choose --new-tokens 1 or more"),
+        ({"prompt_tokens": 0}, "0 is no number of tokens: choose `prompt_tokens=1` or more"),
+        ({"new_tokens": -1}, "-1 is no number of tokens: choose `new_tokens=1` or more"),
         ({"new_tokens": 26}, "rows of 33 tokens, and 7 of a prompt, 26 new ones and the start to"),
         ({"temperatures": (1.0, 0.0)}, "a temperature of 0 divides by nothing"),
-        ({"temperatures": (math.nan,)}, "the settings do not fit: temperature: Input should be a"),
-        ({"steps": (0,)}, "the settings do not fit: steps: Input should be greater than or eq"),
-        ({"top_p": 1.5}, "the settings do not fit: top-p: Input should be less than or equal"),
+        ({"temperatures": (math.nan,)}, "`temperature=` cannot be nan: input should be a"),
+        ({"steps": (0,)}, "`steps=` cannot be 0: input should be greater than or eq"),
+        ({"top_p": 1.5}, "`top_p=` cannot be 1.5: input should be less than or equal"),
         ({"methods": ("banana",)}, "none of the runs writes by 'banana': known: left-to-right"),
         ({"methods": ("thresholds",)}, "none of the runs writes by 'thresholds': known: left-"),
-        ({"steps": (5,)}, r"no run has use of --steps in its way to write: .*\(left-to-right\)"),
+        ({"steps": (5,)}, r"no run has use of `steps=` in its way to write: .*\(left-to-right\)"),
         (
             {"decodings": (Sampler(beams=2), Sampler(threshold=0.5, temperature=2))},
             "no run writes in a way that has use of temperature 2 and threshold 0.5: leave it",
@@ -53,7 +53,7 @@ def test_settings_of_use_to_some_runs_are_no_error(trained: dict[str, Run]) -> N
     only = GenerationOptions(
         prompt_tokens=PROMPT, new_tokens=NEW, methods=("metropolis",), top_p=0.5
     )
-    with pytest.raises(UserError, match="no run has use of --top-p"):
+    with pytest.raises(UserError, match="no run has use of `top_p=`"):
         require(both, only, judge=None)
 
 
@@ -73,7 +73,7 @@ def test_texts_that_cannot_be_prompts(
     run = trained["clm"]
     with pytest.raises(UserError, match=r"other\.txt has no document with 18 known tokens in a r"):
         write(run, cache, **other(tmp_path, "x" * 17, "short"))
-    with pytest.raises(UserError, match="0 texts leave nothing to do: choose --texts 1 or more"):
+    with pytest.raises(UserError, match="0 texts leave nothing to do: choose `texts=1` or more"):
         write(run, cache, num_texts=0)
     (record,) = write(run, cache, **other(tmp_path, "x" * 41, "y" * 18))
     assert record.num_texts == 3, "two and one, and no piece that is too short"

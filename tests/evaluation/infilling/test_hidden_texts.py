@@ -113,9 +113,9 @@ def test_unknown_tokens_are_no_text(train: Trainer, cache: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"num_texts": 0}, "0 texts leave nothing to ask: choose --texts 1 or more"),
+        ({"num_texts": 0}, "0 texts leave nothing to ask: choose `texts=1` or more"),
         ({"num_texts": -1}, "-1 texts leave nothing"),
-        ({"length": 2}, "texts of 2 tokens are too short .* choose --length 8 or more"),
+        ({"length": 2}, "texts of 2 tokens are too short .* choose `length=8` or more"),
         ({"length": 0}, "texts of 0 tokens"),
         ({"device": "banana"}, "there is no device 'banana'"),
         ({"data": parse_data({"source": "nowhere.txt"})}, r"no file, folder or match for 'nowhere"),

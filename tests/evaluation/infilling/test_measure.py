@@ -290,7 +290,7 @@ def test_results_lie_beside_the_run(trained: dict[str, Run], cache: Path) -> Non
     place = run.path / "eval" / f"{name}.json"
     assert InfillingRecord.read(place) == record
     place.write_text("{")
-    with pytest.raises(UserError, match="the same `lmcompare eval` with --force measures it"):
+    with pytest.raises(UserError, match="the same `lmcompare eval --force` measures it"):
         run.results.read(InfillingRecord)
     assert ask(run, cache, "second half", length=13, again=True) == [record]
 
