@@ -23,10 +23,12 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # of L2, from which validation chooses for
 EPOCHS = 4
 FEWEST_STEPS = 500  # of few examples there are more epochs
 BATCH = 512  # examples of a step
+WHOLE = 2_048  # examples, of which each step takes all where there are no more
 KEPT = 256_000_000  # bytes of coordinates that are computed once and kept in memory
 CHUNK = 16_384  # examples that are in memory, and shuffled, together
 RATE = 0.05  # of Adam at its start
 BETAS = (0.9, 0.99)
+AVERAGED = 0.3  # the share of the steps, at their end, whose weights are averaged against noise
 FLATTEST = 1e-4  # share of the mean variance below which a direction is not stretched
 
 Read = Callable[[slice], Float[ndarray, "N F"]]  # the states of some examples
@@ -182,7 +184,7 @@ def batches(
     sizes = torch.tensor([each.num_classes for each in problems])[:, None]
     asked = (labels >= 0) & (labels < sizes)
     shares = (asked.sum(1) / num).tolist()
-    size = min(BATCH, max(32, num // 8))
+    size = num if num <= WHOLE else BATCH
     per_epoch = sum(-(-(some.stop - some.start) // size) for some in chunks(examples))
     epochs = max(EPOCHS, -(-FEWEST_STEPS // per_epoch))
     draws, step = rng.generator("order of probed examples", num, seed), 0
@@ -228,7 +230,7 @@ def fit(
     )
     squares = strengths.to(device)[:, None] * coordinates.stretch.square()
     weight = torch.zeros(len(strengths), 1 + len(coordinates.mean), device=device)
-    adam = _Adam(weight)
+    average, num_averaged, adam = torch.zeros_like(weight), 0, _Adam(weight)
     for batch in batches(read, examples, problems, coordinates=coordinates, seed=seed):
         x = _with_one(batch.x)
         error = weight @ x.T
@@ -239,8 +241,11 @@ def fit(
         gradient = error @ x
         gradient[:, 1:].addcmul_(squares, weight[:, 1:])
         adam.update(weight, gradient, RATE * (1 - batch.done))
+        if batch.done >= 1 - AVERAGED:
+            num_averaged += 1
+            average.lerp_(weight, 1 / num_averaged)
         report(batch.done)
-    return LinearProbes(coordinates=coordinates, problems=problems, weight=weight)
+    return LinearProbes(coordinates=coordinates, problems=problems, weight=average)
 
 
 def _with_one(x: Float[Tensor, "N F"]) -> Float[Tensor, "N F1"]:

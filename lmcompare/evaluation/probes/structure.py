@@ -26,6 +26,7 @@ from lmcompare.evaluation.probes.trees import Tree
 
 RANK = 64  # of the map, at most
 EPOCHS = 8
+FEWEST_STEPS = 600  # of few sentences there are more epochs
 BATCH = 32  # sentences of a step
 POOL = 20  # batches of sentences that are sorted by length together
 RATE = 0.01  # of Adam at its start
@@ -150,8 +151,9 @@ def _fitted(
     weight.requires_grad_()
     optimizer = torch.optim.Adam([weight], lr=RATE)
     best, kept = float("inf"), torch.empty(0)
-    for epoch in range(EPOCHS):
-        optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / EPOCHS)
+    num_epochs = max(EPOCHS, -(-FEWEST_STEPS * BATCH // len(trees["train"])))
+    for epoch in range(num_epochs):
+        optimizer.param_groups[0]["lr"] = RATE * (1 - epoch / num_epochs)
         for some in _batches(trees["train"], draws):
             optimizer.zero_grad()
             _loss(name, read, weight, some).backward()
@@ -246,6 +248,9 @@ def _spanning(distance: Float[ndarray, "T T"], tree: Tree) -> set[tuple[int, int
 
 def _spearman(said: Float[ndarray, "N T"], truth: Int[ndarray, "N T"]) -> float | None:
     """Return the mean over rows of Spearman's correlation."""
+    if len(said) > 1:  # without a word's distance from itself, which is 0 whatever was learned
+        off = ~np.eye(len(said), dtype=bool)
+        said, truth = (each[off].reshape(len(said), -1) for each in (said, truth))
     one, other = rankdata(said, axis=1), rankdata(truth, axis=1)
     one, other = one - one.mean(1, keepdims=True), other - other.mean(1, keepdims=True)
     spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
