@@ -14,9 +14,10 @@ from numpy import ndarray
 
 from lmcompare.evaluation.probes import linear, mlp
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen
+from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
 from lmcompare.evaluation.probes.examples import Examples, Labelled
 from lmcompare.evaluation.probes.features import features
-from lmcompare.evaluation.probes.linear import Coordinates, Problem, Read, chunks
+from lmcompare.evaluation.probes.linear import Problem
 from lmcompare.evaluation.probes.online_code import codelengths
 from lmcompare.evaluation.probes.options import Probe
 from lmcompare.evaluation.probes.record import LayerResult
@@ -105,7 +106,7 @@ def _probe_layer(
     ]
     codes: list[float] = []
     if probe == "mdl":
-        both = [*problems, *(_of_any_strength(each) for each in controls[0])]
+        both = [*problems, *controls[0]]
         codes = codelengths(read, examples.parts, both, coordinates=coordinates)
     for index, (each, problem, best) in enumerate(zip(found, problems, chosen, strict=True)):
         asked = problem.labels[test] >= 0
@@ -144,10 +145,6 @@ def _controls(
         )
         for labelled, problem, best in zip(examples.tasks, problems, chosen, strict=True)
     ]
-
-
-def _of_any_strength(problem: Problem) -> Problem:
-    return Problem(labels=problem.labels, num_classes=problem.num_classes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from lmcompare.evaluation.probes.coordinates import Read, chunks
 from lmcompare.evaluation.probes.examples import Examples
-from lmcompare.evaluation.probes.linear import Read, chunks
 from lmcompare.evaluation.probes.states import States
 
 SMALLEST_SPREAD = 1e-6

@@ -18,78 +18,18 @@ from numpy import ndarray
 from torch import Tensor
 
 from lmcompare import rng
+from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # of L2, from which validation chooses for each contestant
 EPOCHS = 4
 FEWEST_STEPS = 500  # of few examples there are more epochs
+STEPS_OF_WHOLE = 250  # where each step takes all examples
 BATCH = 512  # examples of a step
 WHOLE = 2_048  # examples, of which each step takes all where there are no more
-KEPT = 256_000_000  # bytes of coordinates that are computed once and kept in memory
-CHUNK = 16_384  # examples that are in memory, and shuffled, together
-RATE = 0.05  # of Adam at its start
+RATE = 0.1  # of Adam at its start
+RATE_OF_WHOLE = 0.8  # the same where a step takes all examples, so that its gradient has no noise
 BETAS = (0.9, 0.99)
 AVERAGED = 0.3  # the share of the steps, at their end, whose weights are averaged against noise
-FLATTEST = 1e-4  # share of the mean variance below which a direction is not stretched
-
-Read = Callable[[slice], Float[ndarray, "N F"]]  # the states of some examples
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Coordinates:
-    """Where standardised states have uncorrelated coordinates of variance 1.
-
-    Attributes:
-        mean: of the states.
-        turn: from states less their mean to coordinates.
-        stretch: by how much each coordinate's weights are larger in standardised states.
-    """
-
-    mean: Float[Tensor, " F"]
-    turn: Float[Tensor, "F F"]
-    stretch: Float[Tensor, " F"]
-
-    @staticmethod
-    def of(read: Read, examples: slice, *, device: torch.device) -> "Coordinates":
-        """Return those of some examples, in one pass over them."""
-        num, total, products = 0, torch.zeros(0), torch.zeros(0)
-        for some in chunks(examples):
-            x = torch.from_numpy(read(some)).to(device)
-            if not num:
-                offset = x.mean(0)  # near enough to the mean that squares lose no digits
-                total = torch.zeros(x.shape[1], dtype=torch.float64, device=device)
-                products = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64, device=device)
-            x = x - offset
-            num += len(x)
-            total += x.sum(0, dtype=torch.float64)
-            products += (x.T @ x).double()
-        mean = total / num
-        covariance = products / num - mean.outer(mean)
-        scale = covariance.diagonal().clamp(min=1e-12).sqrt()
-        values, vectors = torch.linalg.eigh(covariance / scale.outer(scale))
-        stretch = values.clamp(min=FLATTEST).rsqrt()
-        return Coordinates(
-            mean=(mean + offset).float(),
-            turn=((vectors * stretch) / scale[:, None]).float(),
-            stretch=stretch.float(),
-        )
-
-    def reader(self, read: Read, examples: slice) -> "Callable[[slice], Float[Tensor, 'N F']]":
-        """Return what gives the coordinates of examples, kept in memory where they are few."""
-        size = (examples.stop - examples.start) * len(self.mean) * 4
-        if size > KEPT:
-            return lambda some: self(read(some))
-        kept = torch.cat([self(read(some)) for some in chunks(examples)])
-        return lambda some: kept[some.start - examples.start : some.stop - examples.start]
-
-    def __call__(self, states: Float[ndarray, "N F"]) -> Float[Tensor, "N F"]:
-        """Return the coordinates of some states."""
-        return (torch.from_numpy(states).to(self.mean.device) - self.mean) @ self.turn
-
-
-def chunks(examples: slice, size: int = CHUNK) -> Iterator[slice]:
-    """Yield a range of examples in pieces that are in memory one at a time."""
-    for start in range(examples.start, examples.stop, size):
-        yield slice(start, min(start + size, examples.stop))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,7 +126,7 @@ def batches(
     shares = (asked.sum(1) / num).tolist()
     size = num if num <= WHOLE else BATCH
     per_epoch = sum(-(-(some.stop - some.start) // size) for some in chunks(examples))
-    epochs = max(EPOCHS, -(-FEWEST_STEPS // per_epoch))
+    epochs = STEPS_OF_WHOLE if num <= WHOLE else max(EPOCHS, -(-FEWEST_STEPS // per_epoch))
     draws, step = rng.generator("order of probed examples", num, seed), 0
     coordinates_of = coordinates.reader(read, examples)
     for _ in range(epochs):
@@ -230,6 +170,7 @@ def fit(
     )
     squares = strengths.to(device)[:, None] * coordinates.stretch.square()
     weight = torch.zeros(len(strengths), 1 + len(coordinates.mean), device=device)
+    rate = RATE_OF_WHOLE if examples.stop - examples.start <= WHOLE else RATE
     average, num_averaged, adam = torch.zeros_like(weight), 0, _Adam(weight)
     for batch in batches(read, examples, problems, coordinates=coordinates, seed=seed):
         x = _with_one(batch.x)
@@ -240,7 +181,7 @@ def fit(
             _subtract_truth(problem.by_class(part), truth, asked, num)
         gradient = error @ x
         gradient[:, 1:].addcmul_(squares, weight[:, 1:])
-        adam.update(weight, gradient, RATE * (1 - batch.done))
+        adam.update(weight, gradient, rate * (1 - batch.done))
         if batch.done >= 1 - AVERAGED:
             num_averaged += 1
             average.lerp_(weight, 1 / num_averaged)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lmcompare import rng
-from lmcompare.evaluation.probes.linear import Coordinates, Problem, Read, batches
+from lmcompare.evaluation.probes.coordinates import Coordinates, Read
+from lmcompare.evaluation.probes.linear import Problem, batches
 
 HIDDEN = 64  # units for each problem and strength
 RATE = 0.003  # of Adam at its start

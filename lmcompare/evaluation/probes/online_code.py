@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmcompare.evaluation.probes.linear import Coordinates, Probes, Problem, Read, chunks, fit
+from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
+from lmcompare.evaluation.probes.linear import Probes, Problem, fit
 
 # shares of the training examples up to which each portion goes
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)

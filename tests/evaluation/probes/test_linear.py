@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 
 from lmcompare.evaluation.probes import linear, mlp
 from lmcompare.evaluation.probes.classification import answers
-from lmcompare.evaluation.probes.linear import Coordinates, Problem
+from lmcompare.evaluation.probes.coordinates import Coordinates
+from lmcompare.evaluation.probes.linear import Problem
 
 NUM, WIDTH = 3_001, 23
 TRAIN, TEST = slice(0, 2_003), slice(2_003, NUM)

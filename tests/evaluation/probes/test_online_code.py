@@ -8,7 +8,8 @@ import torch
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from lmcompare.evaluation.probes.linear import STRENGTHS, Coordinates, Problem
+from lmcompare.evaluation.probes.coordinates import Coordinates
+from lmcompare.evaluation.probes.linear import STRENGTHS, Problem
 from lmcompare.evaluation.probes.online_code import PORTIONS, codelengths, uniform_codelength
 
 NUM, WIDTH, CLASSES = 4_003, 7, 5
@@ -44,7 +45,7 @@ def test_what_the_states_tell_is_compressed_and_what_they_do_not_tell_is_not(
     uniform = uniform_codelength(plain, PARTS["train"])
     assert uniform == pytest.approx(3_001 * np.log2(CLASSES))
     told, untold = _lengths(states, [plain, random])
-    assert uniform / told > 4
+    assert uniform / told > 8
     assert 0.85 < uniform / untold <= 1.0
 
 
@@ -71,7 +72,8 @@ def test_it_is_as_long_as_a_plain_loop_says(states: np.ndarray, plain: Problem) 
             ]
             losses.append((found[0].sum(), found[1].sum() / np.log(2)))
         expected += min(losses)[1]
-    assert _lengths(states, [plain])[0] == pytest.approx(expected, rel=0.1)
+    # labels that can be told without a fault are the hardest case: their weights grow for long
+    assert _lengths(states, [plain])[0] == pytest.approx(expected, rel=0.25)
 
 
 def test_labels_that_begin_late_are_sent_by_the_uniform_code_until_then(
