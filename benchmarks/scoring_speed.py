@@ -56,7 +56,7 @@ def pairs_of(suite: str, benchmarks: str) -> list[tuple[str, str]]:
 
     task = known()[suite]
     assert isinstance(task, Pairs), f"{suite} has no pairs"
-    return [(each.good, each.bad) for each in task.read(Path(benchmarks)).asked]
+    return [(each.good, each.bad) for each in task.read(Path(benchmarks)).test]
 
 
 def made_pairs(cache: Path, num: int) -> list[tuple[str, str]]:
@@ -92,14 +92,14 @@ def ours(folder: Path, objective: str) -> tuple[Step, int]:
     from lmcompare.runs.loaded_model import load_model
     from lmcompare.runs.run import Run
 
-    subject = load_model(Run(folder / objective), device="cpu", warn=print)
+    model = load_model(Run(folder / objective), device="cpu", warn=print)
     parts = [Span(text=each) for each in sentences(folder, objective)]
-    scoring = choose_scoring(subject, parts)
+    scoring = choose_scoring(model, parts)
 
     def step() -> dict[str, Any]:
-        return {"scores": [-each.nats for each in score_spans(subject, parts, scoring)]}
+        return {"scores": [-each.nats for each in score_spans(model, parts, scoring)]}
 
-    return step, sum(p.numel() for p in subject.net.parameters())
+    return step, sum(p.numel() for p in model.net.parameters())
 
 
 def theirs(folder: Path, objective: str, setting: str) -> tuple[Step, int]:

@@ -78,6 +78,6 @@ def contestant(
     )
 
 
-def write(subject: LoadedModel, *prompts: str, **settings) -> list[Sample]:
+def write(model: LoadedModel, *prompts: str, **settings) -> list[Sample]:
     settings = {"max_new_tokens": 5, **settings}
-    return generate(subject, Request(prompts=prompts, **settings), warn=pytest.fail).samples
+    return generate(model, Request(prompts=prompts, **settings), warn=pytest.fail).samples

@@ -33,9 +33,7 @@ class Evaluation:
             UserError: options that make no sense, or fit none of the runs.
         """
         steps = [
-            (kind, step)
-            for kind, asked in options.items()
-            for step in kind.steps(runs, asked, context)
+            (kind, step) for kind, own in options.items() for step in kind.steps(runs, own, context)
         ]
         return Evaluation(runs=runs, steps=steps, context=context)
 

@@ -22,42 +22,42 @@ from lmcompare.runs.run import Run
 
 
 def documents(
-    subject: LoadedModel, asked: EvalOptions, *, cache: Path, warn: Callable[[str], None]
+    model: LoadedModel, options: EvalOptions, *, cache: Path, warn: Callable[[str], None]
 ) -> Iterator[Encoded]:
     """Return the documents to ask about, in their order; none is empty.
 
     Raises:
         UserError: the text cannot be read, or is not what the run was trained on.
     """
-    return (each for each in _documents(subject, asked, cache, warn) if len(each))
+    return (each for each in _documents(model, options, cache, warn) if len(each))
 
 
 def _documents(
-    subject: LoadedModel, asked: EvalOptions, cache: Path, warn: Callable[[str], None]
+    model: LoadedModel, options: EvalOptions, cache: Path, warn: Callable[[str], None]
 ) -> Iterable[Encoded]:
-    if asked.data is not None:
-        corpus = open_corpus(*asked.data.names, data=asked.data, cache=cache)
-        return encode_documents(corpus.texts(), subject.tokenizer)
-    prepared = subject.origin.training_text(cache=cache, warn=warn)
-    split = prepared.split(asked.split)
+    if options.data is not None:
+        corpus = open_corpus(*options.data.names, data=options.data, cache=cache)
+        return encode_documents(corpus.texts(), model.tokenizer)
+    prepared = model.origin.training_text(cache=cache, warn=warn)
+    split = prepared.split(options.split)
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
     return (split.document(int(number)) for number in order)
 
 
 def training_text(
-    subject: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
+    model: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
 ) -> Split | None:
     """Return what a run was trained on; None if that is gone.
 
     Args:
-        subject: of the run.
+        model: of the run.
         cache: folder of prepared corpora.
         warn: told why it is gone.
         what: is not known then.
     """
     try:
-        return subject.origin.training_text(cache=cache, warn=warn).split("train")
+        return model.origin.training_text(cache=cache, warn=warn).split("train")
     except UserError as error:
         warn(f"{what} is not known: {error}")
         return None

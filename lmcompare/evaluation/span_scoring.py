@@ -50,7 +50,7 @@ class SpanScore:
     num_bytes: int
 
 
-def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
+def choose_scoring(model: LoadedModel, parts: Sequence[Span]) -> str:
     """Return the scoring that answers about all of these.
 
     It is the first of the objective's that does; those that can make use of both sides before those
@@ -60,18 +60,18 @@ def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
     Raises:
         Unsupported: there is none.
     """
-    objective, question = subject.objective, _question(parts)
+    objective, question = model.objective, _question(parts)
     ways = _ways(objective, question)
     if not ways and question == "continuation":
         ways = _ways(objective, "holes")  # the end of a text is one
     if not ways:
-        objective.which_scoring(None, question)
+        objective.choose_scoring(None, question)
     # what a way cannot do it says of the part of most tokens, and so of this one alone
     longest = max(parts, key=lambda part: len(part.text))
     reasons = []
     for name in ways:
         try:
-            score_spans(subject, [longest], name)
+            score_spans(model, [longest], name)
         except Unsupported as reason:
             reasons.append(str(reason))
         else:
@@ -80,8 +80,8 @@ def choose_scoring(subject: LoadedModel, parts: Sequence[Span]) -> str:
 
 
 def _question(parts: Sequence[Span]) -> Question:
-    asked = {part.question for part in parts}
-    return next(each for each in ("holes", "continuation", "text") if each in asked)
+    questions = {part.question for part in parts}
+    return next(each for each in ("holes", "continuation", "text") if each in questions)
 
 
 def _ways(objective: Objective, question: Question) -> list[str]:
@@ -97,7 +97,7 @@ def _ways(objective: Objective, question: Question) -> list[str]:
 
 
 def score_spans(
-    subject: LoadedModel,
+    model: LoadedModel,
     parts: Sequence[Span],
     scoring: str,
     *,
@@ -109,7 +109,7 @@ def score_spans(
     parts compare that stand in the same place, as the probabilities of the whole do.
 
     Args:
-        subject: the model.
+        model: the model.
         parts: of texts; results do not depend on which are asked together.
         scoring: one that answers about them.
         report: told the share that is done, 0 to 1.
@@ -117,7 +117,7 @@ def score_spans(
     Raises:
         Unsupported: it does not.
     """
-    tokenizer, how = subject.tokenizer, subject.objective.scorings[scoring]
+    tokenizer, how = model.tokenizer, model.objective.scorings[scoring]
     texts = [part.before + part.text + part.behind for part in parts]
     documents = tokenizer.encode(texts)
     wanted = [
@@ -125,7 +125,7 @@ def score_spans(
         & heldout_text.is_text(document, tokenizer)
         for part, document in zip(parts, documents, strict=True)
     ]
-    length = subject.length - 1
+    length = model.length - 1
     rows = [
         window
         for number, document in enumerate(documents)
@@ -144,7 +144,7 @@ def score_spans(
     while start < len(rows):
         size = max(1, TOKENS_AT_ONCE // (1 + rows[start].stop - rows[start].start))
         batch = rows[start : start + size]
-        for number, cost in _score(subject, batch, documents, wanted, scoring):
+        for number, cost in _score(model, batch, documents, wanted, scoring):
             nats[number] += cost
         start += size
         report(min(1.0, start / len(rows)))
@@ -171,18 +171,18 @@ def _neighbourhood(
 
 
 def _score(
-    subject: LoadedModel,
+    model: LoadedModel,
     batch: list[Window],
     documents: list[Encoded],
     wanted: list[Bool[ndarray, " _"]],
     scoring: str,
 ) -> list[tuple[int, float]]:
-    text, asked = stack(batch, documents, subject.tokenizer.vocab)
-    may = np.zeros(asked.shape, dtype=bool)
+    text, score_mask = stack(batch, documents, model.tokenizer.vocab)
+    may = np.zeros(score_mask.shape, dtype=bool)
     for row, window in enumerate(batch):
         shown = wanted[window.document][window.start : window.stop]
         may[row, 1 : 1 + len(shown)] = shown
-    log_prob, _ = subject.log_prob(text, asked & torch.from_numpy(may), scoring)
+    log_prob, _ = model.log_prob(text, score_mask & torch.from_numpy(may), scoring)
     return [
         (window.document, -float(each))
         for window, each in zip(batch, log_prob.sum(1).tolist(), strict=True)

@@ -33,15 +33,15 @@ def windows(
     much on their left as on their right where it is true.
     """
     ahead = (length - stride) // 2 if both_sides else 0
-    start = asked = 0
+    start = first = 0
     while True:
         start = min(start, max(0, num_tokens - length))
         stop = min(start + length, num_tokens)
         last = num_tokens if stop == num_tokens else stop - ahead
-        yield Window(document=document, start=start, stop=stop, first=asked, last=last)
+        yield Window(document=document, start=start, stop=stop, first=first, last=last)
         if stop == num_tokens:
             return
-        start, asked = start + stride, last
+        start, first = start + stride, last
 
 
 def stack(
@@ -52,12 +52,12 @@ def stack(
     tokens = np.full((len(parts), width), vocab.pad)
     tokens[:, 0] = vocab.bos
     starts_word = np.zeros((len(parts), width), dtype=np.int64)
-    asked = np.zeros((len(parts), width), dtype=bool)
+    score_mask = np.zeros((len(parts), width), dtype=bool)
     for row, part in enumerate(parts):
         document, stop = documents[part.document], 1 + part.stop - part.start
         tokens[row, 1:stop] = document.ids[part.start : part.stop]
         starts_word[row, 1:stop] = document.starts_word[part.start : part.stop]
-        asked[row, 1 + part.first - part.start : 1 + part.last - part.start] = True
+        score_mask[row, 1 + part.first - part.start : 1 + part.last - part.start] = True
     starts_word[:, 1:2] = 1  # a window may begin inside a word
     size = np.array([part.stop - part.start for part in parts])
     visible = np.arange(width) <= size[:, None]
@@ -66,4 +66,4 @@ def stack(
         visible=torch.from_numpy(visible),
         word=torch.from_numpy(starts_word.cumsum(1) * visible),
     )
-    return text, torch.from_numpy(asked)
+    return text, torch.from_numpy(score_mask)

@@ -66,7 +66,7 @@ class Generated:
 
 
 def generate(
-    subject: LoadedModel,
+    model: LoadedModel,
     request: Request,
     *,
     on_step: Callable[[GenerationBatch], Callable[[DecodeStep], None]] | None = None,
@@ -75,7 +75,7 @@ def generate(
     """Write what is asked for.
 
     Args:
-        subject: the model.
+        model: the model.
         request: what is asked for.
         on_step: given each batch of texts before they are written, who is told of its steps.
         warn: told of prompts that are too long and were cut on their left.
@@ -84,19 +84,19 @@ def generate(
         UserError: an unreadable prompt, or one too long; settings that do not fit.
         Unsupported: the objective cannot write there, or not so.
     """
-    rows = [*rows_of(subject, request, warn)]
-    net, vocab = Meter(subject.net), subject.tokenizer.vocab
+    rows = [*rows_of(model, request, warn)]
+    net, vocab = Meter(model.net), model.tokenizer.vocab
     start, samples = perf_counter(), []
     for batch in batches(rows, request.rows):
         filling = fill_request(batch, request, vocab)
         if on_step is not None:
             filling = replace(filling, on_step=on_step(_as_begun(batch, filling, vocab)))
         if request.stop and batch[0].kind.holes == "end":
-            should_stop = _Stop(subject.tokenizer, request.stop).reached
+            should_stop = _Stop(model.tokenizer, request.stop).reached
             filling = replace(filling, should_stop=should_stop)
-        written = subject.objective.fill(net, filling, vocab)
+        written = model.objective.fill(net, filling, vocab)
         samples += [
-            _sample(row, written, number, subject.tokenizer, request)
+            _sample(row, written, number, model.tokenizer, request)
             for number, row in enumerate(batch)
         ]
     seconds = perf_counter() - start

@@ -73,7 +73,7 @@ class Row:
     kind: RowKind
 
 
-def rows_of(subject: LoadedModel, request: Request, warn: Callable[[str], None]) -> Iterator[Row]:
+def rows_of(model: LoadedModel, request: Request, warn: Callable[[str], None]) -> Iterator[Row]:
     """Yield every sample of every prompt.
 
     Raises:
@@ -81,22 +81,22 @@ def rows_of(subject: LoadedModel, request: Request, warn: Callable[[str], None])
         Unsupported: the objective cannot write there, or not so.
     """
     _require(request)
-    _require_writable(request.stop, subject.tokenizer)
+    _require_writable(request.stop, model.tokenizer)
     for prompt, text in enumerate(request.prompts):
         holed = HOLE in text
         any_length = request.hole_tokens is None if holed else request.any_length
-        pieces = [_encode(piece, subject.tokenizer) for piece in re.split(f"[ \t]?{HOLE}_*", text)]
+        pieces = [_encode(piece, model.tokenizer) for piece in re.split(f"[ \t]?{HOLE}_*", text)]
         size = (request.hole_tokens or 1) if holed else 1 if any_length else request.max_new_tokens
         if not holed:
             pieces.append([])
         inner: Holes = "any" if len(pieces) > 2 else "one" if pieces[1] else "end"
-        subject.objective.which_filling(
+        model.objective.choose_decoding_method(
             request.method, request.sampler, holes=inner, any_length=any_length
         )
-        limit = _fit(pieces, size, subject, request, warn, prompt=prompt, any_length=any_length)
-        tokens, holes = [subject.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
+        limit = _fit(pieces, size, model, request, warn, prompt=prompt, any_length=any_length)
+        tokens, holes = [model.tokenizer.vocab.bos, *pieces[0]], [False] * (1 + len(pieces[0]))
         for piece in pieces[1:]:
-            tokens += [subject.tokenizer.vocab.pad] * size + piece
+            tokens += [model.tokenizer.vocab.pad] * size + piece
             holes += [True] * size + [False] * len(piece)
         for number in range(request.num):
             yield Row(
@@ -186,7 +186,7 @@ def _encoded(text: str, tokenizer: Tokenizer) -> list[int]:
 def _fit(
     pieces: list[list[int]],
     size: int,
-    subject: LoadedModel,
+    model: LoadedModel,
     request: Request,
     warn: Callable[[str], None],
     *,
@@ -201,7 +201,7 @@ def _fit(
     Raises:
         UserError: it does not fit.
     """
-    length = subject.length
+    length = model.length
     num_holes, limit = len(pieces) - 1, request.max_new_tokens
     inner = num_holes > 1 or bool(pieces[1])
     if any_length and inner:

@@ -190,14 +190,14 @@ class Backbone(Counted, nn.Module):
     @torch.no_grad()
     def _scores(self, view: View, among: Candidates | None) -> Float[Tensor, " N"]:
         """Return those of the targets, one after another."""
-        asked = view.target != IGNORE
+        targets = view.target != IGNORE
         prefixes = PrefixSharing.of(view)
         if prefixes is None:
-            states = self._states(view, numbers_of(asked))
-            return target_log_prob(states, self.embedding, view.target[asked], among)
+            states = self._states(view, numbers_of(targets))
+            return target_log_prob(states, self.embedding, view.target[targets], among)
         new, number = prefixes.questions(view)
         states = self._states(view, prefixes.node[new], prefixes)
-        return target_log_prob(states, self.embedding, view.target[new], among)[number[asked]]
+        return target_log_prob(states, self.embedding, view.target[new], among)[number[targets]]
 
     @torch.no_grad()
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:

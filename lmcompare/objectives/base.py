@@ -59,7 +59,7 @@ class Objective(BaseModel, ABC):
         """Return its ways to score tokens; the first that answers a question is the usual one."""
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         """Return its ways to write; the first is the usual one."""
         return {}
 
@@ -102,7 +102,7 @@ class Objective(BaseModel, ABC):
         for role in self.needs:
             vocab.require(role)
 
-    def which_scoring(self, scoring: str | None, question: Question = "text") -> str:
+    def choose_scoring(self, scoring: str | None, question: Question = "text") -> str:
         """Return the scoring that is meant: the one named, or the usual one for a question.
 
         Raises:
@@ -120,7 +120,7 @@ class Objective(BaseModel, ABC):
             )
         return scoring
 
-    def which_filling(
+    def choose_decoding_method(
         self, method: str | None, sampler: Sampler, *, holes: Holes, any_length: bool
     ) -> str:
         """Return the method that is meant: the one named, or the first that can fill such holes.
@@ -129,28 +129,29 @@ class Objective(BaseModel, ABC):
             Unsupported: it cannot write, or not in this way, or cannot fill such holes.
             UserError: the sampler has settings that are of no use to this way, or to such holes.
         """
-        if not self.fillings:
+        known = self.decoding_methods
+        if not known:
             raise Unsupported(f"{self.name} does not write")
-        if method is not None and method not in self.fillings:
+        if method is not None and method not in known:
             raise Unsupported(
-                f"{self.name} does not write by '{method}': {did_you_mean(method, self.fillings)}"
+                f"{self.name} does not write by '{method}': {did_you_mean(method, known)}"
             )
-        names = list(self.fillings) if method is None else [method]
+        names = list(known) if method is None else [method]
         able = [name for name in names if self._why_not(name, holes, any_length) is None]
         if not able:
             raise Unsupported(f"{self.name} {self._why_not(names[-1], holes, any_length)}")
-        chosen = self.fillings[able[0]]
+        chosen = known[able[0]]
         if idle := chosen.idle(sampler, any_length=any_length):
             where = "" if chosen.idle(sampler) else " where no number of tokens is given"
             raise UserError(
                 f"{self.name} writes by {able[0]}, which has no use for {' and '.join(idle)}"
-                f"{where}: leave that out, or choose another method ({', '.join(self.fillings)})"
+                f"{where}: leave that out, or choose another method ({', '.join(known)})"
             )
         return able[0]
 
     def _why_not(self, name: str, holes: Holes, any_length: bool) -> str | None:
         """Say why a method cannot fill such holes; None if it can."""
-        method = self.fillings[name]
+        method = self.decoding_methods[name]
         if HOLES.index(holes) > HOLES.index(method.holes):
             able = {"end": "writes at the end of a text only", "one": "fills one hole of a text"}
             found = {"one": "continues after its hole", "any": "has several holes"}[holes]
@@ -212,7 +213,7 @@ class Objective(BaseModel, ABC):
         Raises:
             Unsupported: it has no such scoring, or it cannot score these tokens so.
         """
-        chosen = self.scorings[self.which_scoring(scoring)]
+        chosen = self.scorings[self.choose_scoring(scoring)]
         mask = score_mask & ~vocab.is_special(text.tokens)
         return chosen.log_prob(net, Query(text=text, score_mask=mask, replicate=replicate), vocab)
 
@@ -227,7 +228,7 @@ class Objective(BaseModel, ABC):
         Raises:
             Unsupported: it cannot fill these holes.
         """
-        method = self.which_filling(
+        method = self.choose_decoding_method(
             request.method, request.sampler, holes=request.kind, any_length=request.any_length
         )
         if not request.holes.any():
@@ -236,4 +237,4 @@ class Objective(BaseModel, ABC):
         # nothing may come of what stands in a hole, and special tokens are no part of one
         tokens = request.text.tokens.masked_fill(request.holes, int(vocab.regular[0]))
         text = replace(request.text, tokens=tokens)
-        return self.fillings[method].fill(net, replace(request, text=text), vocab)
+        return self.decoding_methods[method].fill(net, replace(request, text=text), vocab)

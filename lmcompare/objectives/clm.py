@@ -34,7 +34,7 @@ class Clm(Objective):
         return left_to_right(self.read)
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         return {"left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab))}
 
     @property

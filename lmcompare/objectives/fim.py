@@ -73,7 +73,7 @@ class Fim(Objective):
         }
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         return {
             "left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab)),
             "fim": anywhere(self._write, holes="one"),

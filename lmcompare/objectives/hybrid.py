@@ -84,8 +84,8 @@ class Hybrid(Objective):
         return self._judge.scorings
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
-        return self._judge.fillings
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
+        return self._judge.decoding_methods
 
     @property
     def mixture(self) -> Mapping[str, Objective]:

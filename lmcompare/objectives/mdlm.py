@@ -54,7 +54,7 @@ class Mdlm(Objective):
         }
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         methods = unmasking(self.read)
         return {"ancestral": methods["ancestral"], **methods}
 

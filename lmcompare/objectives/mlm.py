@@ -36,7 +36,7 @@ class Mlm(Masking):
         return masked(self.hides)
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         return unmasking(self.read)
 
     @property

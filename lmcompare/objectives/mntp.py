@@ -57,7 +57,7 @@ class Mntp(Masking):
         return masked(self.hides, shift=1)
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         if self.direction == "left":
             return {
                 "left-to-right": at_the_end(lambda request, vocab: self.read(request.text, vocab))

@@ -59,7 +59,7 @@ class Plm(Objective):
         }
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         def start_of(request: FillRequest, vocab: Vocab) -> View:
             visible = request.text.visible & ~request.holes
             return self.read(replace(request.text, visible=visible), vocab)

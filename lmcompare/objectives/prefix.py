@@ -43,7 +43,7 @@ class Prefix(Objective):
         }
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         return {
             "left-to-right": at_the_end(
                 lambda request, _: self._after(request.text, _first(request.holes))

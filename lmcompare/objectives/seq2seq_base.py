@@ -34,7 +34,7 @@ class FromTheRest(Objective):
         """Return the greatest share of a text that it takes out at once, in the mean."""
 
     @property
-    def fillings(self) -> Mapping[str, DecodingMethod]:
+    def decoding_methods(self) -> Mapping[str, DecodingMethod]:
         return {"left-to-right": anywhere(self.write)}
 
     def given_length(self, net: Network, query: Query, vocab: Vocab) -> Float[Tensor, "B T"]:

@@ -116,7 +116,7 @@ class LoadedModel:
         return self.spent.steps
 
     def log_prob(
-        self, text: Text, asked: Bool[Tensor, "B T"], scoring: str
+        self, text: Text, score_mask: Bool[Tensor, "B T"], scoring: str
     ) -> tuple[Float[Tensor, "B T"], float]:
         """Return the natural log-probability of each asked token, and the variance of their sum.
 
@@ -129,7 +129,7 @@ class LoadedModel:
                     self.net,
                     text,
                     self.tokenizer.vocab,
-                    asked,
+                    score_mask,
                     scoring=scoring,
                     replicate=replicate,
                 ).double()

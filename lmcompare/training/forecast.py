@@ -73,8 +73,8 @@ class Counter:
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
         """Count a forward pass that predicts at the wanted positions."""
-        asked = view.predicting(view.tokens.where(wanted, IGNORE), wanted.float())
-        self.flops += forward_flops(self._config, self._vocab_size, asked)
+        predicting = view.predicting(view.tokens.where(wanted, IGNORE), wanted.float())
+        self.flops += forward_flops(self._config, self._vocab_size, predicting)
         return torch.zeros(int(wanted.sum()), self._vocab_size)
 
 
@@ -101,7 +101,7 @@ class Forecaster:
         """
         prepared = read_text(config, cache=self._cache)
         counter = Counter(config.model, prepared.vocab.size)
-        subject = LoadedModel(
+        model = LoadedModel(
             objective=config.objective,
             tokenizer=prepared.tokenizer,
             net=cast(LanguageModel, counter),
@@ -115,8 +115,8 @@ class Forecaster:
                 arm="", num_parameters=0, data=config.data, tokenizer="", text=prepared.hash
             ),
         )
-        likelihood = _likelihood(subject, counter, cache=self._cache)
-        hidden = _infilling(subject, counter, cache=self._cache)
+        likelihood = _likelihood(model, counter, cache=self._cache)
+        hidden = _infilling(model, counter, cache=self._cache)
         device = devices.choose_device(config.runtime.device)
         slow = config.runtime.precision == "float32" or device.type == "cpu"
         usual: Precision = "float32" if slow else "bfloat16"
@@ -157,12 +157,12 @@ def _silent(text: str) -> None:
     """Say nothing: `plan` has warned of the same."""
 
 
-def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
-    asked = LikelihoodOptions()
-    found = heldout_text.documents(subject, asked, cache=cache, warn=_silent)
-    documents = list(up_to(found, asked.max_bytes, subject.tokenizer))
-    length, total = subject.length, 0.0
-    for name, how in subject.objective.scorings.items():
+def _likelihood(model: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    options = LikelihoodOptions()
+    found = heldout_text.documents(model, options, cache=cache, warn=_silent)
+    documents = list(up_to(found, options.max_bytes, model.tokenizer))
+    length, total = model.length, 0.0
+    for name, how in model.objective.scorings.items():
         if "text" not in how.answers:
             continue
         for batch in batches(windows_of(documents, how, window=length, stride=length // 2)):
@@ -170,21 +170,21 @@ def _likelihood(subject: LoadedModel, counter: Counter, *, cache: Path) -> float
                 :: -(-len(batch) // WINDOWS)
             ]  # with the longest, to which others are padded
             counter.flops = 0.0
-            subject.log_prob(*stack(some, documents, subject.tokenizer.vocab), name)
+            model.log_prob(*stack(some, documents, model.tokenizer.vocab), name)
             total += counter.flops * len(batch) / len(some)
     return total
 
 
-def _infilling(subject: LoadedModel, counter: Counter, *, cache: Path) -> float:
-    texts = HiddenTexts.drawn(subject, InfillingOptions(), cache=cache, warn=_silent)
+def _infilling(model: LoadedModel, counter: Counter, *, cache: Path) -> float:
+    texts = HiddenTexts.drawn(model, InfillingOptions(), cache=cache, warn=_silent)
     num, total = len(texts.rows.tokens), 0.0
     some = torch.arange(0, num, -(-num // TEXTS))
-    for asked in measure.questions(subject.objective):
-        mask = texts.hidden[asked[-1]]
+    for question in measure.questions(model.objective):
+        mask = texts.hidden[question[-1]]
         counter.flops = 0.0
         try:
             measure.answer(
-                subject, texts.rows.rows(some), mask[some], *asked, lambda what, share: None
+                model, texts.rows.rows(some), mask[some], *question, lambda what, share: None
             )
         except Unsupported:
             continue  # what is not answered costs nothing

@@ -52,7 +52,7 @@ def ask(
             "unigram_nats": 2.5 * num_bytes * LN2,
         }
         answer = {
-            "scoring": own.config.objective.which_scoring(None, "holes"),
+            "scoring": own.config.objective.choose_scoring(None, "holes"),
             "likelihood": "exact",
             "given": "both",
             "nats": None if bits is None else bits * num_bytes * LN2,
@@ -136,7 +136,7 @@ def wrote(
         "num_bytes": 1009,
         "num_tokens": 480,
         "unigram_nats": 2000.0,
-        "method": method or next(iter(record.config.objective.fillings)),
+        "method": method or next(iter(record.config.objective.decoding_methods)),
         "sampler": {"temperature": 1.0} if sampler is None else sampler,
         "prompt_tokens": 16,
         "new_tokens": 48,

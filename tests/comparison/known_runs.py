@@ -103,7 +103,7 @@ def evaluate(run: Run, bits_per_byte: float, **changes: Any) -> None:
     """Keep a likelihood of so many bits."""
     record = run.record()
     objective = record.config.objective
-    scoring = changes.pop("scoring", objective.which_scoring(None))
+    scoring = changes.pop("scoring", objective.choose_scoring(None))
     last = run.last_metrics()
     assert last is not None
     given = {

@@ -27,10 +27,10 @@ SENTENCES = ["the old cat saw a dog.", "a dog ran", "the tree slept under the ol
 ALL = [parse_objective(name) for name in OBJECTIVES]
 
 
-def by_hand(subject: LoadedModel, text: str, asked: slice, scoring: str) -> float:
+def by_hand(model: LoadedModel, text: str, asked: slice, scoring: str) -> float:
     """The nats of some tokens, alone in a row."""
-    (encoded,) = subject.tokenizer.encode([text])
-    ids = torch.tensor([subject.tokenizer.vocab.bos, *encoded.ids.tolist()])[None]
+    (encoded,) = model.tokenizer.encode([text])
+    ids = torch.tensor([model.tokenizer.vocab.bos, *encoded.ids.tolist()])[None]
     starts = np.r_[1, encoded.starts_word[1:]].cumsum()
     row = Text(
         tokens=ids,
@@ -39,7 +39,7 @@ def by_hand(subject: LoadedModel, text: str, asked: slice, scoring: str) -> floa
     )
     mask = torch.zeros_like(row.visible)
     mask[:, 1:][:, asked] = True
-    return -float(subject.log_prob(row, mask, scoring)[0].sum())
+    return -float(model.log_prob(row, mask, scoring)[0].sum())
 
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
@@ -47,12 +47,12 @@ def test_whole_sentences_are_the_sum_of_their_tokens(
     objective: Objective, tokenizer: Tokenizer
 ) -> None:
     """Whatever is asked together, in rows of unlike lengths."""
-    subject = subject_of(objective, tokenizer)
+    model = subject_of(objective, tokenizer)
     parts = [Span(text=each) for each in SENTENCES]
-    scoring = choose_scoring(subject, parts)
+    scoring = choose_scoring(model, parts)
     assert not objective.scorings[scoring].weighs_all
-    for text, verdict in zip(SENTENCES, score_spans(subject, parts, scoring), strict=True):
-        expected = by_hand(subject, text, slice(None), scoring)
+    for text, verdict in zip(SENTENCES, score_spans(model, parts, scoring), strict=True):
+        expected = by_hand(model, text, slice(None), scoring)
         if not objective.scorings[scoring].sampled:
             assert verdict.nats == pytest.approx(expected, rel=1e-5)
         assert verdict.num_bytes == len(text.encode())
@@ -106,25 +106,25 @@ def test_texts_longer_than_the_rows_are_read_in_windows(
     objective: Objective, tokenizer: Tokenizer
 ) -> None:
     """Every token once, with half a row before it at least, but at the beginning."""
-    subject = subject_of(objective, tokenizer)
+    model = subject_of(objective, tokenizer)
     text = " ".join(SENTENCES * 4)
     (encoded,) = tokenizer.encode([text])
-    assert len(encoded) > 2 * subject.length
+    assert len(encoded) > 2 * model.length
     part = Span(text=text)
-    (verdict,) = score_spans(subject, [part], choose_scoring(subject, [part]))
+    (verdict,) = score_spans(model, [part], choose_scoring(model, [part]))
     assert (verdict.num_tokens, verdict.num_bytes) == (len(encoded), len(text.encode()))
     before = " ".join(SENTENCES * 3)
     (end,) = score_spans(
-        subject, [Span(before=before, text=text[len(before) :])], next(iter(objective.scorings))
+        model, [Span(before=before, text=text[len(before) :])], next(iter(objective.scorings))
     )
     assert 0 < end.nats < verdict.nats
 
 
 def test_a_token_on_the_border_is_no_part(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     (whole,) = tokenizer.encode(["under the cat"])
     assert whole.bytes.tolist() == [5, 2, 1, 1, 3, 1], "under, t, h, e, ca, t with their spaces"
-    (verdict,) = score_spans(subject, [Span(before="under the c", text="at")], "causal")
+    (verdict,) = score_spans(model, [Span(before="under the c", text="at")], "causal")
     assert (verdict.num_tokens, verdict.num_bytes) == (1, 1)
     masked = subject_of(Mlm(), tokenizer)
     (verdict,) = score_spans(masked, [Span(before="under", text=" the c", behind="at")], "joint")
@@ -134,13 +134,13 @@ def test_a_token_on_the_border_is_no_part(tokenizer: Tokenizer) -> None:
 def test_batches_change_no_verdict(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [Span(text=" ".join(SENTENCES[:num])) for num in (1, 3, 2, 1, 2)]
     for objective in (Clm(), Plm(), Hybrid()):
-        subject = subject_of(objective, tokenizer)
-        scoring = choose_scoring(subject, parts)
-        together = score_spans(subject, parts, scoring)
+        model = subject_of(objective, tokenizer)
+        scoring = choose_scoring(model, parts)
+        together = score_spans(model, parts, scoring)
         with monkeypatch.context() as patched:
             patched.setattr("lmcompare.evaluation.span_scoring.TOKENS_AT_ONCE", 1)
             shares: list[float] = []
-            alone = score_spans(subject, parts, scoring, report=shares.append)
+            alone = score_spans(model, parts, scoring, report=shares.append)
         assert [each.nats for each in alone] == pytest.approx([each.nats for each in together])
         assert shares == sorted(shares)
         assert shares[-1] == 1
@@ -148,7 +148,7 @@ def test_batches_change_no_verdict(tokenizer: Tokenizer, monkeypatch: pytest.Mon
 
 def test_a_bound_is_asked_along_an_order(tokenizer: Tokenizer) -> None:
     """It is exact there, and the same every time."""
-    subject = subject_of(Mdlm(), tokenizer)
+    model = subject_of(Mdlm(), tokenizer)
     parts = [Span(text=each) for each in SENTENCES]
-    scoring = choose_scoring(subject, parts)
-    assert score_spans(subject, parts, scoring) == score_spans(subject, parts, scoring)
+    scoring = choose_scoring(model, parts)
+    assert score_spans(model, parts, scoring) == score_spans(model, parts, scoring)

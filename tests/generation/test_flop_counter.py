@@ -202,7 +202,9 @@ def test_the_count_is_what_is_really_multiplied(
 ) -> None:
     """In rows that are unlike, and go on alone when others have come to their end."""
     net = make_net(vocab, encodes=objective.encodes)
-    at_end = objective.fillings[method or next(iter(objective.fillings))].holes == "end"
+    at_end = (
+        objective.decoding_methods[method or next(iter(objective.decoding_methods))].holes == "end"
+    )
     places = range(18, LENGTH) if at_end else range(7, 11)
     with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         cost = cost_of(objective, net, vocab, places, rows=2, sampler=sampler, method=method)

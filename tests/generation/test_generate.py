@@ -24,14 +24,14 @@ FILLERS: list[Objective] = [
 def test_all_fields_of_a_sample_tell_one_story(
     objective: Objective, hole_tokens: int | None, tokenizer: Tokenizer
 ) -> None:
-    subject, free = subject_of(objective, tokenizer), hole_tokens is None
-    if free and not any(each.any_length for each in objective.fillings.values()):
+    model, free = subject_of(objective, tokenizer), hole_tokens is None
+    if free and not any(each.any_length for each in objective.decoding_methods.values()):
         with pytest.raises(Unsupported, match="does not say where a"):
-            write(subject, "the ___")
+            write(model, "the ___")
         return
     anew = free and isinstance(objective, Bart)  # all that follows the first hole
     prompts = ["___ cat", "the dog ___", "the ___ saw a ___."][: 2 if anew else 3]
-    for sample in write(subject, *prompts, num=2, hole_tokens=hole_tokens):
+    for sample in write(model, *prompts, num=2, hole_tokens=hole_tokens):
         pieces = prompts[sample.prompt].replace(" ___", "___").split("___")
         assert len(sample.tokens) == len(sample.is_written)
         assert sum(sample.is_written) == sample.num_tokens
@@ -83,10 +83,10 @@ def test_a_text_ends_before_what_it_is_stopped_at(
 ) -> None:
     """Whatever tokens the stop is made of; where it begins within a token, that one goes too."""
     script = tokenizer.encode([TEXT])[0].ids.tolist()
-    subject = subject_of(Clm(), tokenizer, script=script)
+    model = subject_of(Clm(), tokenizer, script=script)
     sampler = Sampler(greedy=True)
     settings = {"sampler": sampler, "max_new_tokens": len(script)}
-    generated = generate(subject, Request(prompts=("the.",), stop=stop, **settings))
+    generated = generate(model, Request(prompts=("the.",), stop=stop, **settings))
     (sample,) = generated.samples
     texts = [tokenizer.decode(script[: num + 1]) for num in range(len(script))]
     over = [any(each in text for each in stop) for text in texts]
@@ -108,28 +108,28 @@ def test_a_sample_is_the_same_whatever_is_written_beside_it(
     objective: Objective, tokenizer: Tokenizer
 ) -> None:
     """It depends on the seed, its prompt's number and its own, and on the prompt."""
-    subject = subject_of(objective, tokenizer)
-    together = write(subject, *PROMPTS, num=3, rows=7)
+    model = subject_of(objective, tokenizer)
+    together = write(model, *PROMPTS, num=3, rows=7)
     assert [(each.prompt, each.number) for each in together] == [
         (prompt, number) for prompt in range(5) for number in range(3)
     ]
-    assert write(subject, *PROMPTS, num=3, rows=1) == together
-    assert write(subject, *PROMPTS[:2], num=2) == [
+    assert write(model, *PROMPTS, num=3, rows=1) == together
+    assert write(model, *PROMPTS[:2], num=2) == [
         each for each in together if each.prompt < 2 and each.number < 2
     ]
     texts = {each.text for each in together if each.prompt in (0, 4)}
     assert len(texts) == 6, "each sample of each prompt is another, also of the same prompt"
-    other = write(subject, *PROMPTS, num=3, seed=1)
+    other = write(model, *PROMPTS, num=3, seed=1)
     assert all(one.text != two.text for one, two in zip(together, other, strict=True))
 
 
 def test_prompts_of_all_kinds_can_be_mixed(tokenizer: Tokenizer) -> None:
     """They come back in their order, and each is what it is alone."""
-    subject = subject_of(Glm(), tokenizer)
+    model = subject_of(Glm(), tokenizer)
     prompts = ("the cat", "a ___ saw", "the ___", "a ___ saw ___", "a dog")
-    samples = write(subject, *prompts, num=2)
+    samples = write(model, *prompts, num=2)
     assert [each.prompt for each in samples] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert samples == write(subject, *prompts, num=2, rows=1)
+    assert samples == write(model, *prompts, num=2, rows=1)
     assert samples[0].num_tokens == 5
     assert all(each.num_tokens <= 5 for each in samples if each.prompt in (1, 2))
 
@@ -137,7 +137,7 @@ def test_prompts_of_all_kinds_can_be_mixed(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     ("objective", "method"),
     [
-        *((Mlm(), method) for method in Mlm().fillings),
+        *((Mlm(), method) for method in Mlm().decoding_methods),
         (Clm(), "left-to-right"),
         (Plm(), "random"),
         (T5(), "left-to-right"),
@@ -150,10 +150,10 @@ def test_prompts_of_all_kinds_can_be_mixed(tokenizer: Tokenizer) -> None:
 def test_what_those_who_watch_are_told_adds_up_to_the_sample(
     objective: Objective, method: str, hole_tokens: int | None, tokenizer: Tokenizer
 ) -> None:
-    filling = objective.fillings[method]
+    filling = objective.decoding_methods[method]
     if hole_tokens is None and not filling.any_length:
         return
-    subject, mask = subject_of(objective, tokenizer), tokenizer.vocab.mask
+    model, mask = subject_of(objective, tokenizer), tokenizer.vocab.mask
     prompts = ("the ___ saw the cat", "a ___.") if filling.holes != "end" else ("the", "a dog")
     pages: list[tuple[GenerationBatch, list[DecodeStep]]] = []
 
@@ -170,7 +170,7 @@ def test_what_those_who_watch_are_told_adds_up_to_the_sample(
         sampler=Sampler(steps=2) if "steps" in filling.settings else Sampler(),
         rows=3,
     )
-    samples = generate(subject, asked, on_step=on_step).samples
+    samples = generate(model, asked, on_step=on_step).samples
     found = {}
     for page, moments in pages:
         assert page.any_length == (hole_tokens is None)

@@ -14,21 +14,21 @@ from lmcompare.runs.loaded_model import LoadedModel
 from tests.untrained import LENGTH, subject_of, write
 
 
-def pieces_of(subject: LoadedModel, prompt: str) -> list[str | int]:
+def pieces_of(model: LoadedModel, prompt: str) -> list[str | int]:
     """The text between the holes of a prompt, and how many tokens each of them has."""
     asked = Request(prompts=(prompt,), hole_tokens=3, max_new_tokens=3)
-    (row,) = rows_of(subject, asked, pytest.fail)
-    assert row.tokens[0] == subject.tokenizer.vocab.bos
+    (row,) = rows_of(model, asked, pytest.fail)
+    assert row.tokens[0] == model.tokenizer.vocab.bos
     marked = [*zip(row.tokens[1:], row.holes[1:], strict=True)]
     return [
-        len([*group]) if hole else subject.tokenizer.decode([token for token, _ in group])
+        len([*group]) if hole else model.tokenizer.decode([token for token, _ in group])
         for hole, group in itertools.groupby(marked, lambda pair: pair[1])
     ]
 
 
 def test_prompts_are_cut_at_their_holes(tokenizer: Tokenizer) -> None:
     """A space before a hole belongs to what is written there, and no more than one."""
-    subject = subject_of(Mdlm(), tokenizer)
+    model = subject_of(Mdlm(), tokenizer)
     for prompt, expected in {
         "the ___ saw": ["the", 3, " saw"],
         "the___ saw": ["the", 3, " saw"],
@@ -43,16 +43,16 @@ def test_prompts_are_cut_at_their_holes(tokenizer: Tokenizer) -> None:
         "a __ b": ["a __ b", 3],
         "": [3],
     }.items():
-        assert pieces_of(subject, prompt) == expected, prompt
+        assert pieces_of(model, prompt) == expected, prompt
 
 
 def test_a_long_prompt_is_cut_on_its_left_and_one_is_told(tokenizer: Tokenizer) -> None:
-    subject, told = subject_of(Clm(), tokenizer), list[str]()
+    model, told = subject_of(Clm(), tokenizer), list[str]()
     prompt = "the old cat saw a dog under the tree and ran to the old dog"
     ids = tokenizer.encode([prompt])[0].ids.tolist()
     assert len(ids) > LENGTH
     asked = Request(prompts=("the", prompt), max_new_tokens=7)
-    samples = generate(subject, asked, warn=told.append).samples
+    samples = generate(model, asked, warn=told.append).samples
     spare = len(ids) - (LENGTH - 1 - 7)
     assert told == [
         f"prompt 1 is {spare} tokens too long for rows of 33 with 7 new ones: its beginning is "
@@ -62,7 +62,7 @@ def test_a_long_prompt_is_cut_on_its_left_and_one_is_told(tokenizer: Tokenizer) 
     assert len(samples[1].tokens) == LENGTH - 1
     exactly = tokenizer.decode(ids[spare:])
     if tokenizer.encode([exactly])[0].ids.tolist() == ids[spare:]:
-        assert write(subject, exactly, max_new_tokens=7), "and nobody is told"
+        assert write(model, exactly, max_new_tokens=7), "and nobody is told"
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,18 @@ def test_what_cannot_be_asked_is_refused_in_a_line(
 )
 def test_a_text_to_stop_at_must_be_writable(kind: str, stop: str, message: str | None) -> None:
     tokenizer = Tokenizer.train(["abc abc"], TokenizerConfig(kind=kind, vocab_size=130))
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     if message is None:
-        write(subject, "abc", stop=("a", stop))
+        write(model, "abc", stop=("a", stop))
         return
     with pytest.raises(UserError, match=message) as refused:
-        write(subject, "abc", stop=("a", stop))
+        write(model, "abc", stop=("a", stop))
     assert "\n" not in str(refused.value)
 
 
 def test_characters_that_the_tokenizer_lacks_are_named() -> None:
     characters = Tokenizer.train(["abc"], TokenizerConfig(kind="characters"))
-    subject = subject_of(Clm(), characters)
+    model = subject_of(Clm(), characters)
     with pytest.raises(UserError, match=r"knows no 'x' 'y' of the prompt 'axbyx'"):
-        write(subject, "axbyx")
-    assert write(subject, "abc")[0].text.startswith("abc")
+        write(model, "axbyx")
+    assert write(model, "abc")[0].text.startswith("abc")

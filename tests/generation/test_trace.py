@@ -33,12 +33,12 @@ def subjects(
     return {name: load_model(run, device="cpu", warn=pytest.fail) for name, run in runs.items()}
 
 
-def traced(subject: LoadedModel, asked: Request) -> tuple[Generated, Trace]:
-    recorder = Recorder(subject.tokenizer)
-    generated = generate(subject, asked, on_step=recorder, warn=pytest.fail)
+def traced(model: LoadedModel, asked: Request) -> tuple[Generated, Trace]:
+    recorder = Recorder(model.tokenizer)
+    generated = generate(model, asked, on_step=recorder, warn=pytest.fail)
     heading = Heading(
-        run=str(subject.path),
-        objective=subject.objective.name,
+        run=str(model.path),
+        objective=model.objective.name,
         methods=("?",) * len(asked.prompts),
         prompts=asked.prompts,
         settings={},

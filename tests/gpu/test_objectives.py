@@ -101,7 +101,7 @@ def test_scores(name: str, device: torch.device) -> None:
             text,
             VOCAB,
             asked,
-            scoring=objective.which_scoring(None, "holes"),
+            scoring=objective.choose_scoring(None, "holes"),
         )
         for place in (CPU, device)
     )
@@ -112,7 +112,7 @@ def test_scores(name: str, device: torch.device) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_text(name: str, any_length: bool, device: torch.device) -> None:
     objective, text = parse_objective(name), make_text(VOCAB, rows=5, length=23)
-    if any_length and not any(each.any_length for each in objective.fillings.values()):
+    if any_length and not any(each.any_length for each in objective.decoding_methods.values()):
         pytest.skip("it is told the length of what it writes")
 
     def write(place: torch.device) -> FillResult:

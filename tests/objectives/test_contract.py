@@ -236,7 +236,7 @@ def test_only_what_is_asked_is_scored(
     """Its identity matters there, and that of what is asked too and stands later does not."""
     asked = torch.zeros_like(text.tokens, dtype=torch.bool)
     asked[2, 4:9] = True
-    first = objective.which_scoring(None, "continuation") if can_go_on(objective) else None
+    first = objective.choose_scoring(None, "continuation") if can_go_on(objective) else None
     scores = objective.score(net, text, vocab, asked, scoring=first)
     assert torch.equal(scores != 0, asked)
     other = text.tokens.clone()

@@ -67,7 +67,7 @@ def chance(objective: Objective, net: Backbone, *holes: Hole, scoring: str) -> f
     return float(scores.double().sum().exp())
 
 
-def fillings(length: int) -> list[Hole]:
+def decoding_methods(length: int) -> list[Hole]:
     return [*itertools.product((A, B, C), repeat=length)]
 
 
@@ -84,7 +84,7 @@ def test_all_that_is_as_long_adds_up_to_one(name: str, scoring: str) -> None:
         if "with-ends" in objective.scorings:  # its marks are no words
             net = restless_net(WORDS, encodes=objective.encodes)
             rows = torch.tensor([[WORDS.bos, A, B, C, B]]).repeat(3 ** len(places), 1)
-            rows[:, list(places)] = torch.tensor(fillings(len(places)))
+            rows[:, list(places)] = torch.tensor(decoding_methods(len(places)))
             vocab, text = WORDS, plain_text(rows, word=torch.arange(5).repeat(len(rows), 1))
         else:
             vocab = small_world(3)
@@ -166,7 +166,7 @@ def test_a_hole_with_its_end_is_as_probable_as_that_it_is_written(objective: Obj
         assert sum(law.values()) == pytest.approx(1)
         unended.append(sum(each for (hole,), each in law.items() if len(hole) == limit))
         ended = 0.0
-        for hole in [hole for length in range(1, limit) for hole in fillings(length)]:
+        for hole in [hole for length in range(1, limit) for hole in decoding_methods(length)]:
             found = chance(objective, net, hole, scoring="with-ends")
             assert found == pytest.approx(law[(hole,)], rel=1e-4)
             ended += found
@@ -189,7 +189,7 @@ def test_bart_says_where_a_hole_ends_by_writing_what_follows(architecture: str) 
     objective = Bart(architecture=architecture)
     net = restless_net(WORDS, encodes=objective.encodes)
     total = 0.0
-    for hole in [*fillings(1), *fillings(2)]:
+    for hole in [*decoding_methods(1), *decoding_methods(2)]:
         path = [*hole, *PIECES[1], *PIECES[2], WORDS.eos]
         expected = 1.0
         for number, token in enumerate(path):

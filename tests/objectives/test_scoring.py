@@ -214,12 +214,12 @@ def test_the_usual_scoring_of_a_question_answers_it(name: str) -> None:
     for question in ("text", "holes", "continuation"):
         answers = [how for how, facts in objective.scorings.items() if question in facts.answers]
         if answers:
-            assert objective.which_scoring(None, question) == answers[0]
+            assert objective.choose_scoring(None, question) == answers[0]
         else:
             with pytest.raises(Unsupported, match=f"gives no likelihood of a {question}"):
-                objective.which_scoring(None, question)
+                objective.choose_scoring(None, question)
     with pytest.raises(Unsupported, match=f"{name} cannot be scored by 'nonsense'"):
-        objective.which_scoring("nonsense")
+        objective.choose_scoring("nonsense")
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

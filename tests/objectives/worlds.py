@@ -78,13 +78,13 @@ def law_of(
     scoring: str,
 ) -> dict[tuple[int, ...], float]:
     """The probability of everything that could stand at these places, by the scores."""
-    fillings = [*product(range(vocab.size), repeat=len(places))]
-    rows = torch.tensor([tokens]).repeat(len(fillings), 1)
-    rows[:, list(places)] = torch.tensor(fillings)
-    text = plain_text(rows, word=torch.arange(len(tokens)).repeat(len(fillings), 1))
+    decoding_methods = [*product(range(vocab.size), repeat=len(places))]
+    rows = torch.tensor([tokens]).repeat(len(decoding_methods), 1)
+    rows[:, list(places)] = torch.tensor(decoding_methods)
+    text = plain_text(rows, word=torch.arange(len(tokens)).repeat(len(decoding_methods), 1))
     asked = asked_at(text, *places)
     scores = objective.score(net, text, vocab, asked, scoring=scoring).double().sum(1).exp()
-    return dict(zip(fillings, scores.tolist(), strict=True))
+    return dict(zip(decoding_methods, scores.tolist(), strict=True))
 
 
 def with_marks(marks: list[int], num_holes: int, *, first: list[int] | None = None) -> list[int]:

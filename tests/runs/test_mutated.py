@@ -215,9 +215,9 @@ def observe(study: Study, *, trains: bool = True, tables: bool = False) -> Obser
 
 
 def model(run: Run, warn: Callable[[str], None]) -> object:
-    subject = load_model(run, device="cpu", warn=warn)
-    weights = [parameter.double().sum().item() for parameter in subject.net.parameters()]
-    return subject.step, weights
+    model = load_model(run, device="cpu", warn=warn)
+    weights = [parameter.double().sum().item() for parameter in model.net.parameters()]
+    return model.step, weights
 
 
 def listed(run: Run) -> object:

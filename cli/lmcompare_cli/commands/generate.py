@@ -166,16 +166,16 @@ def _write(run: "Run", request: "Request", how: _How, *, several: bool) -> Writt
         if not how.drawn:
             status = talk.status(Line(visible(f"{run.path.name} is read")), spinner="line")
             around.enter_context(status)
-        subject = load_model(run, device=how.device, precision=how.precision, warn=warn)
-        objective = subject.objective
+        model = load_model(run, device=how.device, precision=how.precision, warn=warn)
+        objective = model.objective
         methods = tuple(
-            objective.which_filling(
+            objective.choose_decoding_method(
                 request.method,
                 request.sampler,
                 holes=row.kind.holes,
                 any_length=row.kind.any_length,
             )
-            for row in rows_of(subject, replace(request, num=1), lambda _: None)
+            for row in rows_of(model, replace(request, num=1), lambda _: None)
         )
         view: LiveText | LiveBatch | None = None
         if how.drawn and request.sampler.beams == 1:  # which beam is kept shows at the end
@@ -183,14 +183,14 @@ def _write(run: "Run", request: "Request", how: _How, *, several: bool) -> Writt
             around.enter_context(view)
         recorder = None
         if view is not None:
-            recorder = Recorder(subject.tokenizer, hear=view.hear)
+            recorder = Recorder(model.tokenizer, hear=view.hear)
         elif how.trace is not None:
-            recorder = Recorder(subject.tokenizer)
+            recorder = Recorder(model.tokenizer)
         if not how.drawn:
             status.update(Line(visible(f"{run.path.name} writes")))
-        generated = write_samples(subject, request, on_step=recorder, warn=warn)
+        generated = write_samples(model, request, on_step=recorder, warn=warn)
         if isinstance(view, LiveText):
-            view.end(generated.samples[0], subject.tokenizer)
+            view.end(generated.samples[0], model.tokenizer)
     if how.trace is not None and recorder is not None:
         heading = Heading(
             run=str(run.path),
@@ -203,7 +203,7 @@ def _write(run: "Run", request: "Request", how: _How, *, several: bool) -> Writt
         )
         Trace(heading, recorder.samples(generated.samples)).write(how.trace)
     return Written(
-        subject=subject,
+        model=model,
         request=request,
         precision=how.precision,
         methods=methods,
@@ -217,5 +217,5 @@ def _view_of(
 ) -> LiveText | LiveBatch:
     """Return what draws texts while they are written: as they come if one comes in its order."""
     alone = len(request.prompts) == request.num == 1 and not several
-    in_order = objective.fillings[method].in_order
+    in_order = objective.decoding_methods[method].in_order
     return LiveText(request.stop) if alone and in_order else LiveBatch()

@@ -22,7 +22,7 @@ class Written:
         shown: whether it is on the terminal already.
     """
 
-    subject: "LoadedModel"
+    model: "LoadedModel"
     request: "Request"
     precision: str
     methods: tuple[str, ...]
@@ -34,7 +34,7 @@ def print_samples(written: Written, *, several: bool, first: bool) -> None:
     """Print each text; a heading says of which run, prompt and sample, where there are others."""
     for sample in written.generated.samples:
         parts = [
-            *([written.subject.path.name] if several else []),
+            *([written.model.path.name] if several else []),
             *([f"prompt {sample.prompt}"] if len(written.request.prompts) > 1 else []),
             *([f"sample {sample.number}"] if written.request.num > 1 else []),
         ]
@@ -42,20 +42,20 @@ def print_samples(written: Written, *, several: bool, first: bool) -> None:
             heading = visible(", ".join(parts), keep="")
             write(("" if first else "\n") + f"=== {heading} ===\n", "cyan")
         first = False
-        write_sample(sample, written.subject.tokenizer)
+        write_sample(sample, written.model.tokenizer)
 
 
 def as_json(written: Written, sample: "Sample") -> dict[str, object]:
     """Return a sample, and how it was written."""
     request, cost = written.request, written.generated.cost
     method = written.methods[sample.prompt]
-    obeyed = written.subject.objective.fillings[method].settings
+    obeyed = written.model.objective.decoding_methods[method].settings
     return {
-        "run": str(written.subject.path),
-        "objective": written.subject.objective.name,
-        "arm": written.subject.arm,
-        "run_seed": written.subject.seed,
-        "step": written.subject.step,
+        "run": str(written.model.path),
+        "objective": written.model.objective.name,
+        "arm": written.model.arm,
+        "run_seed": written.model.seed,
+        "step": written.model.step,
         "seed": request.seed,
         "method": method,
         "precision": written.precision,

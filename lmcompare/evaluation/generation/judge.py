@@ -21,7 +21,7 @@ from lmcompare.runs.run import Run
 class Judge:
     """A run's last model, which gives each token an exact probability after those before it."""
 
-    subject: LoadedModel
+    model: LoadedModel
     scoring: str
 
     @staticmethod
@@ -48,23 +48,23 @@ class Judge:
                 f"the judge {run.path} is a run of {objective.name}, which gives no exact "
                 "probability of a text from left to right: name a run of clm, for example"
             )
-        subject = load_model(run, device=device, warn=warn)
-        return Judge(subject=subject, scoring=exact[0])
+        model = load_model(run, device=device, warn=warn)
+        return Judge(model=model, scoring=exact[0])
 
     @property
     def about(self) -> JudgeRecord:
         """What is kept of it."""
         return JudgeRecord(
-            name=self.subject.path.resolve().name,
-            objective=self.subject.objective.name,
+            name=self.model.path.resolve().name,
+            objective=self.model.objective.name,
             scoring=self.scoring,
-            step=self.subject.step,
-            num_parameters=self.subject.trained.num_parameters,
+            step=self.model.step,
+            num_parameters=self.model.trained.num_parameters,
         )
 
     def doubts(self, others: Sequence[Trained]) -> Iterator[str]:
         """Yield what speaks against it as the judge of some runs."""
-        own = self.subject.trained
+        own = self.model.trained
         as_large = [each.arm for each in others if each.num_parameters >= own.num_parameters]
         if as_large:
             yield (
@@ -80,7 +80,7 @@ class Judge:
 
     def score(self, texts: Sequence[Span]) -> list[SpanScore]:
         """Return how probable it finds what follows each prompt, given the prompt."""
-        return score_spans(self.subject, texts, self.scoring)
+        return score_spans(self.model, texts, self.scoring)
 
 
 def _names(arms: Sequence[str]) -> str:

@@ -70,27 +70,25 @@ def measure_generation(
     if options.num_texts < 1:
         raise UserError(f"{options.num_texts} texts leave nothing to do: choose `texts=1` or more")
     require_settings(options)
-    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
-    require_of(subject.path, subject.length, options, judge=judge)
-    pieces = _pieces(subject, options, cache=cache, warn=warn)
+    model = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    require_of(model.path, model.length, options, judge=judge)
+    pieces = _pieces(model, options, cache=cache, warn=warn)
     facts: dict[str, Any] = {
         "source": options.source,
         "text": _digest(pieces, options),
-        "step": subject.step,
+        "step": model.step,
         "prompt_tokens": options.prompt_tokens,
         "new_tokens": options.new_tokens,
     }
     before = {
         (each.method, each.sampler): each
         for each in not_measured_again(
-            subject.results, GenerationRecord, facts, again=options.again, warn=warn
+            model.results, GenerationRecord, facts, again=options.again, warn=warn
         )
     }
-    desk = _Desk(
-        subject=subject, pieces=pieces, options=options, judge=judge, cache=cache, warn=warn
-    )
+    desk = _Desk(model=model, pieces=pieces, options=options, judge=judge, cache=cache, warn=warn)
     try:
-        ways = ways_to_write(options, subject.objective)
+        ways = ways_to_write(options, model.objective)
     except Unsupported as reason:
         # kept if it cannot write at all; that it has no such method is no result
         return [
@@ -117,16 +115,16 @@ def _lacks(known: GenerationRecord, judge: Judge | None) -> bool:
 
 
 def _pieces(
-    subject: LoadedModel,
+    model: LoadedModel,
     options: GenerationOptions,
     *,
     cache: Path,
     warn: Callable[[str], None],
 ) -> list[Encoded]:
     length = options.prompt_tokens + options.new_tokens
-    documents = heldout_text.documents(subject, options, cache=cache, warn=warn)
+    documents = heldout_text.documents(model, options, cache=cache, warn=warn)
     # what holds unknown tokens cannot be decoded, and so is no prompt and no reference
-    found = heldout_text.pieces(documents, subject.tokenizer, length, shortest=length)
+    found = heldout_text.pieces(documents, model.tokenizer, length, shortest=length)
     pieces = list(islice(found, options.num_texts))
     if not pieces:
         raise UserError(
@@ -146,7 +144,7 @@ def _digest(pieces: Sequence[Encoded], options: GenerationOptions) -> str:
 class _Desk:
     """A model, the pieces that it is shown the beginnings of, and who judges."""
 
-    subject: LoadedModel
+    model: LoadedModel
     pieces: Sequence[Encoded]
     options: GenerationOptions
     judge: Judge | None
@@ -159,7 +157,7 @@ class _Desk:
         """Return why nothing was written."""
         record = self._blank(facts, **how).model_copy(update={"reason": str(reason)})
         if keep:
-            return self.subject.results.write(record, [])
+            return self.model.results.write(record, [])
         return record
 
     def record(
@@ -174,10 +172,10 @@ class _Desk:
         """Write, unless it is known what was written, and keep all that can be said of it."""
         how = {"method": method, "sampler": sampler}
         if known is not None and known.written is not None:
-            items = self.subject.results.items(known, GenerationItem)
+            items = self.model.results.items(known, GenerationItem)
             tokens, cost = [[*item.tokens] for item in items], known.cost
         else:
-            vocab, num_new = self.subject.tokenizer.vocab, self.options.new_tokens
+            vocab, num_new = self.model.tokenizer.vocab, self.options.new_tokens
             shown = [
                 row_to_continue(piece.ids[: self._border].tolist(), num_new, vocab, prompt=number)
                 for number, piece in enumerate(self.pieces)
@@ -185,11 +183,11 @@ class _Desk:
             request = Request(prompts=(), sampler=sampler, method=method)
             try:
                 tokens, cost = write_and_measure(
-                    self.subject, shown, request, report=partial(report, method)
+                    self.model, shown, request, report=partial(report, method)
                 )
             except Unsupported as reason:
                 return self.nothing(facts, reason, method=method, sampler=sampler)
-        decode = self.subject.tokenizer.decode
+        decode = self.model.tokenizer.decode
         texts = [
             # cut as the truth is, so that half a character of a prompt belongs to what follows
             _continued(truth.before, decode([*piece.ids[: self._border].tolist(), *written]))
@@ -211,16 +209,16 @@ class _Desk:
                 zip(texts, self._truth, tokens, each, self._reference[1], strict=True)
             )
         ]
-        return self.subject.results.write(record, items)
+        return self.model.results.write(record, items)
 
     def _blank(self, facts: dict[str, Any], **how: Any) -> GenerationRecord:
         rest = np.concatenate([piece.ids[self._border :] for piece in self.pieces])
-        unigram = heldout_text.unigram_nats(self.subject.origin, self.subject.tokenizer)
+        unigram = heldout_text.unigram_nats(self.model.origin, self.model.tokenizer)
         return GenerationRecord(
             **facts,
             **how,
-            arm=self.subject.arm,
-            seed=self.subject.seed,
+            arm=self.model.arm,
+            seed=self.model.seed,
             num_texts=len(self.pieces),
             num_tokens=len(rest),
             num_bytes=sum(int(piece.bytes[self._border :].sum()) for piece in self.pieces),
@@ -236,7 +234,7 @@ class _Desk:
     @cached_property
     def _truth(self) -> list[Span]:
         """What the pieces are."""
-        decode = self.subject.tokenizer.decode
+        decode = self.model.tokenizer.decode
         return [
             _continued(decode(piece.ids[: self._border]), decode(piece.ids))
             for piece in self.pieces
@@ -260,7 +258,7 @@ class _Desk:
     @cached_property
     def _training_text(self) -> Split | None:
         return heldout_text.training_text(
-            self.subject, cache=self.cache, warn=self.warn, what="what is verbatim in it"
+            self.model, cache=self.cache, warn=self.warn, what="what is verbatim in it"
         )
 
 

@@ -21,15 +21,17 @@ def ways_to_write(options: GenerationOptions, objective: Objective) -> list[tupl
     Raises:
         Unsupported: it has none of the methods.
     """
-    fillings = objective.fillings
-    usual = partial(objective.which_filling, sampler=Sampler(), holes="end", any_length=False)
-    methods = [each for each in dict.fromkeys(options.methods) if each in fillings]
+    decoding_methods = objective.decoding_methods
+    usual = partial(
+        objective.choose_decoding_method, sampler=Sampler(), holes="end", any_length=False
+    )
+    methods = [each for each in dict.fromkeys(options.methods) if each in decoding_methods]
     if not methods:
         methods = [usual(options.methods[0] if options.methods else None)]
     return [
         (usual(method), sampler)
         for method in methods
-        for sampler in _samplers(options, fillings[method])
+        for sampler in _samplers(options, decoding_methods[method])
     ]
 
 
@@ -78,17 +80,17 @@ def require(
     for run, config in zip(runs, configs, strict=True):
         require_of(run.path, config.batch.length, options, judge=judge)
     objectives = [config.objective for config in configs]
-    known = {name: how for each in objectives for name, how in each.fillings.items()}
+    known = {name: how for each in objectives for name, how in each.decoding_methods.items()}
     for method in options.methods:
         if method not in known:
             raise UserError(f"none of the runs writes by '{method}': {did_you_mean(method, known)}")
-    fillings = [
-        objective.fillings[method]
+    decoding_methods = [
+        objective.decoding_methods[method]
         for objective in objectives
-        for method in options.methods or [*objective.fillings][:1]
-        if method in objective.fillings
+        for method in options.methods or [*objective.decoding_methods][:1]
+        if method in objective.decoding_methods
     ]
-    useful = {name for filling in fillings for name in filling.settings}
+    useful = {name for filling in decoding_methods for name in filling.settings}
     for name, given in (("steps", options.steps), ("top_p", options.top_p)):
         if given and name not in useful:
             raise UserError(
@@ -96,7 +98,7 @@ def require(
                 f"or choose another `method=` ({', '.join(known)})"
             )
     for sampler in options.decodings:
-        if all(filling.idle(sampler) for filling in fillings):
+        if all(filling.idle(sampler) for filling in decoding_methods):
             raise UserError(
                 f"no run writes in a way that has use of {' and '.join(sampler.in_words)}: leave "
                 f"it out, or choose another `method=` ({', '.join(known)})"
@@ -117,7 +119,7 @@ def require_of(path: Path, length: int, options: GenerationOptions, *, judge: Ju
     Raises:
         UserError: rows that were too short; a model that is the judge.
     """
-    if judge is not None and path.resolve() == judge.subject.path.resolve():
+    if judge is not None and path.resolve() == judge.model.path.resolve():
         raise UserError(
             f"the judge {path} is one of the runs that are judged, and would favour itself: "
             "name another run, or leave it out of the others"

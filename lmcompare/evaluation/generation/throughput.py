@@ -35,18 +35,18 @@ class _Begun(Exception):
 
 
 def write_and_measure(
-    subject: LoadedModel,
+    model: LoadedModel,
     rows: Sequence[Row],
-    asked: Request,
+    request: Request,
     *,
     report: Callable[[float], None] = lambda share: None,
 ) -> tuple[list[list[int]], WritingCost]:
     """Write at the end of some texts.
 
     Args:
-        subject: the model.
+        model: the model.
         rows: at least one, of one length, all with as many tokens to be written.
-        asked: in which way.
+        request: in which way.
         report: told the share that is done, 0 to 1.
 
     Returns:
@@ -67,26 +67,26 @@ def write_and_measure(
         num_done += 1
         report(num_done / num_stages)
 
-    meter = Meter(subject.net)
+    meter = Meter(model.net)
     for row in alone:  # first, as it warms up what is timed
-        _write(meter, subject, [row], asked)
+        _write(meter, model, [row], request)
         done()
-    before = _held_from_now(subject.net.device)
+    before = _held_from_now(model.net.device)
     together, tokens = 0.0, []
     for batch in batches:
         start = perf_counter()
-        written = _write(subject.net, subject, batch, asked)
+        written = _write(model.net, model, batch, request)
         together += perf_counter() - start
         tokens += [[token for _, token in written.in_order(row)] for row in range(len(batch))]
         done()
-    peak = None if before is None else _held_at_most(subject.net.device) - before
+    peak = None if before is None else _held_at_most(model.net.device) - before
     seconds, waited = [], []
     for row in alone:
         start = perf_counter()
-        _write(subject.net, subject, [row], asked)
+        _write(model.net, model, [row], request)
         seconds.append(perf_counter() - start)
         done()
-        waited.append(_until_begun(subject, row, asked))
+        waited.append(_until_begun(model, row, request))
         done()
     cost = WritingCost(
         passes_per_token=meter.cost.passes / len(alone) / num_tokens,
@@ -95,9 +95,9 @@ def write_and_measure(
         tokens_per_second_together=len(batches) * ROWS_TOGETHER * num_tokens / together,
         rows_together=ROWS_TOGETHER,
         first_token_seconds=median(waited),
-        peak_memory=None if peak is None else peak + _size(subject.net),
+        peak_memory=None if peak is None else peak + _size(model.net),
         num_alone=len(alone),
-        device=devices.device_name(subject.net.device),
+        device=devices.device_name(model.net.device),
         threads=torch.get_num_threads(),
     )
     return tokens[: len(rows)], cost
@@ -112,18 +112,18 @@ def _filled_up(batch: list[Row]) -> list[Row]:
 
 def _write(
     net: Writer,
-    subject: LoadedModel,
+    model: LoadedModel,
     batch: list[Row],
-    asked: Request,
+    request: Request,
     *,
     on_step: Callable[[DecodeStep], None] | None = None,
 ) -> FillResult:
-    vocab = subject.tokenizer.vocab
-    request = replace(fill_request(batch, asked, vocab), on_step=on_step)
-    return subject.objective.fill(net, request, vocab)
+    vocab = model.tokenizer.vocab
+    holes = replace(fill_request(batch, request, vocab), on_step=on_step)
+    return model.objective.fill(net, holes, vocab)
 
 
-def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
+def _until_begun(model: LoadedModel, row: Row, request: Request) -> float:
     """Return seconds till something is written; some ways to write change it later."""
 
     def begun(moment: DecodeStep) -> None:
@@ -132,7 +132,7 @@ def _until_begun(subject: LoadedModel, row: Row, asked: Request) -> float:
 
     start = perf_counter()
     with suppress(_Begun):
-        _write(subject.net, subject, [row], asked, on_step=begun)
+        _write(model.net, model, [row], request, on_step=begun)
     return perf_counter() - start
 
 

@@ -34,15 +34,15 @@ class HiddenTexts:
 
     @staticmethod
     def drawn(
-        subject: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
+        model: LoadedModel, options: InfillingOptions, *, cache: Path, warn: Callable[[str], None]
     ) -> "HiddenTexts":
         """Return those to ask about.
 
         Raises:
             UserError: an unreadable text, or none that is long enough.
         """
-        tokenizer = subject.tokenizer
-        documents = heldout_text.documents(subject, options, cache=cache, warn=warn)
+        tokenizer = model.tokenizer
+        documents = heldout_text.documents(model, options, cache=cache, warn=warn)
         found = heldout_text.pieces(documents, tokenizer, options.length, shortest=SHORTEST)
         pieces = list(islice(found, options.num_texts))
         if not pieces:

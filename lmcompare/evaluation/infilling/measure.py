@@ -65,26 +65,26 @@ def measure_infilling(
         UserError: no checkpoint, an unreadable text, or none that is long enough.
     """
     _require(options)
-    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
-    texts = HiddenTexts.drawn(subject, options, cache=cache, warn=warn)
-    trained, width = subject.length, texts.rows.tokens.shape[1]
+    model = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    texts = HiddenTexts.drawn(model, options, cache=cache, warn=warn)
+    trained, width = model.length, texts.rows.tokens.shape[1]
     if width > trained:
         warn(
-            f"{subject.path} was trained on rows of {trained} tokens and is asked about rows of "
+            f"{model.path} was trained on rows of {trained} tokens and is asked about rows of "
             f"{width}: what stands beyond is new to it"
         )
-    facts = {"source": options.source, "text": texts.digest, "step": subject.step}
+    facts = {"source": options.source, "text": texts.digest, "step": model.step}
     before = {
         (each.form, each.protocol, each.hidden): each
         for each in not_measured_again(
-            subject.results, InfillingRecord, facts, again=options.again, warn=warn
+            model.results, InfillingRecord, facts, again=options.again, warn=warn
         )
     }
     results = []
-    for question in questions(subject.objective, read_protocols(options.protocols), hidden):
+    for question in questions(model.objective, read_protocols(options.protocols), hidden):
         known = before.get(question)
         if known is None:
-            known = subject.results.write(*_measured(subject, options, texts, *question, report))
+            known = model.results.write(*_measured(model, options, texts, *question, report))
         else:
             report(known.hidden, 1.0)
         results.append(known)
@@ -120,7 +120,7 @@ def _require(options: InfillingOptions) -> None:
 
 
 def _measured(
-    subject: LoadedModel,
+    model: LoadedModel,
     options: InfillingOptions,
     texts: HiddenTexts,
     form: Form,
@@ -131,14 +131,14 @@ def _measured(
     """Return the answer to one question, text by text, or why there is none."""
     mask = texts.hidden[hidden]
     num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
-    unigram = torch.from_numpy(heldout_text.unigram_nats(subject.origin, subject.tokenizer))
+    unigram = torch.from_numpy(heldout_text.unigram_nats(model.origin, model.tokenizer))
     ends = _nats_of_ends(mask) if form == "untold" else 0.0
     blank = InfillingRecord(
-        arm=subject.arm,
-        seed=subject.seed,
+        arm=model.arm,
+        seed=model.seed,
         source=options.source,
         text=texts.digest,
-        step=subject.step,
+        step=model.step,
         form=form,
         protocol=protocol,
         hidden=hidden,
@@ -149,10 +149,10 @@ def _measured(
         unigram_nats=float(unigram[texts.rows.tokens[mask]].sum()) + ends,
     )
     try:
-        scoring, nats, variance = answer(subject, texts.rows, mask, form, protocol, hidden, report)
+        scoring, nats, variance = answer(model, texts.rows, mask, form, protocol, hidden, report)
     except Unsupported as reason:
         return blank.model_copy(update={"reason": str(reason)}), []
-    how = subject.objective.scorings[scoring]
+    how = model.objective.scorings[scoring]
     record = blank.model_copy(
         update={
             "scoring": scoring,
@@ -170,7 +170,7 @@ def _measured(
 
 
 def answer(
-    subject: LoadedModel,
+    model: LoadedModel,
     rows: Text,
     mask: Bool[Tensor, "B T"],
     form: Form,
@@ -184,21 +184,21 @@ def answer(
         Unsupported: the objective has no way, or none for these texts.
     """
     question = QUESTIONS[hidden].asks
-    subject.objective.which_scoring(None, question)
-    scorings = subject.objective.scorings
+    model.objective.choose_scoring(None, question)
+    scorings = model.objective.scorings
     ways = [
         name
         for name, how in scorings.items()
         if question in how.answers and (how.form, how.protocol) == (form, protocol)
     ]
-    reasons = [] if ways else [_why_none(subject.objective, form, protocol)]
+    reasons = [] if ways else [_why_none(model.objective, form, protocol)]
     for scoring in sorted(ways, key=lambda name: scorings[name].given == "left"):
         nats, variance, num_done = torch.zeros(len(mask), dtype=torch.float64), 0.0, 0
         # What a way cannot do it says of the texts in which most is hidden, and so at once.
         order = mask.sum(1).argsort(descending=True, stable=True)
         try:
             for batch in order.split(ROWS_OF_ONE if hidden == "one" else ROWS_AT_ONCE):
-                log_prob, more = subject.log_prob(rows.rows(batch), mask[batch], scoring)
+                log_prob, more = model.log_prob(rows.rows(batch), mask[batch], scoring)
                 nats[batch] = -log_prob.sum(1)
                 variance += more
                 num_done += len(batch)

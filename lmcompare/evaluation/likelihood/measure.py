@@ -51,52 +51,52 @@ def measure_likelihood(
     Raises:
         UserError: no checkpoint, an unreadable text, a scoring that the objective does not have.
     """
-    subject = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
-    objective, tokenizer = subject.objective, subject.tokenizer
+    model = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    objective, tokenizer = model.objective, model.tokenizer
     scorings = options.scorings or tuple(
         name for name, how in objective.scorings.items() if "text" in how.answers
     )
     for scoring in scorings:
-        objective.which_scoring(scoring)
-    window = options.window or subject.length
+        objective.choose_scoring(scoring)
+    window = options.window or model.length
     stride = options.stride or window // 2
     if not 0 < stride < window:
         raise UserError(
             f"a stride of {stride} tokens does not fit windows of {window}: choose 1 to "
             f"{window - 1}"
         )
-    documents = _documents(subject, options, cache=cache, warn=warn)
+    documents = _documents(model, options, cache=cache, warn=warn)
     facts = {
         "source": options.source,
         "text": heldout_text.digest(document.ids for document in documents),
-        "step": subject.step,
+        "step": model.step,
         "window": window,
         "stride": stride,
     }
     known = not_measured_again(
-        subject.results, LikelihoodRecord, facts, again=options.again, warn=warn
+        model.results, LikelihoodRecord, facts, again=options.again, warn=warn
     )
     before = {each.scoring: each for each in known}
     bytes_hash = hash_of_bytes(documents, tokenizer)
-    anchor = _unigram_nats(subject, documents)
+    anchor = _unigram_nats(model, documents)
     trigram_nats = None
     if not before.keys() >= {*scorings}:
-        trigram_nats = _trigram_nats(subject, documents, cache=cache, warn=warn)
+        trigram_nats = _trigram_nats(model, documents, cache=cache, warn=warn)
     results = []
     for scoring in scorings:
         if scoring in before:
-            results.append(subject.results.amend(before[scoring], bytes_hash=bytes_hash))
+            results.append(model.results.amend(before[scoring], bytes_hash=bytes_hash))
             report(scoring, 1.0)
             continue
         how = objective.scorings[scoring]
         parts = windows_of(documents, how, window=window, stride=stride)
-        nats, variance = _score(subject, documents, parts, scoring, report)
+        nats, variance = _score(model, documents, parts, scoring, report)
         items = list(_items(documents, nats, tokenizer))
         result = LikelihoodRecord(
             **facts,
             bytes_hash=bytes_hash,
-            arm=subject.arm,
-            seed=subject.seed,
+            arm=model.arm,
+            seed=model.seed,
             scoring=scoring,
             likelihood=how.likelihood,
             num_documents=len(items),
@@ -107,12 +107,12 @@ def measure_likelihood(
             unigram_nats=anchor,
             trigram_nats=trigram_nats,
         )
-        results.append(subject.results.write(result, items))
+        results.append(model.results.write(result, items))
     return results
 
 
 def _documents(
-    subject: LoadedModel,
+    model: LoadedModel,
     options: LikelihoodOptions,
     *,
     cache: Path,
@@ -123,9 +123,9 @@ def _documents(
     Raises:
         UserError: that is nothing, or it cannot be read.
     """
-    found = heldout_text.documents(subject, options, cache=cache, warn=warn)
-    documents = list(up_to(found, options.max_bytes, subject.tokenizer))
-    if not any(heldout_text.is_text(each, subject.tokenizer).any() for each in documents):
+    found = heldout_text.documents(model, options, cache=cache, warn=warn)
+    documents = list(up_to(found, options.max_bytes, model.tokenizer))
+    if not any(heldout_text.is_text(each, model.tokenizer).any() for each in documents):
         raise UserError(
             "there is nothing to score: the text is empty, or the limit too low for one token; "
             "choose another text with `data=` or `split=`, or raise `limit=`"
@@ -133,20 +133,20 @@ def _documents(
     return documents
 
 
-def _unigram_nats(subject: LoadedModel, documents: list[Encoded]) -> float:
-    unigram = heldout_text.unigram_nats(subject.origin, subject.tokenizer)
+def _unigram_nats(model: LoadedModel, documents: list[Encoded]) -> float:
+    unigram = heldout_text.unigram_nats(model.origin, model.tokenizer)
     return float(
         sum(
-            unigram[each.ids[heldout_text.is_text(each, subject.tokenizer)]].sum()
+            unigram[each.ids[heldout_text.is_text(each, model.tokenizer)]].sum()
             for each in documents
         )
     )
 
 
 def _trigram_nats(
-    subject: LoadedModel, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
+    model: LoadedModel, documents: list[Encoded], *, cache: Path, warn: Callable[[str], None]
 ) -> float | None:
-    split = heldout_text.training_text(subject, cache=cache, warn=warn, what="the trigram anchor")
+    split = heldout_text.training_text(model, cache=cache, warn=warn, what="the trigram anchor")
     if split is None:
         return None
     counted = _trigrams(split)
@@ -167,7 +167,7 @@ def _trigrams(split: Split) -> Trigrams:
 
 
 def _score(
-    subject: LoadedModel,
+    model: LoadedModel,
     documents: list[Encoded],
     parts: list[Window],
     scoring: str,
@@ -177,8 +177,8 @@ def _score(
     nats = [np.zeros(len(document)) for document in documents]
     variance, num_done = 0.0, 0
     for batch in batches(parts):
-        text, wanted = stack(batch, documents, subject.tokenizer.vocab)
-        log_prob, more = subject.log_prob(text, wanted, scoring)
+        text, wanted = stack(batch, documents, model.tokenizer.vocab)
+        log_prob, more = model.log_prob(text, wanted, scoring)
         variance += more
         for row, part in enumerate(batch):
             found = log_prob[row, 1 + part.first - part.start : 1 + part.last - part.start]

@@ -54,11 +54,11 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, str, Sequence[Any]]]:
         raise UserError(
             f"{path} is not laid out as SQuAD: data, paragraphs, context, qas ({error})"
         ) from None
-    for number, (context, asked) in enumerate(found, start=1):
+    for number, (context, questions) in enumerate(found, start=1):
         where = f"{path}, paragraph {number}"
-        if not isinstance(context, str) or not context.strip() or not isinstance(asked, list):
+        if not isinstance(context, str) or not context.strip() or not isinstance(questions, list):
             raise UserError(f"{where} has no text or no list of questions: mend it")
-        yield context, where, asked
+        yield context, where, questions
 
 
 def _question(

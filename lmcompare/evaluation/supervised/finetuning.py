@@ -65,29 +65,27 @@ class Learned:
         return self.reader.outputs(rows)
 
 
-def probe(
-    subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]
-) -> Learned:
+def probe(model: LoadedModel, spec: FineTuneSpec, *, report: Callable[[float], None]) -> Learned:
     """Teach a head what the states of an unchanged model say; as `tune`."""
-    search = linear_probe.chosen(linear_probe.probe(subject, lesson, report=report))
+    search = linear_probe.chosen(linear_probe.probe(model, spec, report=report))
     return Learned(
         reader=search.kept,
         frozen=None,
-        settings={**which_stack(subject), **linear_probe.settings(search.best)},
+        settings={**which_stack(model), **linear_probe.settings(search.best)},
         trials=search.choose(search.best),
     )
 
 
-def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]) -> Learned:
+def tune(model: LoadedModel, spec: FineTuneSpec, *, report: Callable[[float], None]) -> Learned:
     """Teach a copy of a model.
 
     Args:
-        subject: whose model stays as it is.
-        lesson: what to learn.
+        model: whose model stays as it is.
+        spec: what to learn.
         report: told the share that is done, 0 to 1.
     """
-    probes = linear_probe.probe(subject, lesson, report=lambda share: None) if lesson.probed else {}
-    wanted: Sequence[Pooling | None] = lesson.poolings or [None]
+    probes = linear_probe.probe(model, spec, report=lambda share: None) if spec.probed else {}
+    wanted: Sequence[Pooling | None] = spec.poolings or [None]
     planned = len(wanted) + 3  # trials, two more rates, and going on with the best
     begun = 0
 
@@ -97,15 +95,15 @@ def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float]
     def attempt(pooling: Pooling | None, rate: float) -> Search[_Learning]:
         nonlocal begun
         begun += 1
-        reading = States(subject, deepcopy(subject.net), pooling)
-        width, device = subject.net.width, subject.net.device
+        reading = States(model, deepcopy(model.net), pooling)
+        width, device = model.net.width, model.net.device
         known = None if pooling is None else probes.get(pooling)
-        head = Head(width, lesson.num_outputs, device=device) if known is None else known.kept.head
-        learning = _Learning(Reader(reading, deepcopy(head)), lesson, rate)
+        head = Head(width, spec.num_outputs, device=device) if known is None else known.kept.head
+        learning = _Learning(Reader(reading, deepcopy(head)), spec, rate)
         learning.go_on(min(TRIAL_STEPS, MOST_STEPS), tell)
         return Search.of(learning.trial, learning)
 
-    usual = OptimizerConfig().suited_to(subject.net.width).learning_rate
+    usual = OptimizerConfig().suited_to(model.net.width).learning_rate
     rates = [float(f"{usual * factor:.3g}") for factor in FACTORS]
     middle = rates[len(rates) // 2]
     first, *others = wanted
@@ -120,7 +118,7 @@ def tune(subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float]
     report(1)
     assert search.best.learning_rate is not None
     settings: dict[str, str | float] = {
-        **which_stack(subject),
+        **which_stack(model),
         **({} if pooling is None else {POOLING: pooling}),
         LEARNING_RATE: search.best.learning_rate,
         "steps": float(search.best.steps),
@@ -144,16 +142,16 @@ def steps_between(num_rows: int) -> int:
 class _Learning:
     """Learning with one pooling and one rate, which can be gone on with."""
 
-    def __init__(self, reader: Reader, lesson: FineTuneSpec, rate: float):
+    def __init__(self, reader: Reader, spec: FineTuneSpec, rate: float):
         self.reader = reader
-        self._lesson = lesson
+        self._lesson = spec
         self._rate = rate
         config = OptimizerConfig(learning_rate=rate, weight_decay=0.01, beta2=0.999, ema=AVERAGED)
         self._optimizer = Optimizer(reader, config, dtype=reader.states.dtype)
-        self._batches = batches(lesson.train, name=lesson.name)
-        self._between = steps_between(len(lesson.train))
+        self._batches = batches(spec.train, name=spec.name)
+        self._between = steps_between(len(spec.train))
         self._step = 0
-        self._keep(reader.merit(lesson), self._optimizer.weights())
+        self._keep(reader.merit(spec), self._optimizer.weights())
 
     def go_on(self, until: int, report: Callable[[float], None]) -> None:
         """Learn until a step, or until the validation rows stop improving."""

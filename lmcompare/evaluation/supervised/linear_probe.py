@@ -29,19 +29,19 @@ MOST_ITERATIONS = 300
 
 
 def probe(
-    subject: LoadedModel, lesson: FineTuneSpec, *, report: Callable[[float], None]
+    model: LoadedModel, spec: FineTuneSpec, *, report: Callable[[float], None]
 ) -> dict[Pooling, Search[Reader]]:
     """Fit a probe for each pooling.
 
     Args:
-        subject: whose model stays as it is.
-        lesson: what to learn.
+        model: whose model stays as it is.
+        spec: what to learn.
         report: told the share that is done, 0 to 1.
     """
     found: dict[Pooling, Search[Reader]] = {}
-    for number, pooling in enumerate(lesson.poolings, start=1):
-        found[pooling] = _probe(subject, lesson, pooling)
-        report(number / len(lesson.poolings))
+    for number, pooling in enumerate(spec.poolings, start=1):
+        found[pooling] = _probe(model, spec, pooling)
+        report(number / len(spec.poolings))
     return found
 
 
@@ -60,17 +60,17 @@ def settings(best: Trial) -> dict[str, str | float]:
     return {POOLING: best.pooling or "", L2: best.l2, "learned in": "float32"}
 
 
-def _probe(subject: LoadedModel, lesson: FineTuneSpec, pooling: Pooling) -> Search[Reader]:
-    reading = States(subject, subject.net, pooling)
-    device = subject.net.device
-    train = torch.cat(each_row(reading, lesson.train, subject.net)).to(device)
-    validation = torch.cat(each_row(reading, lesson.validation, subject.net)).to(device)
+def _probe(model: LoadedModel, spec: FineTuneSpec, pooling: Pooling) -> Search[Reader]:
+    reading = States(model, model.net, pooling)
+    device = model.net.device
+    train = torch.cat(each_row(reading, spec.train, model.net)).to(device)
+    validation = torch.cat(each_row(reading, spec.validation, model.net)).to(device)
 
     def attempt(strength: float) -> Search[Reader]:
-        head, iterations = _fitted(train, lesson, strength)
+        head, iterations = _fitted(train, spec, strength)
         with torch.no_grad():
             outputs = [*head(validation).cpu().split(1)]
-        value, minus_loss = merit(lesson, outputs)
+        value, minus_loss = merit(spec, outputs)
         trial = Trial(
             pooling=pooling, l2=strength, validation=value, loss=-minus_loss, steps=iterations
         )
@@ -79,11 +79,9 @@ def _probe(subject: LoadedModel, lesson: FineTuneSpec, pooling: Pooling) -> Sear
     return widen(STRENGTHS, attempt)
 
 
-def _fitted(
-    states: Float[Tensor, "N D"], lesson: FineTuneSpec, strength: float
-) -> tuple[Head, int]:
+def _fitted(states: Float[Tensor, "N D"], spec: FineTuneSpec, strength: float) -> tuple[Head, int]:
     """Return a head that fits the training rows, and the iterations that this took."""
-    head = Head.standardising(states, lesson.num_outputs)
+    head = Head.standardising(states, spec.num_outputs)
     optimizer = torch.optim.LBFGS(
         head.parameters(),
         max_iter=MOST_ITERATIONS,
@@ -95,7 +93,7 @@ def _fitted(
 
     def penalised() -> Tensor:
         optimizer.zero_grad()
-        loss = lesson.loss(head(states), lesson.train) + strength / 2 * head.weight.square().sum()
+        loss = spec.loss(head(states), spec.train) + strength / 2 * head.weight.square().sum()
         loss.backward()
         return loss
 

@@ -27,7 +27,7 @@ from lmcompare.view import View
 SMALLEST_SPREAD = 1e-3  # of a state over training rows; normalised states are about 1 in size
 
 
-def poolings(subject: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...]:
+def poolings(model: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...]:
     """Return how the states of a text can become one, in the order that settles ties.
 
     `mean` is over all tokens, `last` is the last one, and `first` the start token, which sees
@@ -36,54 +36,54 @@ def poolings(subject: LoadedModel, forced: Pooling | None) -> tuple[Pooling, ...
     that are read otherwise are those of a decoder beside it.
 
     Args:
-        subject: whose states.
+        model: whose states.
         forced: the only one that is wanted; None for all.
 
     Raises:
         Unsupported: the model does not have the one that is wanted.
     """
     found: tuple[Pooling, ...] = ("mean", "last", "first")
-    if _example(subject).source is not None:
+    if _example(model).source is not None:
         found = (*found, "encoder")
     if forced is None:
         return found
     if forced not in found:
-        raise Unsupported(f"{subject.objective.name} has no encoder beside what is read")
+        raise Unsupported(f"{model.objective.name} has no encoder beside what is read")
     return (forced,)
 
 
-def which_stack(subject: LoadedModel) -> Mapping[str, str]:
+def which_stack(model: LoadedModel) -> Mapping[str, str]:
     """Return which part of a model of two parts the states are from; for a record's settings."""
-    if not subject.objective.encodes:
+    if not model.objective.encodes:
         return {}
-    encoder = _example(subject).source is None
+    encoder = _example(model).source is None
     return {STATES_OF: "the encoder" if encoder else "the decoder"}
 
 
-def _example(subject: LoadedModel) -> View:
+def _example(model: LoadedModel) -> View:
     """Return how five tokens are read."""
-    vocab = subject.tokenizer.vocab
+    vocab = model.tokenizer.vocab
     window = Window(document=0, start=0, stop=5, first=0, last=5)
     text, _ = stack([window], [special(vocab.regular[:5].tolist())], vocab)
-    return subject.objective.read(text, vocab)
+    return model.objective.read(text, vocab)
 
 
 class States(nn.Module):
     """The states of spans, pooled in one way.
 
     Args:
-        subject: whose objective reads the text.
+        model: whose objective reads the text.
         net: its model, or a copy.
         pooling: how; None where each span is one token.
     """
 
-    def __init__(self, subject: LoadedModel, net: LanguageModel, pooling: Pooling | None):
+    def __init__(self, model: LoadedModel, net: LanguageModel, pooling: Pooling | None):
         super().__init__()
         self.net = net
-        self.dtype = DTYPES[subject.precision]  # to learn in
+        self.dtype = DTYPES[model.precision]  # to learn in
         self.pooling = pooling
-        self._vocab = subject.tokenizer.vocab
-        self._read = partial(subject.objective.read, vocab=self._vocab)
+        self._vocab = model.tokenizer.vocab
+        self._read = partial(model.objective.read, vocab=self._vocab)
 
     def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N D"]:
         """Return the state of each span, row by row."""
@@ -155,21 +155,21 @@ class Reader(nn.Module):
         """Return the outputs for each row, on the CPU; they do not depend on the other rows."""
         return each_row(self, rows, self.states.net)
 
-    def merit(self, lesson: FineTuneSpec) -> tuple[float, float]:
+    def merit(self, spec: FineTuneSpec) -> tuple[float, float]:
         """Return how good it is by the validation rows, and minus its loss; more is better."""
-        return merit(lesson, self.outputs(lesson.validation))
+        return merit(spec, self.outputs(spec.validation))
 
 
-def merit(lesson: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
+def merit(spec: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
     """Return how good outputs for the validation rows are, and minus their loss; more is better.
 
     What is not finite is the worst.
     """
     with torch.no_grad():
-        loss = float(lesson.loss(torch.cat(outputs), lesson.validation))
+        loss = float(spec.loss(torch.cat(outputs), spec.validation))
     if not math.isfinite(loss):
         return 0.0, -sys.float_info.max
-    return lesson.judge(outputs), -loss
+    return spec.judge(outputs), -loss
 
 
 @torch.no_grad()

@@ -64,12 +64,12 @@ class FineTuneSpec:
     judge: Callable[[Outputs], float]
 
 
-def joined(parts: Sequence[Encoded], subject: LoadedModel) -> Encoded:
+def joined(parts: Sequence[Encoded], model: LoadedModel) -> Encoded:
     """Join texts by end tokens, to be read one after another; without any, return an end token.
 
     The end token covers no bytes.
     """
-    end = special([subject.tokenizer.vocab.eos])
+    end = special([model.tokenizer.vocab.eos])
     between = [each for part in parts if len(part) for each in (end, part)]
     return Encoded.join(between[1:] or [end])
 
@@ -83,9 +83,9 @@ def special(ids: list[int]) -> Encoded:
     )
 
 
-def room(subject: LoadedModel) -> int:
+def room(model: LoadedModel) -> int:
     """Return tokens of the rows that a model was trained on, beside the start token."""
-    return subject.length - 1
+    return model.length - 1
 
 
 def mean_cross_entropy(outputs: Float[Tensor, "N O"], rows: Sequence[Row]) -> Float[Tensor, ""]:

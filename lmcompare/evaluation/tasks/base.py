@@ -35,18 +35,18 @@ class Examples(Generic[Example]):
     """What a task asks about.
 
     Attributes:
-        asked: examples whose answers count, each with its number.
+        test: examples whose answers count, each with its number.
         learned: those that a model may learn from, by the name of their split.
         counts: what was mended, cut or left out while they were read, by what it was.
     """
 
-    asked: Sequence[Example]
+    test: Sequence[Example]
     learned: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class Predictions:
     """A model's answers.
 
     Attributes:
@@ -104,19 +104,19 @@ class Task(BaseModel, ABC, Generic[Example]):
         """Return the metric of who knows nothing; None where that cannot be said."""
 
     @abstractmethod
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Example],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
+    ) -> Predictions:
         """Ask a model about all examples that are not `done`.
 
         Args:
-            subject: the model.
+            model: the model.
             examples: all of them.
             way: one of `ways`, or one with a pooling (`with_pooling`).
             done: numbers of examples.

@@ -28,7 +28,7 @@ from lmcompare.evaluation.supervised.spec import (
     room,
 )
 from lmcompare.evaluation.tasks import splits
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task, parts_of_way
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task, parts_of_way
 from lmcompare.evaluation.tasks.classification_items import Labelled, items_of
 from lmcompare.evaluation.tasks.classification_metrics import (
     calibration_error,
@@ -112,9 +112,9 @@ class Classification(Task[Labelled]):
             raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
         known = {example.texts for example in [*train, *validation]}
         counts["test texts that are learned from, too"] = sum(each.texts in known for each in test)
-        asked = [replace(example, number=number) for number, example in enumerate(test)]
+        numbered = [replace(example, number=number) for number, example in enumerate(test)]
         return Examples(
-            asked=asked,
+            test=numbered,
             learned=splits.held_out(train, validation, of=_number),
             counts=+counts,
         )
@@ -123,48 +123,48 @@ class Classification(Task[Labelled]):
         """Return the share of the label that is most frequent among those to learn from."""
         frequent = Counter(example.label for example in examples.learned["train"])
         label = max(sorted(frequent), key=frequent.__getitem__)
-        return sum(each.label == label for each in examples.asked) / len(examples.asked)
+        return sum(each.label == label for each in examples.test) / len(examples.test)
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Labelled],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
+    ) -> Predictions:
         labels = _labels(examples)
         way, forced = parts_of_way(way)
         train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name, of=self.kind_of)
         counts: Counter[str] = Counter()
-        asked, taught, judged = (
-            self._rows(subject, some, labels, what, counts)
+        tested, taught, judged = (
+            self._rows(model, some, labels, what, counts)
             for some, what in (
-                (examples.asked, "texts"),
+                (examples.test, "texts"),
                 (train, "training texts"),
                 (examples.learned["validation"], "validation texts"),
             )
         )
-        lesson = FineTuneSpec(
+        spec = FineTuneSpec(
             name=self.name,
             train=taught,
             validation=judged,
             num_outputs=len(labels),
-            poolings=poolings(subject, forced),
+            poolings=poolings(model, forced),
             probed=True,
             loss=mean_cross_entropy,
             judge=partial(_accuracy, judged),
         )
-        learned = (probe if way == "probe" else tune)(subject, lesson, report=report)
+        learned = (probe if way == "probe" else tune)(model, spec, report=report)
         how = "linear probe trained" if way == "probe" else "fine-tuned"
         states = f"pooling {forced}" if forced else "pooling chosen by validation"
-        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
-        rows = [asked[number] for number in left]
-        return Answers(
+        left = [number for number, each in enumerate(examples.test) if each.number not in done]
+        rows = [tested[number] for number in left]
+        return Predictions(
             protocol=f"{how} on {len(train)} examples, {states}",
             items=items_of(
-                [examples.asked[number] for number in left],
+                [examples.test[number] for number in left],
                 labels,
                 learned.outputs(rows),
                 None if learned.frozen is None else learned.frozen.outputs(rows),
@@ -249,18 +249,18 @@ class Classification(Task[Labelled]):
 
     def _rows(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Sequence[Labelled],
         labels: Sequence[str],
         what: str,
         counts: Counter[str],
     ) -> list[Row]:
-        parts = iter(subject.tokenizer.encode([text for each in examples for text in each.texts]))
+        parts = iter(model.tokenizer.encode([text for each in examples for text in each.texts]))
         rows = []
         for example in examples:
-            document = joined([next(parts) for _ in example.texts], subject)
-            if len(document) > room(subject):
-                document = cut(document, 0, room(subject))
+            document = joined([next(parts) for _ in example.texts], model)
+            if len(document) > room(model):
+                document = cut(document, 0, room(model))
                 counts[f"{what} cut at their end"] += 1
             spans = [range(1 + len(document))]
             rows.append(Row(document=document, spans=spans, target=[labels.index(example.label)]))
@@ -273,7 +273,7 @@ def _number(example: Labelled) -> int:
 
 def _labels(examples: Examples[Labelled]) -> list[str]:
     return sorted(
-        {each.label for some in (examples.asked, *examples.learned.values()) for each in some}
+        {each.label for some in (examples.test, *examples.learned.values()) for each in some}
     )
 
 

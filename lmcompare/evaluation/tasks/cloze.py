@@ -20,7 +20,7 @@ from lmcompare import rng
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import Request, batches, fill_request, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
@@ -70,32 +70,32 @@ class Cloze(Task[Passage]):
                 )
         if not passages:
             raise UserError(f"the task {self.name} has no text in {self.source}: mend the files")
-        return Examples(asked=passages)
+        return Examples(test=passages)
 
     def chance(self, examples: Examples[Passage]) -> float:
         return 0.0
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Passage],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
+    ) -> Predictions:
         counts: Counter[str] = Counter()
-        asked = [
-            Span(text=passage.word, before=self._fitting(subject, passage, counts))
-            for passage in examples.asked
+        spans = [
+            Span(text=passage.word, before=self._fitting(model, passage, counts))
+            for passage in examples.test
         ]
-        scoring = choose_scoring(subject, asked)
-        method = subject.objective.which_filling(
+        scoring = choose_scoring(model, spans)
+        method = model.objective.choose_decoding_method(
             None, Sampler(greedy=True), holes="end", any_length=False
         )
-        return Answers(
+        return Predictions(
             protocol=f"greedy {method}; {scoring} of the word",
-            items=_said(subject, examples.asked, asked, done, scoring, report),
+            items=_said(model, examples.test, spans, done, scoring, report),
             scoring=scoring,
             counts=counts,
         )
@@ -104,34 +104,34 @@ class Cloze(Task[Passage]):
         nats = sum(item.figures["nats"] for item in items)
         return {"nats a word": nats / len(items)}
 
-    def _fitting(self, subject: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
+    def _fitting(self, model: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
         """Return what stands before the word, as far as it fits into the rows of training."""
-        (before,) = subject.tokenizer.encode([passage.before])
-        (word,) = subject.tokenizer.encode([passage.word])
-        room = subject.length - 1 - len(word)
+        (before,) = model.tokenizer.encode([passage.before])
+        (word,) = model.tokenizer.encode([passage.word])
+        room = model.length - 1 - len(word)
         if len(before) <= room:
             return passage.before
         counts["texts cut at their beginning"] += 1
-        return subject.tokenizer.decode(before.ids[len(before) - room + 1 :])
+        return model.tokenizer.decode(before.ids[len(before) - room + 1 :])
 
 
 def _said(
-    subject: LoadedModel,
+    model: LoadedModel,
     passages: Sequence[Passage],
-    asked: Sequence[Span],
+    spans: Sequence[Span],
     done: frozenset[int],
     scoring: str,
     report: Callable[[float], None],
 ) -> Iterator[TaskItem]:
     left = [
         (passage, part)
-        for passage, part in zip(passages, asked, strict=True)
+        for passage, part in zip(passages, spans, strict=True)
         if passage.number not in done
     ]
     for start in range(0, len(left), AT_ONCE):
         some = left[start : start + AT_ONCE]
-        verdicts = score_spans(subject, [part for _, part in some], scoring)
-        written = _written(subject, [part for _, part in some])
+        verdicts = score_spans(model, [part for _, part in some], scoring)
+        written = _written(model, [part for _, part in some])
         for (passage, part), verdict, word in zip(some, verdicts, written, strict=True):
             yield TaskItem(
                 item=passage.number,
@@ -141,9 +141,9 @@ def _said(
         report((start + len(some)) / len(left))
 
 
-def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
+def _written(model: LoadedModel, parts: Sequence[Span]) -> list[str]:
     """Return what the model writes in place of each part, greedily, as many tokens as that has."""
-    tokenizer, vocab = subject.tokenizer, subject.tokenizer.vocab
+    tokenizer, vocab = model.tokenizer, model.tokenizer.vocab
     wholes = tokenizer.encode([part.before + part.text for part in parts])
     rows = []
     for number, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
@@ -153,7 +153,7 @@ def _written(subject: LoadedModel, parts: Sequence[Span]) -> list[str]:
     request = Request(prompts=(), sampler=Sampler(greedy=True))
     found = [""] * len(parts)
     for batch in batches(rows, ROWS_AT_ONCE):
-        written = subject.objective.fill(subject.net, fill_request(batch, request, vocab), vocab)
+        written = model.objective.fill(model.net, fill_request(batch, request, vocab), vocab)
         for number, row in enumerate(batch):
             new = [token for _, token in written.in_order(number)]
             shown = row.tokens[1 : len(row.tokens) - sum(row.holes)]

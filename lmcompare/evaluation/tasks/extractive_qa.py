@@ -1,4 +1,4 @@
-"""Answers that stand in a text: where in it a question's answer begins and ends; learned.
+"""Predictions that stand in a text: where in it a question's answer begins and ends; learned.
 
 Rajpurkar et al. 2016, SQuAD (https://arxiv.org/abs/1606.05250): exact match and the F1 of words as
 their script takes them. The question is read first, so that a model that reads from left to right
@@ -35,7 +35,7 @@ from lmcompare.evaluation.supervised.spec import (
     room,
 )
 from lmcompare.evaluation.tasks import splits
-from lmcompare.evaluation.tasks.base import Answers, Examples, LearnedTask
+from lmcompare.evaluation.tasks.base import Examples, LearnedTask, Predictions
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.windows import windows
 from lmcompare.runs.loaded_model import LoadedModel
@@ -80,34 +80,34 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
                     f"the task {self.name} has no {what} questions in {self.source}: add paragraphs"
                 )
         return Examples(
-            asked=[replace(each, number=number) for number, each in enumerate(test)],
+            test=[replace(each, number=number) for number, each in enumerate(test)],
             learned=learned,
         )
 
     def chance(self, examples: Examples[SquadQuestion]) -> float:
         return 0.0
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[SquadQuestion],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
+    ) -> Predictions:
         train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name)
         validation = examples.learned["validation"]
         counts: Counter[str] = Counter()
-        asked, taught, judged = (
-            _rows(subject, some, what, counts)
+        tested, taught, judged = (
+            _rows(model, some, what, counts)
             for some, what in (
-                (examples.asked, ""),
+                (examples.test, ""),
                 (train, "training "),
                 (validation, "validation "),
             )
         )
-        lesson = FineTuneSpec(
+        spec = FineTuneSpec(
             name=self.name,
             train=[row for some in taught for row in some],
             validation=[row for some in judged for row in some],
@@ -117,13 +117,13 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
             loss=loss,
             judge=partial(_f1, validation, judged),
         )
-        tuned = tune(subject, lesson, report=report)
-        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
-        rows = [asked[number] for number in left]
+        tuned = tune(model, spec, report=report)
+        left = [number for number, each in enumerate(examples.test) if each.number not in done]
+        rows = [tested[number] for number in left]
         outputs = tuned.outputs([row for some in rows for row in some])
-        return Answers(
+        return Predictions(
             protocol=f"fine-tuned on {len(train)} questions, first and last token of the answer",
-            items=_items([examples.asked[number] for number in left], rows, outputs),
+            items=_items([examples.test[number] for number in left], rows, outputs),
             settings={
                 **tuned.settings,
                 "training examples": float(len(train)),
@@ -141,23 +141,23 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
         return [each for path in paths for each in questions(path)]
 
 
-def _context(asked: SquadQuestion) -> str:
-    return asked.context
+def _context(example: SquadQuestion) -> str:
+    return example.context
 
 
 def _rows(
-    subject: LoadedModel, asked: Sequence[SquadQuestion], what: str, counts: Counter[str]
+    model: LoadedModel, examples: Sequence[SquadQuestion], what: str, counts: Counter[str]
 ) -> list[list[_Read]]:
     """Return the windows of each question."""
-    contexts = list(dict.fromkeys(each.context for each in asked))
-    texts = dict(zip(contexts, subject.tokenizer.encode(contexts), strict=True))
-    encoded = subject.tokenizer.encode([each.question for each in asked])
+    contexts = list(dict.fromkeys(each.context for each in examples))
+    texts = dict(zip(contexts, model.tokenizer.encode(contexts), strict=True))
+    encoded = model.tokenizer.encode([each.question for each in examples])
     found = []
-    for each, question in zip(asked, encoded, strict=True):
-        if len(question) > room(subject) // 2:
-            question = cut(question, 0, room(subject) // 2)
+    for each, question in zip(examples, encoded, strict=True):
+        if len(question) > room(model) // 2:
+            question = cut(question, 0, room(model) // 2)
             counts[f"{what}questions cut at their end"] += 1
-        rows = _windows(subject, question, texts[each.context], each)
+        rows = _windows(model, question, texts[each.context], each)
         if len(rows) > 1:
             counts[f"{what}texts read in windows"] += 1
         found.append(rows)
@@ -165,19 +165,19 @@ def _rows(
 
 
 def _windows(
-    subject: LoadedModel, question: Encoded, text: Encoded, asked: SquadQuestion
+    model: LoadedModel, question: Encoded, text: Encoded, example: SquadQuestion
 ) -> list[_Read]:
-    length = room(subject) - len(question) - 1
+    length = room(model) - len(question) - 1
     stops = text.bytes.cumsum()
     bounds = list(zip((stops - text.bytes).tolist(), stops.tolist(), strict=True))
-    answer, start = asked.answers[0]
-    before = len(asked.context[:start].encode())
+    answer, start = example.answers[0]
+    before = len(example.context[:start].encode())
     # the tokens that hold the answer's first and last byte
     first = int(np.searchsorted(stops, before, side="right"))
     last = int(np.searchsorted(stops, before + len(answer.encode()) - 1, side="right"))
     rows = []
     for window in windows(0, len(text), length=length, stride=max(1, length // 2), both_sides=True):
-        document = joined([question, cut(text, window.start, window.stop)], subject)
+        document = joined([question, cut(text, window.start, window.stop)], model)
         holds = window.start <= first and last < window.stop
         shown = range(window.start, window.stop)
         end = len(document) - len(shown)  # the place of the end token, the start token's being 0
@@ -222,15 +222,17 @@ def _said(context: str, rows: Sequence[_Read], outputs: Outputs) -> str:
     return context.encode()[start:stop].decode().strip()
 
 
-def _f1(asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs) -> float:
-    return sum(item.gained for item in _items(asked, rows, outputs)) / len(asked)
+def _f1(
+    examples: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
+) -> float:
+    return sum(item.gained for item in _items(examples, rows, outputs)) / len(examples)
 
 
 def _items(
-    asked: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
+    examples: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
 ) -> Iterator[TaskItem]:
     start = 0
-    for each, own in zip(asked, rows, strict=True):
+    for each, own in zip(examples, rows, strict=True):
         said = _said(each.context, own, outputs[start : start + len(own)])
         start += len(own)
         yield TaskItem(

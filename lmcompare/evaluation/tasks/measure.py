@@ -17,7 +17,7 @@ import torch
 from lmcompare import rng
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.tasks import splits
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task, with_pooling
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task, with_pooling
 from lmcompare.evaluation.tasks.options import TaskOptions
 from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.runs.loaded_model import (
@@ -111,50 +111,50 @@ def _fewer_to_learn_from(
 
 def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
     """Return at most this many of the examples, from all over."""
-    if limit is None or limit >= len(examples.asked):
+    if limit is None or limit >= len(examples.test):
         return examples
-    draw = torch.rand(len(examples.asked), generator=rng.generator("examples"))
+    draw = torch.rand(len(examples.test), generator=rng.generator("examples"))
     chosen = sorted(draw.argsort(stable=True)[:limit].tolist())
-    return replace(examples, asked=[examples.asked[number] for number in chosen])
+    return replace(examples, test=[examples.test[number] for number in chosen])
 
 
-def _blank(subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
-    content = repr((examples.asked, sorted(examples.learned.items())))
+def _blank(model: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
+    content = repr((examples.test, sorted(examples.learned.items())))
     return TaskRecord(
         task=task.name,
-        arm=subject.arm,
-        seed=subject.seed,
+        arm=model.arm,
+        seed=model.seed,
         source=task.source,
         text=blake2b(content.encode(), digest_size=16).hexdigest(),
-        step=subject.step,
-        spent=subject.spent,
+        step=model.step,
+        spent=model.spent,
         kind=task.kind,
         group=task.group,
         version=task.version + task.protocol - 1,
         way=way,
         metric=task.metric,
         chance=task.chance(examples),
-        num_items=len(examples.asked),
+        num_items=len(examples.test),
         counts=examples.counts,
     )
 
 
 def _record(
-    subject: LoadedModel,
+    model: LoadedModel,
     task: Task[Any],
     examples: Examples[Any],
     blank: TaskRecord,
     options: TaskOptions,
     report: Callable[[float], None],
 ) -> TaskRecord:
-    results = subject.results
+    results = model.results
     if options.again:
         results.forget_items(blank)
     kept = results.kept_items(blank, TaskItem)
     items = [*{each.item: each for each in kept}.values()]
     try:
-        answers = task.answers(
-            subject,
+        answers = task.evaluate(
+            model,
             examples,
             way=blank.way,
             done=frozenset(item.item for item in items),
@@ -165,13 +165,13 @@ def _record(
         record, items = blank.model_copy(update={"reason": str(reason)}), []
     else:
         items.sort(key=lambda item: item.item)
-        if [item.item for item in items] != [example.number for example in examples.asked]:
+        if [item.item for item in items] != [example.number for example in examples.test]:
             raise UserError(
-                f"the answers of {subject.path} to {task.name} that were kept are not to its "
-                f"{len(examples.asked)} examples: ask again with `lmcompare eval --force`"
+                f"the answers of {model.path} to {task.name} that were kept are not to its "
+                f"{len(examples.test)} examples: ask again with `lmcompare eval --force`"
             )
-        how = subject.objective.scorings.get(answers.scoring or "")
-        alone = [] if examples.learned else _alone(subject, task, examples, blank.way, answers)
+        how = model.objective.scorings.get(answers.scoring or "")
+        alone = [] if examples.learned else _alone(model, task, examples, blank.way, answers)
         differs = [item for item in alone if not _alike(item, items)]
         record = blank.model_copy(
             update={
@@ -194,7 +194,7 @@ def _record(
     return record
 
 
-def _kept(results: Results, blank: TaskRecord, answers: Answers) -> list[TaskItem]:
+def _kept(results: Results, blank: TaskRecord, answers: Predictions) -> list[TaskItem]:
     items: list[TaskItem] = []
     waiting: list[TaskItem] = []
     for item in answers.items:
@@ -207,14 +207,14 @@ def _kept(results: Results, blank: TaskRecord, answers: Answers) -> list[TaskIte
 
 
 def _alone(
-    subject: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Answers
+    model: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Predictions
 ) -> list[TaskItem]:
     """Ask some examples by themselves, in the way of those `among`, and return the answers."""
     items: list[TaskItem] = []
-    for example in _limited(examples, ALONE).asked:
-        answers = task.answers(
-            subject,
-            replace(examples, asked=[example]),
+    for example in _limited(examples, ALONE).test:
+        answers = task.evaluate(
+            model,
+            replace(examples, test=[example]),
             way=way,
             done=frozenset(),
             report=lambda share: None,

@@ -16,7 +16,7 @@ from pydantic import Field
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.span_scoring import Span, SpanScore, choose_scoring, score_spans
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.runs.loaded_model import LoadedModel
 
@@ -77,26 +77,26 @@ class Pairs(Task[Pair]):
                 pairs.append(Pair(number=len(pairs), good=good, bad=bad, parts=parts))
         if not pairs:
             raise UserError(f"the task {self.name} has no pair in {self.source}: mend the files")
-        return Examples(asked=pairs, counts=counts)
+        return Examples(test=pairs, counts=counts)
 
     def chance(self, examples: Examples[Pair]) -> float:
         return TIE
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Pair],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
-        sentences = [Span(text=each) for pair in examples.asked for each in (pair.good, pair.bad)]
-        scoring = choose_scoring(subject, sentences)
-        left = [pair for pair in examples.asked if pair.number not in done]
-        return Answers(
+    ) -> Predictions:
+        sentences = [Span(text=each) for pair in examples.test for each in (pair.good, pair.bad)]
+        scoring = choose_scoring(model, sentences)
+        left = [pair for pair in examples.test if pair.number not in done]
+        return Predictions(
             protocol=f"{scoring} of whole sentences, summed",
-            items=_compared(subject, left, scoring, report),
+            items=_compared(model, left, scoring, report),
             scoring=scoring,
         )
 
@@ -172,7 +172,7 @@ class Pairs(Task[Pair]):
 
 
 def _compared(
-    subject: LoadedModel, pairs: Sequence[Pair], scoring: str, report: Callable[[float], None]
+    model: LoadedModel, pairs: Sequence[Pair], scoring: str, report: Callable[[float], None]
 ) -> Iterator[TaskItem]:
     for start in range(0, len(pairs), AT_ONCE):
         some = pairs[start : start + AT_ONCE]
@@ -181,7 +181,7 @@ def _compared(
         verdicts = dict(
             zip(
                 texts,
-                score_spans(subject, [Span(text=each) for each in texts], scoring),
+                score_spans(model, [Span(text=each) for each in texts], scoring),
                 strict=True,
             )
         )

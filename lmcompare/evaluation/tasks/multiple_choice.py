@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.span_scoring import Span, SpanScore, choose_scoring, score_spans
-from lmcompare.evaluation.tasks.base import Answers, Examples, Task
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.generation.prompts import HOLE
 from lmcompare.parsing import brief, listed
@@ -85,28 +85,26 @@ class Choice(Task[Question]):
                 questions.append(self._question(record, where, len(questions)))
         if not questions:
             raise UserError(f"the task {self.name} asks nothing in {self.source}: mend the files")
-        return Examples(asked=questions)
+        return Examples(test=questions)
 
     def chance(self, examples: Examples[Question]) -> float:
-        shares = [1 / len(question.choices) for question in examples.asked]
+        shares = [1 / len(question.choices) for question in examples.test]
         return sum(shares) / len(shares)
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Question],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
-        scoring = choose_scoring(
-            subject, [part for each in examples.asked for part in _parts(each)]
-        )
-        left = [each for each in examples.asked if each.number not in done]
-        return Answers(
+    ) -> Predictions:
+        scoring = choose_scoring(model, [part for each in examples.test for part in _parts(each)])
+        left = [each for each in examples.test if each.number not in done]
+        return Predictions(
             protocol=f"{scoring} of each choice, by {self.by}",
-            items=self._chosen(subject, left, scoring, report),
+            items=self._chosen(model, left, scoring, report),
             scoring=scoring,
         )
 
@@ -167,7 +165,7 @@ class Choice(Task[Question]):
 
     def _chosen(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         questions: Sequence[Question],
         scoring: str,
         report: Callable[[float], None],
@@ -175,7 +173,7 @@ class Choice(Task[Question]):
         for start in range(0, len(questions), AT_ONCE):
             some = questions[start : start + AT_ONCE]
             verdicts = iter(
-                score_spans(subject, [part for each in some for part in _parts(each)], scoring)
+                score_spans(model, [part for each in some for part in _parts(each)], scoring)
             )
             for question in some:
                 found = [next(verdicts) for _ in question.choices]

@@ -34,9 +34,9 @@ from lmcompare.evaluation.supervised.spec import (
 )
 from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import (
-    Answers,
     Examples,
     LearnedTask,
+    Predictions,
     parts_of_way,
 )
 from lmcompare.evaluation.tasks.options import Pooling
@@ -110,7 +110,7 @@ class Tagging(LearnedTask[Sentence]):
                 "that could choose settings: add some"
             )
         return Examples(
-            asked=[
+            test=[
                 Sentence(number=number, words=each.words, tags=each.tags)
                 for number, each in enumerate(test)
             ],
@@ -121,15 +121,15 @@ class Tagging(LearnedTask[Sentence]):
     def chance(self, examples: Examples[Sentence]) -> float:
         return 0.0
 
-    def answers(
+    def evaluate(
         self,
-        subject: LoadedModel,
+        model: LoadedModel,
         examples: Examples[Sentence],
         *,
         way: str,
         done: frozenset[int],
         report: Callable[[float], None],
-    ) -> Answers:
+    ) -> Predictions:
         way, forced = parts_of_way(way)
         if forced is not None and forced not in POOLINGS:
             raise Unsupported(f"the pieces of a word have no pooling '{forced}'")
@@ -138,16 +138,16 @@ class Tagging(LearnedTask[Sentence]):
         train = splits.drawn(learned["train"], WAYS[way], task=self.name)
         validation = learned["validation"]
         counts: Counter[str] = Counter()
-        asked, taught, judged = (
-            _rows(subject, some, tags, what, counts)
+        tested, taught, judged = (
+            _rows(model, some, tags, what, counts)
             for some, what in (
-                (examples.asked, "words"),
+                (examples.test, "words"),
                 (train, "training words"),
                 (validation, "validation words"),
             )
         )
         taught = [row for row in taught if row.spans]
-        lesson = FineTuneSpec(
+        spec = FineTuneSpec(
             name=self.name,
             train=taught,
             validation=judged,
@@ -157,14 +157,14 @@ class Tagging(LearnedTask[Sentence]):
             loss=mean_cross_entropy,
             judge=partial(_f1, validation, judged, tags),
         )
-        tuned = tune(subject, lesson, report=report)
-        left = [number for number, each in enumerate(examples.asked) if each.number not in done]
-        rows = [asked[number] for number in left]
+        tuned = tune(model, spec, report=report)
+        left = [number for number, each in enumerate(examples.test) if each.number not in done]
+        rows = [tested[number] for number in left]
         pieces = f"pooled by {forced}" if forced else "pooled as validation chooses"
-        return Answers(
+        return Predictions(
             protocol=f"fine-tuned on {len(train)} sentences, pieces of a word {pieces}",
             items=_items(
-                [examples.asked[number] for number in left], rows, tags, tuned.outputs(rows)
+                [examples.test[number] for number in left], rows, tags, tuned.outputs(rows)
             ),
             settings={
                 **tuned.settings,
@@ -199,7 +199,7 @@ def _number(sentence: Sentence) -> int:
 
 
 def _rows(
-    subject: LoadedModel,
+    model: LoadedModel,
     sentences: Sequence[Sentence],
     tags: Sequence[str],
     what: str,
@@ -207,18 +207,18 @@ def _rows(
 ) -> list[_Read]:
     """Cut sentences to the rows that were trained on, and count the words that this leaves out."""
     number = {tag: place for place, tag in enumerate(tags)}
-    pieces = _pieces(subject, sentences)
+    pieces = _pieces(model, sentences)
     rows = []
     for sentence in sentences:
         parts = [pieces[each] for each in _spaced(sentence.words)]
         ends = np.cumsum([len(part) for part in parts]).tolist()
-        kept = [word for word, end in enumerate(ends) if len(parts[word]) and end <= room(subject)]
+        kept = [word for word, end in enumerate(ends) if len(parts[word]) and end <= room(model)]
         lost = sum(bool(len(part)) for part in parts) - len(kept)
         dropped = sum(not len(part) for part in parts)
         counts += Counter({f"{what} behind the cut": lost, f"{what} without a token": dropped})
         rows.append(
             _Read(
-                document=cut(_one(parts, subject), 0, room(subject)),
+                document=cut(_one(parts, model), 0, room(model)),
                 spans=[range(1 + ends[word] - len(parts[word]), 1 + ends[word]) for word in kept],
                 target=[number.get(sentence.tags[word], IGNORE) for word in kept],
                 words=kept,
@@ -227,18 +227,18 @@ def _rows(
     return rows
 
 
-def _one(parts: Sequence[Encoded], subject: LoadedModel) -> Encoded:
-    return joined([Encoded.join(parts)], subject)
+def _one(parts: Sequence[Encoded], model: LoadedModel) -> Encoded:
+    return joined([Encoded.join(parts)], model)
 
 
 def _spaced(words: Sequence[str]) -> list[str]:
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 
 
-def _pieces(subject: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
+def _pieces(model: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
     """Return the tokens of each word, with and without the space before it, as they occur."""
     words = list(dict.fromkeys(each for one in sentences for each in _spaced(one.words)))
-    return dict(zip(words, subject.tokenizer.encode(words), strict=True))
+    return dict(zip(words, model.tokenizer.encode(words), strict=True))
 
 
 def _said(

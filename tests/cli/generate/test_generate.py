@@ -98,7 +98,7 @@ def test_jsonl_and_json_hold_it_all(command: Command, places: dict[str, Path]) -
     options += ["--temperature", "0.7", "--seed", "3"]
     rows = jsonl(command("generate", places["mdlm"], *options, "-f", "jsonl"))
     again = json.loads(command("generate", places["mdlm"], *options, "--format", "json").out)
-    subject = load_model(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
+    model = load_model(Run(places["mdlm"]), device="cpu", warn=pytest.fail)
     asked = Request(
         prompts=("the ___ saw", "café"),
         num=2,
@@ -107,7 +107,7 @@ def test_jsonl_and_json_hold_it_all(command: Command, places: dict[str, Path]) -
         max_new_tokens=7,
         sampler=Sampler(temperature=0.7),
     )
-    made = generate(subject, asked)
+    made = generate(model, asked)
     for row, other, sample in zip(rows, again, made.samples, strict=True):
         for each in (row, other):
             assert each["cost"].pop("seconds") > 0
@@ -240,9 +240,9 @@ def test_weights_may_be_rounded(name: str, command: Command, places: dict[str, P
     assert {row["precision"] for row in exact + same} == {"float32"}
     assert {row["precision"] for row in rounded} == {"bfloat16"}
     assert [row["text"] for row in exact] == [row["text"] for row in same]
-    subject = load_model(Run(places[name]), device="cpu", warn=pytest.fail)
-    subject.net.bfloat16()
-    made = generate(subject, Request(prompts=("the c",), num=9, max_new_tokens=7))
+    model = load_model(Run(places[name]), device="cpu", warn=pytest.fail)
+    model.net.bfloat16()
+    made = generate(model, Request(prompts=("the c",), num=9, max_new_tokens=7))
     assert [row["text"] for row in rounded] == [sample.text for sample in made.samples]
     refused = command("generate", places[name], "-p", "the c", "--precision", "float8")
     assert refused.code == 2

@@ -18,9 +18,9 @@ SEED = ["--seed", "1"]  # of which no token is a part of a character
 
 def texts(place: Path, *prompts: str, **settings: object) -> list[str]:
     """What the library writes."""
-    subject = load_model(Run(place), device="cpu", warn=pytest.fail)
+    model = load_model(Run(place), device="cpu", warn=pytest.fail)
     asked = Request(prompts=prompts, **settings)
-    return [sample.text for sample in generate(subject, asked).samples]
+    return [sample.text for sample in generate(model, asked).samples]
 
 
 def jsonl(said: Said) -> list[dict[str, object]]:

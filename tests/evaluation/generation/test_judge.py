@@ -23,7 +23,7 @@ def test_a_uniform_judge_needs_as_much_for_all(
     judge = judged_by(trained["judge"], uniform=True)
     run = trained[objective]
     (record,) = write(run, cache, judge=judge, num_texts=3)
-    size = judge.subject.tokenizer.vocab.size
+    size = judge.model.tokenizer.vocab.size
     for figures in (record.written, record.reference):
         assert figures is not None
         assert figures.judge_bits_per_byte is not None
@@ -40,11 +40,11 @@ def test_a_uniform_judge_needs_as_much_for_all(
 
 def test_the_verdict_is_the_probability_of_what_follows(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"])
-    subject, vocab = judge.subject, judge.subject.tokenizer.vocab
+    model, vocab = judge.model, judge.model.tokenizer.vocab
     texts = [Span(before="the c", text="at sat"), Span(before="a", text="b")]
     found = judge.score(texts)
     for text, verdict in zip(texts, found, strict=True):
-        ids = subject.tokenizer.encode([text.before + text.text])[0].ids.tolist()
+        ids = model.tokenizer.encode([text.before + text.text])[0].ids.tolist()
         tokens = torch.tensor([[vocab.bos, *ids]])
         whole = Text(
             tokens=tokens,
@@ -52,14 +52,14 @@ def test_the_verdict_is_the_probability_of_what_follows(trained: dict[str, Run])
             word=torch.zeros_like(tokens),
         )
         asked = torch.arange(tokens.shape[1])[None] > len(text.before)
-        scores = subject.objective.score(subject.net, whole, vocab, asked, scoring="causal")
+        scores = model.objective.score(model.net, whole, vocab, asked, scoring="causal")
         assert verdict.nats == pytest.approx(-float(scores.sum()), rel=1e-5)
         assert verdict.num_bytes == len(text.text)
 
 
 def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["words"], uniform=True)
-    tokenizer = judge.subject.tokenizer
+    tokenizer = judge.model.tokenizer
     whole = "the cat saw"
     assert tokenizer.encode([whole])[0].bytes.tolist() == [3, 4, 4]
     size = math.log(tokenizer.vocab.size)
@@ -79,7 +79,7 @@ def test_a_token_over_the_border_is_no_part_of_what_follows(trained: dict[str, R
 
 def test_all_of_a_character_stands_on_one_side(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["judge"], uniform=True)
-    size = math.log(judge.subject.tokenizer.vocab.size)
+    size = math.log(judge.model.tokenizer.vocab.size)
     before, behind = judge.score([Span(before="cafe é", text="x"), Span(before="x", text="é")])
     assert (before.num_bytes, behind.num_bytes) == (1, 2)
     assert before.nats == pytest.approx(size, rel=1e-5)
@@ -88,10 +88,10 @@ def test_all_of_a_character_stands_on_one_side(trained: dict[str, Run]) -> None:
 
 def test_texts_longer_than_the_judge_reads_are_asked_for_once(trained: dict[str, Run]) -> None:
     judge = judged_by(trained["words"], uniform=True)
-    tokenizer = judge.subject.tokenizer
+    tokenizer = judge.model.tokenizer
     prompt, text = "the cat", " saw a dog" * 17
     num = len(tokenizer.encode([prompt + text])[0]) - len(tokenizer.encode([prompt])[0])
-    assert num > 2 * judge.subject.length
+    assert num > 2 * judge.model.length
     (verdict,) = judge.score([Span(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(num * math.log(tokenizer.vocab.size), rel=1e-5)
     assert verdict.num_bytes == len(text)
@@ -100,10 +100,10 @@ def test_texts_longer_than_the_judge_reads_are_asked_for_once(trained: dict[str,
 def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
     """By hand: each token given all that stands in its window before it."""
     judge = judged_by(trained["words"])
-    subject, vocab = judge.subject, judge.subject.tokenizer.vocab
+    model, vocab = judge.model, judge.model.tokenizer.vocab
     prompt, text = "the cat saw", " a dog ran to the old tree under the cat" * 4
-    document = subject.tokenizer.encode([prompt + text])[0]
-    assert (len(document), subject.length) == (3 + 40, 1 + 18)
+    document = model.tokenizer.encode([prompt + text])[0]
+    assert (len(document), model.length) == (3 + 40, 1 + 18)
     nats = 0.0
     for first, start in ((3, 0), (18, 9), (27, 18), (36, 43 - 18)):
         ids = document.ids[start : start + 18].tolist()
@@ -114,7 +114,7 @@ def test_windows_of_a_judge_overlap_by_half(trained: dict[str, Run]) -> None:
             word=torch.zeros_like(tokens),
         )
         asked = torch.arange(len(ids) + 1)[None] > first - start
-        nats -= float(subject.objective.score(subject.net, whole, vocab, asked).sum())
+        nats -= float(model.objective.score(model.net, whole, vocab, asked).sum())
     (verdict,) = judge.score([Span(before=prompt, text=text)])
     assert verdict.nats == pytest.approx(nats, rel=1e-5)
 

@@ -93,7 +93,7 @@ def test_every_objective_writes_as_much(
     run = trained[objective]
     (record,) = write(run, cache)
     assert record.reason is None
-    assert record.method == next(iter(OBJECTIVES[objective]().fillings))
+    assert record.method == next(iter(OBJECTIVES[objective]().decoding_methods))
     assert (record.written is None, record.cost is None) == (False, False)
     found = items(run, record)
     assert {len(item.tokens) for item in found} == {NEW}
@@ -121,20 +121,20 @@ def test_what_is_written_together_is_the_same_alone(
 def test_a_temperature_near_nothing_is_greedy(trained: dict[str, Run], cache: Path) -> None:
     run = trained["clm"]
     (cold,) = write(run, cache, temperatures=(1e-4,))
-    subject = load_model(run, device="cpu", warn=pytest.fail)
+    model = load_model(run, device="cpu", warn=pytest.fail)
     for item in items(run, cold):
-        ids = subject.tokenizer.encode([item.prompt])[0].ids.tolist()
+        ids = model.tokenizer.encode([item.prompt])[0].ids.tolist()
         if len(ids) < PROMPT:
             continue  # half a character
         for token in item.tokens:
-            text = torch.tensor([[subject.tokenizer.vocab.bos, *ids]])
+            text = torch.tensor([[model.tokenizer.vocab.bos, *ids]])
             visible = torch.ones_like(text, dtype=torch.bool)
             read = Text(tokens=text, visible=visible, word=torch.zeros_like(text))
-            view = subject.objective.read(read, subject.tokenizer.vocab)
+            view = model.objective.read(read, model.tokenizer.vocab)
             last = torch.zeros_like(visible)
             last[0, -1] = True
-            logits = subject.net.logits(view, last)[0]
-            logits[subject.tokenizer.vocab.is_special(torch.arange(len(logits)))] = -torch.inf
+            logits = model.net.logits(view, last)[0]
+            logits[model.tokenizer.vocab.is_special(torch.arange(len(logits)))] = -torch.inf
             assert logits[token] == pytest.approx(float(logits.max()), abs=1e-3)
             ids.append(token)
 

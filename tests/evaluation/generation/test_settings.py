@@ -91,12 +91,12 @@ def test_what_cannot_write_says_why(
         raise Unsupported("not today")
 
     refusing = {"left-to-right": DecodingMethod("end", refuse, frozenset({"temperature"}))}
-    monkeypatch.setattr(Clm, "fillings", property(lambda _: refusing))
+    monkeypatch.setattr(Clm, "decoding_methods", property(lambda _: refusing))
     (record,) = write(trained["clm"], cache, temperatures=(0.3,))
     assert (record.reason, record.method) == ("not today", "left-to-right")
     assert record in trained["clm"].results.read(GenerationRecord)
     assert items(trained["clm"], record) == []
-    monkeypatch.setattr(Clm, "fillings", property(lambda _: {}))
+    monkeypatch.setattr(Clm, "decoding_methods", property(lambda _: {}))
     (record,) = write(trained["clm"], cache)
     assert record.reason == "clm does not write"
     assert record in trained["clm"].results.read(GenerationRecord)

@@ -52,7 +52,7 @@ def judged_by(run: Run, *, uniform: bool = False) -> Judge:
     judge = Judge.load(run, device="cpu", warn=pytest.fail)
     if uniform:
         with torch.no_grad():
-            judge.subject.net.embedding.zero_()
+            judge.model.net.embedding.zero_()
     return judge
 
 

@@ -40,8 +40,8 @@ def items(run: Run, record: InfillingRecord) -> list[InfillingItem]:
 
 def drawn(run: Run, cache: Path, **asked: object) -> tuple[LoadedModel, HiddenTexts]:
     settings = InfillingOptions(**({"num_texts": 5, "device": "cpu"} | asked))  # type: ignore[arg-type]
-    subject = load_model(run, device="cpu", warn=pytest.fail)
-    return subject, HiddenTexts.drawn(subject, settings, cache=cache, warn=pytest.fail)
+    model = load_model(run, device="cpu", warn=pytest.fail)
+    return model, HiddenTexts.drawn(model, settings, cache=cache, warn=pytest.fail)
 
 
 def other(tmp_path: Path, *documents: str) -> dict[str, object]:

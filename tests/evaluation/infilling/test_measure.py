@@ -81,16 +81,16 @@ def test_where_only_the_left_side_is_used_it_is_said(
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_number_is_that_of_score(trained: dict[str, Run], cache: Path, objective: str) -> None:
-    subject, texts = drawn(trained[objective], cache)
+    model, texts = drawn(trained[objective], cache)
     for record in ask(trained[objective], cache):
         if record.scoring is None:
             continue
-        sampled = subject.objective.scorings[record.scoring].sampled
+        sampled = model.objective.scorings[record.scoring].sampled
         estimates = [
-            subject.objective.score(
-                subject.net,
+            model.objective.score(
+                model.net,
                 texts.rows,
-                subject.tokenizer.vocab,
+                model.tokenizer.vocab,
                 texts.hidden[record.hidden],
                 scoring=record.scoring,
                 replicate=replicate,
@@ -110,10 +110,10 @@ def test_renormalised_is_a_choice_among_all_texts(
     trained: dict[str, Run], cache: Path, objective: str
 ) -> None:
     """By brute force: the probability of a text over that of all that differ in the one token."""
-    subject, texts = drawn(trained[objective], cache, num_texts=3, length=11)
+    model, texts = drawn(trained[objective], cache, num_texts=3, length=11)
     (record,) = ask(trained[objective], cache, "one", num_texts=3, length=11)
     assert (record.scoring, record.given) == ("renormalised", "both")
-    vocab = subject.tokenizer.vocab
+    vocab = model.tokenizer.vocab
     for row, item in enumerate(items(trained[objective], record)):
         text, mask = texts.rows.rows(torch.tensor([row])), texts.hidden["one"][row]
         tokens = text.tokens.repeat(len(vocab.regular), 1)
@@ -126,7 +126,7 @@ def test_renormalised_is_a_choice_among_all_texts(
         )
         # Each candidate and what follows it; what stands before is the same for all.
         rest = changed.visible & (torch.arange(tokens.shape[1]) >= mask.nonzero().item())
-        scores = subject.objective.score(subject.net, changed, vocab, rest).double().sum(1)
+        scores = model.objective.score(model.net, changed, vocab, rest).double().sum(1)
         truth = (vocab.regular == text.tokens[0, mask]).nonzero().item()
         assert item.nats == pytest.approx(-float(scores.log_softmax(0)[truth]), abs=1e-5)
 
@@ -138,10 +138,10 @@ def test_a_uniform_network_knows_nothing(
     load = load_model
 
     def uniform(run: Run, **more: object) -> LoadedModel:
-        subject = load(run, **more)  # type: ignore[arg-type]
+        model = load(run, **more)  # type: ignore[arg-type]
         with torch.no_grad():
-            subject.net.embedding.zero_()
-        return subject
+            model.net.embedding.zero_()
+        return model
 
     monkeypatch.setattr("lmcompare.runs.loaded_model.load_model", uniform)
     vocab = Tokenizer.load(trained[objective].tokenizer_file).vocab

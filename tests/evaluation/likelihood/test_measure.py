@@ -98,10 +98,10 @@ def test_a_probability_of_a_text_is_never_given_what_it_still_predicts(
     seen: dict[str, list[bool]] = {}
     log_prob = LoadedModel.log_prob
 
-    def watched(subject: LoadedModel, rows: Text, asked: torch.Tensor, scoring: str) -> object:
+    def watched(model: LoadedModel, rows: Text, asked: torch.Tensor, scoring: str) -> object:
         behind = rows.visible & (asked.int().cumsum(1) == asked.sum(1, keepdim=True)) & ~asked
         seen.setdefault(scoring, []).append(bool(behind.any()))
-        return log_prob(subject, rows, asked, scoring)
+        return log_prob(model, rows, asked, scoring)
 
     monkeypatch.setattr(LoadedModel, "log_prob", watched)
     for record in score(

@@ -19,10 +19,10 @@ def texts(num: int) -> list[str]:
     return found
 
 
-def rows_of(subject: LoadedModel, num: int = 23, *, alone: bool = False) -> list[Row]:
+def rows_of(model: LoadedModel, num: int = 23, *, alone: bool = False) -> list[Row]:
     """Texts of two classes, or of as many as their tokens, each token being asked about alone."""
     rows = []
-    for number, document in enumerate(subject.tokenizer.encode(texts(num))):
+    for number, document in enumerate(model.tokenizer.encode(texts(num))):
         size = len(document)
         spans = [range(each, each + 1) for each in range(1, 1 + size)]
         rows.append(
@@ -33,9 +33,9 @@ def rows_of(subject: LoadedModel, num: int = 23, *, alone: bool = False) -> list
     return rows
 
 
-def lesson_of(subject: LoadedModel, *, alone: bool = False, **changes: object) -> FineTuneSpec:
+def lesson_of(model: LoadedModel, *, alone: bool = False, **changes: object) -> FineTuneSpec:
     """Every time that it is judged it is better than before."""
-    rows = rows_of(subject, alone=alone)
+    rows = rows_of(model, alone=alone)
     times = count(1)
     settings: dict = {
         "name": "a task",

@@ -40,29 +40,29 @@ def silent(share: float) -> None:
 def test_the_model_itself_stays_as_it_is(
     objective: Objective, learn: object, tokenizer: Tokenizer
 ) -> None:
-    subject = subject_of(objective, tokenizer)
-    before = {name: each.clone() for name, each in subject.net.state_dict().items()}
-    addresses = [each.data_ptr() for each in subject.net.parameters()]
-    learned = learn(subject, lesson_of(subject), report=silent)
-    for name, each in subject.net.state_dict().items():
+    model = subject_of(objective, tokenizer)
+    before = {name: each.clone() for name, each in model.net.state_dict().items()}
+    addresses = [each.data_ptr() for each in model.net.parameters()]
+    learned = learn(model, lesson_of(model), report=silent)
+    for name, each in model.net.state_dict().items():
         assert torch.equal(each, before[name]), name
-    assert [each.data_ptr() for each in subject.net.parameters()] == addresses
-    assert all(each.grad is None for each in subject.net.parameters())
+    assert [each.data_ptr() for each in model.net.parameters()] == addresses
+    assert all(each.grad is None for each in model.net.parameters())
     assert learned.reader.head.weight.abs().sum() > 0
     net = learned.reader.states.net
     if learn is probe:
-        assert net is subject.net, "only the head learns"
+        assert net is model.net, "only the head learns"
     else:
         moved = [not torch.equal(each, before[name]) for name, each in net.state_dict().items()]
         assert all(moved), "all of the copy learns"
-        assert learned.frozen.states.net is subject.net
+        assert learned.frozen.states.net is model.net
 
 
 def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    exact = tune(subject, lesson_of(subject), report=silent)
-    object.__setattr__(subject, "precision", "bfloat16")
-    rough = tune(subject, lesson_of(subject), report=silent)
+    model = subject_of(Mlm(), tokenizer)
+    exact = tune(model, lesson_of(model), report=silent)
+    object.__setattr__(model, "precision", "bfloat16")
+    rough = tune(model, lesson_of(model), report=silent)
     assert [each.settings["learned in"] for each in (exact, rough)] == ["float32", "bfloat16"]
     apart = []
     learned = ([each.detach() for each in one.reader.parameters()] for one in (exact, rough))
@@ -71,16 +71,16 @@ def test_what_is_learned_in_bfloat16_is_asked_in_float32(tokenizer: Tokenizer) -
         assert not torch.equal(two, two.bfloat16().float()), "small steps are not rounded away"
         apart.append(float((one - two).norm() / one.norm()))
     assert 0 < max(apart) < 0.1
-    assert all(each.dtype == torch.float32 for each in rough.outputs(rows_of(subject)))
-    probed = probe(subject, lesson_of(subject), report=silent)
+    assert all(each.dtype == torch.float32 for each in rough.outputs(rows_of(model)))
+    probed = probe(model, lesson_of(model), report=silent)
     assert probed.settings["learned in"] == "float32"
 
 
 @pytest.mark.parametrize("learn", [tune, probe])
 def test_again_is_the_same(learn: object, tokenizer: Tokenizer) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    one, two = (learn(subject, lesson_of(subject), report=silent) for _ in range(2))
-    rows = rows_of(subject)
+    model = subject_of(Mlm(), tokenizer)
+    one, two = (learn(model, lesson_of(model), report=silent) for _ in range(2))
+    rows = rows_of(model)
     assert (one.settings, one.trials) == (two.settings, two.trials)
     for left, right in zip(one.outputs(rows), two.outputs(rows), strict=True):
         assert torch.equal(left, right)
@@ -91,10 +91,10 @@ def test_again_is_the_same(learn: object, tokenizer: Tokenizer) -> None:
 def test_other_rows_and_padding_change_nothing(
     objective: Objective, alone: bool, tokenizer: Tokenizer
 ) -> None:
-    subject = subject_of(objective, tokenizer)
-    rows = rows_of(subject, alone=alone)
-    lesson = lesson_of(subject, alone=alone, train=rows, validation=rows[:1])
-    model = tune(subject, lesson, report=silent)
+    model = subject_of(objective, tokenizer)
+    rows = rows_of(model, alone=alone)
+    spec = lesson_of(model, alone=alone, train=rows, validation=rows[:1])
+    model = tune(model, spec, report=silent)
     together = model.outputs(rows)
     assert together[0].abs().max() > 1e-3
     for row, output in zip(rows, together, strict=True):
@@ -108,13 +108,13 @@ def test_same_weights_read_alike_score_alike(learn: object, tokenizer: Tokenizer
     """One layer's last token sees the same whether or not the others see it."""
     found = []
     for objective in (Clm(), Mlm()):
-        subject = subject_of(objective, tokenizer)
+        model = subject_of(objective, tokenizer)
         shape = TINY.model_copy(update={"layers": 1})
         net = Backbone(shape, vocab_size=tokenizer.vocab.size, seed=3).eval()
-        subject = replace(subject, net=net)
-        rows = rows_of(subject)
-        lesson = lesson_of(subject, poolings=("last",), judge=accuracy(rows[17:]))
-        found.append(learn(subject, lesson, report=silent))
+        model = replace(model, net=net)
+        rows = rows_of(model)
+        spec = lesson_of(model, poolings=("last",), judge=accuracy(rows[17:]))
+        found.append(learn(model, spec, report=silent))
     one, two = found
     assert [each.validation for each in one.trials] == [each.validation for each in two.trials]
     assert [each.loss for each in one.trials] == pytest.approx(
@@ -131,31 +131,31 @@ def test_objectives_that_read_alike_score_alike(
     """With the same weights and every pooling, whatever they were trained to predict."""
     found = []
     for name in names:
-        subject = subject_of(parse_objective(name), tokenizer)
-        lesson = lesson_of(subject, poolings=poolings(subject, None))
-        lesson = replace(lesson, judge=accuracy(lesson.validation))
-        found.append(tune(subject, lesson, report=silent).trials)
+        model = subject_of(parse_objective(name), tokenizer)
+        spec = lesson_of(model, poolings=poolings(model, None))
+        spec = replace(spec, judge=accuracy(spec.validation))
+        found.append(tune(model, spec, report=silent).trials)
     assert {each.pooling for each in found[0]} == {"mean", "last", "first"}
     assert all(each == found[0] for each in found)
 
 
 def test_the_best_pooling_by_validation_is_kept(tokenizer: Tokenizer) -> None:
     """The label is the last word, and says nothing of the others."""
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     ends = [f"{text} {('cat', 'dog')[number % 2]}" for number, text in enumerate(texts(47))]
     rows = [
         Row(document=each, spans=[range(1 + len(each))], target=[number % 2])
         for number, each in enumerate(tokenizer.encode(ends))
     ]
-    lesson = lesson_of(
-        subject,
+    spec = lesson_of(
+        model,
         train=rows[:31],
         validation=rows[31:],
         poolings=("mean", "last", "first"),
         judge=accuracy(rows[31:]),
     )
     for learn in (probe, tune):
-        learned = learn(subject, lesson, report=silent)
+        learned = learn(model, spec, report=silent)
         scores = {each.pooling: each.validation for each in learned.trials}
         assert learned.settings["pooling"] == "last"
         assert scores["last"] == 1
@@ -164,16 +164,16 @@ def test_the_best_pooling_by_validation_is_kept(tokenizer: Tokenizer) -> None:
 
 
 def test_the_rates_begin_where_pre_training_does(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    learned = tune(subject, lesson_of(subject, poolings=("mean", "last")), report=silent)
+    model = subject_of(Mlm(), tokenizer)
+    learned = tune(model, lesson_of(model, poolings=("mean", "last")), report=silent)
     tried = [(each.pooling, each.learning_rate) for each in learned.trials]
     assert tried == [("mean", 3e-3), ("last", 3e-3), ("last", 1e-3)], "each is better"
     assert learned.settings["learning rate"] == 1e-3
 
 
 def test_of_equals_the_surer_one_is_taken(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    learned = tune(subject, lesson_of(subject, judge=lambda _: 1.0), report=silent)
+    model = subject_of(Mlm(), tokenizer)
+    learned = tune(model, lesson_of(model, judge=lambda _: 1.0), report=silent)
     losses = {each.loss: each.learning_rate for each in learned.trials}
     assert len(losses) == 2
     assert learned.settings["learning rate"] == losses[min(losses)]
@@ -181,22 +181,22 @@ def test_of_equals_the_surer_one_is_taken(tokenizer: Tokenizer) -> None:
 
 def test_the_best_trial_goes_on(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it had learned without a stop, and the others have not."""
-    subject = subject_of(Mlm(), tokenizer)
-    rows = rows_of(subject)
+    model = subject_of(Mlm(), tokenizer)
+    rows = rows_of(model)
 
-    def lesson() -> FineTuneSpec:
-        return lesson_of(subject, judge=accuracy(rows[17:]))
+    def spec() -> FineTuneSpec:
+        return lesson_of(model, judge=accuracy(rows[17:]))
 
     monkeypatch.setattr(finetuning, "MOST_STEPS", 15)
     monkeypatch.setattr(finetuning, "TRIAL_STEPS", 6)
-    learned = tune(subject, lesson(), report=silent)
+    learned = tune(model, spec(), report=silent)
     assert [each.chosen for each in learned.trials].count(True) == 1
     (chosen,) = [each for each in learned.trials if each.chosen]
     assert chosen.learning_rate == learned.settings["learning rate"]
     assert all(each.steps <= 6 for each in learned.trials if not each.chosen)
     monkeypatch.setattr(finetuning, "FACTORS", (chosen.learning_rate / 3e-3,))
     monkeypatch.setattr(finetuning, "TRIAL_STEPS", 15)
-    at_once = tune(subject, lesson(), report=silent)
+    at_once = tune(model, spec(), report=silent)
     assert at_once.trials == [chosen]
     for one, two in zip(learned.outputs(rows), at_once.outputs(rows), strict=True):
         assert torch.equal(one, two)
@@ -228,7 +228,7 @@ def test_it_learns_until_validation_stops_improving(
     """Evaluated every 3 of 21 steps; without a better one four times in a row it ends."""
     monkeypatch.setattr(finetuning, "MOST_STEPS", 21)
     monkeypatch.setattr(finetuning, "FACTORS", (1.0,))
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     # of equals the lower loss is the better one, which it is not to be here
     losses = count(1)
 
@@ -236,8 +236,8 @@ def test_it_learns_until_validation_stops_improving(
         found = mean_cross_entropy(outputs, rows)
         return found if found.requires_grad else torch.tensor(float(next(losses)))
 
-    lesson = lesson_of(subject, judge=judged(*values), loss=loss, alone=True)
-    (trial,) = tune(subject, lesson, report=silent).trials
+    spec = lesson_of(model, judge=judged(*values), loss=loss, alone=True)
+    (trial,) = tune(model, spec, report=silent).trials
     assert (trial.steps, trial.validation, trial.cut_off) == (best, values[-1], cut_off)
 
 
@@ -245,15 +245,15 @@ def test_what_is_kept_was_best_and_not_last(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetuning, "FACTORS", (1.0,))
-    subject = subject_of(Clm(), tokenizer)
-    rows = rows_of(subject, alone=True)
-    kept = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 2, 1, 2)), report=silent)
+    model = subject_of(Clm(), tokenizer)
+    rows = rows_of(model, alone=True)
+    kept = tune(model, lesson_of(model, alone=True, judge=judged(0, 2, 1, 2)), report=silent)
     monkeypatch.setattr(finetuning, "MOST_STEPS", 3)
-    short = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 2, 2)), report=silent)
+    short = tune(model, lesson_of(model, alone=True, judge=judged(0, 2, 2)), report=silent)
     for one, two in zip(kept.outputs(rows), short.outputs(rows), strict=True):
         assert torch.equal(one, two)
     monkeypatch.setattr(finetuning, "MOST_STEPS", 6)
-    longer = tune(subject, lesson_of(subject, alone=True, judge=judged(0, 1, 2, 2)), report=silent)
+    longer = tune(model, lesson_of(model, alone=True, judge=judged(0, 1, 2, 2)), report=silent)
     assert not torch.equal(longer.outputs(rows)[0], short.outputs(rows)[0])
 
 
@@ -262,24 +262,24 @@ def test_fine_tuning_starts_from_the_probe(
 ) -> None:
     """So that it is no worse by validation."""
     monkeypatch.setattr(finetuning, "FACTORS", (1e-30,))
-    subject = subject_of(Mlm(), tokenizer)
-    rows = rows_of(subject)
-    lesson = lesson_of(subject, judge=accuracy(rows[17:]))
-    tuned, frozen = tune(subject, lesson, report=silent), probe(subject, lesson, report=silent)
+    model = subject_of(Mlm(), tokenizer)
+    rows = rows_of(model)
+    spec = lesson_of(model, judge=accuracy(rows[17:]))
+    tuned, frozen = tune(model, spec, report=silent), probe(model, spec, report=silent)
     for one, two, three in zip(
         tuned.outputs(rows), frozen.outputs(rows), tuned.frozen.outputs(rows), strict=True
     ):
         torch.testing.assert_close(one, two)
         assert torch.equal(two, three)
-    with_zeros = tune(subject, lesson_of(subject, alone=True), report=silent)
+    with_zeros = tune(model, lesson_of(model, alone=True), report=silent)
     assert with_zeros.frozen is None
     assert all(each.abs().max() < 1e-20 for each in with_zeros.outputs(rows))
 
 
 def test_it_is_said_which_part_of_two_was_read(tokenizer: Tokenizer) -> None:
-    subject = subject_of(T5(), tokenizer)
+    model = subject_of(T5(), tokenizer)
     for learn in (tune, probe):
-        learned = learn(subject, lesson_of(subject), report=silent)
+        learned = learn(model, lesson_of(model), report=silent)
         assert learned.settings["states of"] == "the encoder"
 
 

@@ -20,19 +20,19 @@ from tests.untrained import subject_of
 ALL = [parse_objective(name) for name in OBJECTIVES]
 
 
-def row_of(subject: LoadedModel, text: str = "a cat saw a dog") -> Row:
+def row_of(model: LoadedModel, text: str = "a cat saw a dog") -> Row:
     """All of it, then nothing."""
-    (document,) = subject.tokenizer.encode([text])
+    (document,) = model.tokenizer.encode([text])
     return Row(document=document, spans=[range(1 + len(document))])
 
 
-def states_of(subject: LoadedModel, row: Row) -> torch.Tensor:
+def states_of(model: LoadedModel, row: Row) -> torch.Tensor:
     """Of every position, as the network gives them."""
     whole = Window(document=0, start=0, stop=len(row.document), first=0, last=0)
-    text, _ = stack([whole], [row.document], subject.tokenizer.vocab)
+    text, _ = stack([whole], [row.document], model.tokenizer.vocab)
     with torch.no_grad():
-        view = subject.objective.read(text, subject.tokenizer.vocab)
-        return subject.net.states(view)[0]
+        view = model.objective.read(text, model.tokenizer.vocab)
+        return model.net.states(view)[0]
 
 
 def test_all_choose_from_one_list(tokenizer: Tokenizer) -> None:
@@ -51,9 +51,9 @@ def test_one_may_be_wanted_of_all(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
 def test_states_are_pooled(objective: Objective, tokenizer: Tokenizer) -> None:
-    subject = subject_of(objective, tokenizer)
-    row = row_of(subject)
-    states = states_of(subject, row)
+    model = subject_of(objective, tokenizer)
+    row = row_of(model)
+    states = states_of(model, row)
     for pooling, expected in (
         ("mean", states.mean(0)),
         ("last", states[-1]),
@@ -61,15 +61,15 @@ def test_states_are_pooled(objective: Objective, tokenizer: Tokenizer) -> None:
     ):
         with torch.no_grad():
             # beside a longer row, so that there is padding
-            found = States(subject, subject.net, pooling)([row, row_of(subject, "a cat " * 5)])
+            found = States(model, model.net, pooling)([row, row_of(model, "a cat " * 5)])
         assert found.shape[0] == 2
         torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_spans_are_pooled_each_by_itself(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Mlm(), tokenizer)
-    whole = row_of(subject)
-    states = states_of(subject, whole)
+    model = subject_of(Mlm(), tokenizer)
+    whole = row_of(model)
+    states = states_of(model, whole)
     row = Row(document=whole.document, spans=[range(1, 3), range(4, 5)])
     for pooling, expected in (
         ("mean", [states[1:3].mean(0), states[4]]),
@@ -77,19 +77,19 @@ def test_spans_are_pooled_each_by_itself(tokenizer: Tokenizer) -> None:
         ("first", [states[1], states[4]]),
     ):
         with torch.no_grad():
-            found = States(subject, subject.net, pooling)([row])
+            found = States(model, model.net, pooling)([row])
         torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_an_encoder_is_read_beside_its_decoder(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Bart(), tokenizer)
-    row = row_of(subject)
+    model = subject_of(Bart(), tokenizer)
+    row = row_of(model)
     whole = Window(document=0, start=0, stop=len(row.document), first=0, last=0)
     text, _ = stack([whole], [row.document], tokenizer.vocab)
     with torch.no_grad():
-        source = subject.objective.read(text, tokenizer.vocab).source
-        expected = subject.net.encode(source)[0].mean(0)
-        (found,) = States(subject, subject.net, "encoder")([row])
+        source = model.objective.read(text, tokenizer.vocab).source
+        expected = model.net.encode(source)[0].mean(0)
+        (found,) = States(model, model.net, "encoder")([row])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -97,10 +97,10 @@ def test_the_first_state_has_seen_the_text_unless_it_is_read_from_left_to_right(
     tokenizer: Tokenizer,
 ) -> None:
     for objective, same in ((Clm(), True), (Mlm(), False)):
-        subject = subject_of(objective, tokenizer)
+        model = subject_of(objective, tokenizer)
         with torch.no_grad():
-            rows = [row_of(subject), row_of(subject, "dog saw a tree and ran")]
-            one, two = States(subject, subject.net, "first")(rows)
+            rows = [row_of(model), row_of(model, "dog saw a tree and ran")]
+            one, two = States(model, model.net, "first")(rows)
         assert torch.allclose(one, two, atol=1e-5) is same
 
 

@@ -53,7 +53,7 @@ def test_a_probe_is_a_penalised_logistic_regression() -> None:
     states = torch.randn(53, 5, generator=draws)
     target = torch.randint(3, (53,), generator=draws)
     rows = [Row(document=None, spans=[range(1)], target=[int(each)]) for each in target]
-    lesson = FineTuneSpec(
+    spec = FineTuneSpec(
         name="a task",
         train=rows,
         validation=rows,
@@ -65,7 +65,7 @@ def test_a_probe_is_a_penalised_logistic_regression() -> None:
     )
     sizes = []
     for strength in (1e-3, 1e-1):
-        head, steps = linear_probe._fitted(states, lesson, strength)
+        head, steps = linear_probe._fitted(states, spec, strength)
         assert 0 < steps < linear_probe.MOST_ITERATIONS
         cross_entropy(head(states), target).backward()
         assert head.bias.grad.abs().max() < 1e-4

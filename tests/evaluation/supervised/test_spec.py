@@ -31,11 +31,11 @@ def test_batches_hold_each_row_once_an_epoch(tokenizer: Tokenizer) -> None:
 
 
 def test_texts_are_joined_by_an_end_token(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     one, two, nothing = tokenizer.encode(["a cat", "dog", ""])
-    whole = joined([one, two], subject)
+    whole = joined([one, two], model)
     assert whole.ids.tolist() == [*one.ids, tokenizer.vocab.eos, *two.ids]
     assert whole.bytes.sum() == len("a catdog")
-    assert joined([one], subject).ids.tolist() == one.ids.tolist()
-    assert joined([nothing, two], subject).ids.tolist() == two.ids.tolist()
-    assert joined([nothing], subject).ids.tolist() == [tokenizer.vocab.eos]
+    assert joined([one], model).ids.tolist() == one.ids.tolist()
+    assert joined([nothing, two], model).ids.tolist() == two.ids.tolist()
+    assert joined([nothing], model).ids.tolist() == [tokenizer.vocab.eos]

@@ -72,7 +72,7 @@ def labelled(num: int, *, seed: int, shuffled: bool = False) -> list[dict]:
 
 def ask(task: Classification, folder: Path, objective: Objective, tokenizer: Tokenizer, way: str):
     examples = task.read(folder)
-    return task.answers(
+    return task.evaluate(
         subject_of(objective, tokenizer),
         examples,
         way=way,
@@ -145,18 +145,18 @@ def test_items_name_the_example_and_what_was_said(
     monkeypatch.setattr(finetuning, "MOST_STEPS", 2)
     write(tmp_path / "train.jsonl", labelled(7, seed=3))
     write(tmp_path / "test.jsonl", labelled(5, seed=5))
-    task, subject = task_of(), subject_of(Clm(), tokenizer)
+    task, model = task_of(), subject_of(Clm(), tokenizer)
     examples = task.read(tmp_path)
     found = {}
     for done in (frozenset(), frozenset({0, 3, 9})):
-        answers = task.answers(subject, examples, way="10", done=done, report=lambda share: None)
+        answers = task.evaluate(model, examples, way="10", done=done, report=lambda share: None)
         found[done] = list(answers.items)
     everything, rest = found.values()
     assert [item.item for item in everything] == list(range(10))
     assert [item for item in everything if item.item not in {0, 3, 9}] == [
         item.model_copy(update={"figures": pytest.approx(item.figures, rel=1e-5)}) for item in rest
     ]
-    for item, example in zip(everything, examples.asked, strict=True):
+    for item, example in zip(everything, examples.test, strict=True):
         assert item.figures["label"] == ["canine", "feline"].index(example.label)
         assert item.gained == float(item.figures["predicted"] == item.figures["label"])
         assert 0.5 <= item.figures["confidence"] <= 1
@@ -170,8 +170,8 @@ def test_pairs_are_read_in_one_row(
     lessons: list[FineTuneSpec] = []
     monkeypatch.setattr(
         "lmcompare.evaluation.tasks.classification.tune",
-        lambda subject, lesson, report: (
-            lessons.append(lesson)
+        lambda model, spec, report: (
+            lessons.append(spec)
             or finetuning.Learned(reader=None, frozen=None, settings={}, trials=[])
         ),
     )
@@ -183,7 +183,7 @@ def test_pairs_are_read_in_one_row(
     write(tmp_path / "train.jsonl", records * 2)
     write(tmp_path / "test.jsonl", records[:1])
     task = task_of(text="one", text2="two")
-    assert task.read(tmp_path).asked[0].texts == ("a cat", "old dog")
+    assert task.read(tmp_path).test[0].texts == ("a cat", "old dog")
     ask(task, tmp_path, Mlm(), tokenizer, "all")
     one, two = tokenizer.encode(["a cat", "old dog"])
     row = lessons[0].train[0]
@@ -218,11 +218,11 @@ def test_lines_of_files_by_label(tmp_path: Path) -> None:
         test_every=10,
     )
     examples = task.read(tmp_path)
-    assert [each.texts[0] for each in examples.asked] == [
+    assert [each.texts[0] for each in examples.test] == [
         *("neg 10", "neg 20", "pos 10", "pos 20", "pos 30", "pos 40")
     ]
-    assert [each.number for each in examples.asked] == list(range(6))
-    assert [each.label for each in examples.asked] == ["bad"] * 2 + ["good"] * 4
+    assert [each.number for each in examples.test] == list(range(6))
+    assert [each.label for each in examples.test] == ["bad"] * 2 + ["good"] * 4
     num = {split: len(some) for split, some in examples.learned.items()}
     assert num == {"train": 53, "validation": 5}
     assert task.source == "neg.txt, pos.txt"
@@ -251,7 +251,7 @@ def test_labels_with_white_space_are_no_classes_of_their_own(tmp_path: Path) -> 
     for split in ("train", "test"):
         write(tmp_path / f"{split}.jsonl", [{**each, "text": split} for each in records])
     examples = task_of().read(tmp_path)
-    assert [each.label for each in examples.asked] == ["pos", "pos", "neg", "neg"]
+    assert [each.label for each in examples.test] == ["pos", "pos", "neg", "neg"]
     assert examples.counts == {"labels with white space around them": 6}
 
 
@@ -264,7 +264,7 @@ def test_labels_in_files_of_their_own(tmp_path: Path) -> None:
     names = {split: f"{split}-answers.csv" for split in ("train", "test")}
     task = task_of(train=["train.csv"], test=["test.csv"], text="a", text2="b", labels_in=names)
     examples = task.read(tmp_path)
-    assert [each.label for each in examples.asked] == ["1", "0"]
+    assert [each.label for each in examples.test] == ["1", "0"]
     learned = {name: [each.label for each in some] for name, some in examples.learned.items()}
     assert learned == {"train": ["0", "1", "1"], "validation": ["0"]}
     (tmp_path / "test-answers.csv").write_text("0,1\n", encoding="utf-8")
@@ -367,7 +367,7 @@ def test_the_real_files_are_read(name: str, shared_data: Path) -> None:
         pytest.skip(f"{name} does not lie beside the checkout")
     task = known()[name]
     examples = task.read(shared_data)
-    num = (len(examples.asked), *(len(some) for some in examples.learned.values()))
+    num = (len(examples.test), *(len(some) for some in examples.learned.values()))
     assert (
         num
         == {

@@ -21,24 +21,24 @@ PASSAGES = [
 ]
 
 
-def said(subject, passages=PASSAGES, done: frozenset[int] = frozenset()) -> list[TaskItem]:
-    examples = Examples(asked=passages)
-    found = TASK.answers(subject, examples, way="asked", done=done, report=lambda share: None)
+def said(model, passages=PASSAGES, done: frozenset[int] = frozenset()) -> list[TaskItem]:
+    examples = Examples(test=passages)
+    found = TASK.evaluate(model, examples, way="asked", done=done, report=lambda share: None)
     return [*found.items]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_is_asked(name: str, tokenizer: Tokenizer) -> None:
     """The word's probability is that of its tokens behind the text, however it is asked."""
-    subject = subject_of(parse_objective(name), tokenizer)
-    examples = Examples(asked=PASSAGES)
-    found = TASK.answers(
-        subject, examples, way="asked", done=frozenset({1}), report=lambda share: None
+    model = subject_of(parse_objective(name), tokenizer)
+    examples = Examples(test=PASSAGES)
+    found = TASK.evaluate(
+        model, examples, way="asked", done=frozenset({1}), report=lambda share: None
     )
     items = [*found.items]
     assert [item.item for item in items] == [0, 2]
     parts = [Span(before=each.before, text=each.word) for each in PASSAGES]
-    verdicts = score_spans(subject, parts, found.scoring)
+    verdicts = score_spans(model, parts, found.scoring)
     for item in items:
         assert item.figures["nats"] == pytest.approx(verdicts[item.item].nats, rel=1e-5)
         assert item.figures["nats"] > 0
@@ -59,21 +59,21 @@ def test_a_word_is_said_where_all_of_its_tokens_are_written(tokenizer: Tokenizer
 
 
 def test_batches_change_nothing(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = subject_of(Clm(), tokenizer)
-    together = said(subject)
+    model = subject_of(Clm(), tokenizer)
+    together = said(model)
     monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.AT_ONCE", 2)
     monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.ROWS_AT_ONCE", 1)
-    for one, two in zip(together, said(subject), strict=True):
+    for one, two in zip(together, said(model), strict=True):
         assert (one.item, one.gained) == (two.item, two.gained)
         assert one.figures["nats"] == pytest.approx(two.figures["nats"], rel=1e-5)
 
 
 def test_texts_longer_than_the_rows_lose_their_beginning(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     long = Passage(number=0, before="the old dog saw a cat " * 9 + "a tree", word=" slept")
-    found = TASK.answers(
-        subject,
-        Examples(asked=[long]),
+    found = TASK.evaluate(
+        model,
+        Examples(test=[long]),
         way="asked",
         done=frozenset(),
         report=lambda share: None,
@@ -87,7 +87,7 @@ def test_texts_are_cut_before_their_last_word(tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text(
         '{"text": "the old cat"}\n{"text": "él vio a José"}\n', "utf-8"
     )
-    assert [(each.before, each.word) for each in TASK.read(tmp_path).asked] == [
+    assert [(each.before, each.word) for each in TASK.read(tmp_path).test] == [
         ("the old", " cat"),
         ("él vio a", " José"),
     ]

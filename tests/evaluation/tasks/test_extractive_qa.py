@@ -83,7 +83,7 @@ def test_tokens_are_found_for_every_answer(kind: str) -> None:
     """Each run of words, back from tokens: the same characters, but for what a token spans."""
     config = TokenizerConfig(kind=kind, vocab_size=390 if kind == "unigram" else 406)
     own = Tokenizer.train([sentences(101), ACCENTS * 3], config)
-    subject = subject_of(Clm(), own)
+    model = subject_of(Clm(), own)
     encoded = own.encode([ACCENTS])[0]
     words = ACCENTS.split()
     for first in range(len(words)):
@@ -92,7 +92,7 @@ def test_tokens_are_found_for_every_answer(kind: str) -> None:
             stop = ACCENTS.index(words[last]) + len(words[last])
             asked = asked_of(ACCENTS, ACCENTS[start:stop])
             question = own.encode(["who"])[0]
-            rows = extractive_qa._windows(subject, question, encoded, asked)
+            rows = extractive_qa._windows(model, question, encoded, asked)
             holding = [row for row in rows if list(row.target) != [0, 0]]
             if len(own.encode([ACCENTS[start:stop]])[0]) < 8:
                 assert holding
@@ -103,10 +103,10 @@ def test_tokens_are_found_for_every_answer(kind: str) -> None:
 
 
 def test_a_row_is_the_question_an_end_token_and_the_text(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     counts: Counter[str] = Counter()
     asked = asked_of("the old cat saw a café", "cat saw", question="who saw")
-    ((row,),) = extractive_qa._rows(subject, [asked], "", counts)
+    ((row,),) = extractive_qa._rows(model, [asked], "", counts)
     question, text = tokenizer.encode(["who saw", asked.context])
     assert row.document.ids.tolist() == [*question.ids, tokenizer.vocab.eos, *text.ids]
     end = 1 + len(question)  # behind the start token
@@ -119,12 +119,12 @@ def test_a_row_is_the_question_an_end_token_and_the_text(tokenizer: Tokenizer) -
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     counts: Counter[str] = Counter()
     context = " ".join(WORDS[number % 11] for number in range(61)) + " café"
     early = asked_of(context, "the a cat")
     late = asked_of(context, "café", question="why " * 29)
-    one, two = extractive_qa._rows(subject, [early, late], "", counts)
+    one, two = extractive_qa._rows(model, [early, late], "", counts)
     assert counts == {"texts read in windows": 2, "questions cut at their end": 1}
     size = len(tokenizer.encode([context])[0])
     for rows in (one, two):
@@ -227,10 +227,10 @@ def test_answers_that_look_alike_are_learned(
     monkeypatch.setattr(finetuning, "FACTORS", (10 / 3,))
     monkeypatch.setattr(finetuning, "MOST_STEPS", 200)
     write(tmp_path / "a.json", paragraphs(101))
-    task, subject = task_of(), subject_of(objective, tokenizer)
+    task, model = task_of(), subject_of(objective, tokenizer)
     examples = task.read(tmp_path)
-    answers = task.answers(
-        subject, examples, way="all", done=frozenset({1}), report=lambda share: None
+    answers = task.evaluate(
+        model, examples, way="all", done=frozenset({1}), report=lambda share: None
     )
     items = list(answers.items)
     assert [item.item for item in items] == [0, *range(2, 66)]
@@ -240,7 +240,7 @@ def test_answers_that_look_alike_are_learned(
     assert {type(each) for each in answers.settings.values()} == {float, str}, (
         "as a record has them"
     )
-    few = task.answers(subject, examples, way="100", done=frozenset(), report=lambda share: None)
+    few = task.evaluate(model, examples, way="100", done=frozenset(), report=lambda share: None)
     assert few.protocol.startswith("fine-tuned on 100 questions")
 
 
@@ -248,7 +248,7 @@ def test_paragraphs_stay_together(tmp_path: Path) -> None:
     write(tmp_path / "a.json", paragraphs(47))
     task = task_of()
     examples = task.read(tmp_path)
-    parts = {"test": examples.asked, **examples.learned}
+    parts = {"test": examples.test, **examples.learned}
     contexts = {name: {each.context for each in some} for name, some in parts.items()}
     assert {name: len(some) for name, some in contexts.items()} == {
         "test": 15,
@@ -256,7 +256,7 @@ def test_paragraphs_stay_together(tmp_path: Path) -> None:
         "validation": 3,
     }
     assert len(set.union(*contexts.values())) == 47
-    assert [each.number for each in examples.asked] == list(range(30))
+    assert [each.number for each in examples.test] == list(range(30))
     assert task.chance(examples) == 0
 
 
@@ -301,6 +301,6 @@ def test_the_real_file_is_read(shared_data: Path) -> None:
     if not (shared_data / "xquad").is_dir():
         pytest.skip("xquad does not lie beside the checkout")
     examples = known()["xquad"].read(shared_data)
-    num = [len(examples.asked), *(len(some) for some in examples.learned.values())]
+    num = [len(examples.test), *(len(some) for some in examples.learned.values())]
     assert sum(num) == 1190
-    assert len({each.context for each in examples.asked}) == 60
+    assert len({each.context for each in examples.test}) == 60

@@ -11,7 +11,7 @@ from torch import Tensor
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
 from lmcompare.evaluation.tasks import minimal_pairs
-from lmcompare.evaluation.tasks.base import Answers
+from lmcompare.evaluation.tasks.base import Predictions
 from lmcompare.evaluation.tasks.measure import measure_task, ratio
 from lmcompare.evaluation.tasks.minimal_pairs import Pairs
 from lmcompare.evaluation.tasks.options import TaskOptions
@@ -46,11 +46,11 @@ def test_each_model_stands_beside_the_one_that_it_was(run: Run, suites: Path) ->
         [i.figures["margin"] for i in run.results.items(r, TaskItem)] for r in (trained, started)
     ]
     assert margins[0] != margins[1]
-    subject = load_model(run, device="cpu", warn=pytest.fail)
+    model = load_model(run, device="cpu", warn=pytest.fail)
     config = run.record().config
-    fresh = Backbone(config.model, vocab_size=subject.tokenizer.vocab.size, seed=config.seed)
+    fresh = Backbone(config.model, vocab_size=model.tokenizer.vocab.size, seed=config.seed)
     parts = [Span(text=each) for pair in PAIRS for each in pair]
-    costs = [each.nats for each in score_spans(replace(subject, net=fresh.eval()), parts, "causal")]
+    costs = [each.nats for each in score_spans(replace(model, net=fresh.eval()), parts, "causal")]
     expected = [bad - good for good, bad in zip(costs[::2], costs[1::2], strict=True)]
     assert margins[1] == pytest.approx(expected, abs=1e-4)
     assert run.results.read(TaskRecord) == [trained, started] or run.results.read(TaskRecord) == [
@@ -92,13 +92,13 @@ def test_what_was_asked_is_not_asked_again(
     first = measure(run, suites)
     monkeypatch.setattr("lmcompare.evaluation.tasks.measure.ALONE", 0)
     asked: list[str] = []
-    true = Pairs.answers
+    true = Pairs.evaluate
 
-    def counted(self: Pairs, subject: LoadedModel, *rest: object, **more: object) -> Answers:
+    def counted(self: Pairs, model: LoadedModel, *rest: object, **more: object) -> Predictions:
         asked.append(self.name)
-        return true(self, subject, *rest, **more)  # type: ignore[arg-type]
+        return true(self, model, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Pairs, "answers", counted)
+    monkeypatch.setattr(Pairs, "evaluate", counted)
     assert measure(run, suites) == first
     assert not asked
     again = measure(run, suites, again=True)
@@ -131,11 +131,11 @@ def test_what_was_cut_off_is_gone_on_with(
     asked: list[int] = []
     true = minimal_pairs.score_spans
 
-    def broken(subject: LoadedModel, *rest: object, **more: object) -> object:
+    def broken(model: LoadedModel, *rest: object, **more: object) -> object:
         asked.append(1)
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return true(subject, *rest, **more)  # type: ignore[arg-type]
+        return true(model, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(minimal_pairs, "score_spans", broken)
     with pytest.raises(KeyboardInterrupt):
@@ -177,11 +177,11 @@ def test_answers_that_change_with_the_batch_are_told(
         assert (record.alone, record.alone_differs) == (5, 0)
     true = minimal_pairs.score_spans
 
-    def by_size(subject: LoadedModel, parts: list[Span], scoring: str) -> list[SpanScore]:
+    def by_size(model: LoadedModel, parts: list[Span], scoring: str) -> list[SpanScore]:
         """As if padding took part."""
         return [
             replace(verdict, nats=verdict.nats + len(parts) * number)
-            for number, verdict in enumerate(true(subject, parts, scoring))
+            for number, verdict in enumerate(true(model, parts, scoring))
         ]
 
     monkeypatch.setattr(minimal_pairs, "score_spans", by_size)
@@ -192,7 +192,7 @@ def test_answers_that_change_with_the_batch_are_told(
 class Impossible(Pairs):
     """What nobody can do."""
 
-    def answers(self, *_: object, **__: object) -> Answers:  # type: ignore[override]
+    def evaluate(self, *_: object, **__: object) -> Predictions:  # type: ignore[override]
         raise Unsupported("clm has no opinion")
 
 

@@ -33,16 +33,16 @@ def pairs(good: list[str], bad: list[str]) -> list[Pair]:
 
 
 def answers(
-    subject: LoadedModel, examples: list[Pair], done: frozenset[int] = frozenset()
+    model: LoadedModel, examples: list[Pair], done: frozenset[int] = frozenset()
 ) -> list[TaskItem]:
-    given = Examples(asked=examples)
-    return [*TASK.answers(subject, given, way="asked", done=done, report=lambda share: None).items]
+    given = Examples(test=examples)
+    return [*TASK.evaluate(model, given, way="asked", done=done, report=lambda share: None).items]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_swapping_good_and_bad_gives_the_rest(name: str, tokenizer: Tokenizer) -> None:
-    subject = subject_of(parse_objective(name), tokenizer)
-    items, swapped = answers(subject, pairs(GOOD, BAD)), answers(subject, pairs(BAD, GOOD))
+    model = subject_of(parse_objective(name), tokenizer)
+    items, swapped = answers(model, pairs(GOOD, BAD)), answers(model, pairs(BAD, GOOD))
     assert ratio(swapped) == pytest.approx(1 - ratio(items))
     for item, other in zip(items, swapped, strict=True):
         assert item.figures["margin"] == pytest.approx(-other.figures["margin"], abs=1e-4)
@@ -51,27 +51,27 @@ def test_swapping_good_and_bad_gives_the_rest(name: str, tokenizer: Tokenizer) -
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_who_says_the_same_of_everything_gets_half(name: str, tokenizer: Tokenizer) -> None:
     """Where both sentences have as many tokens."""
-    subject = subject_of(parse_objective(name), tokenizer)
+    model = subject_of(parse_objective(name), tokenizer)
     with torch.no_grad():
-        for parameter in subject.net.parameters():
+        for parameter in model.net.parameters():
             parameter.zero_()
     alike = [
         (good, bad)
         for good, bad in zip(GOOD, BAD, strict=True)
         if len({len(each) for each in tokenizer.encode([good, bad])}) == 1
     ]
-    items = answers(subject, pairs(*map(list, zip(*alike, strict=True))))
+    items = answers(model, pairs(*map(list, zip(*alike, strict=True))))
     assert [item.gained for item in items] == [0.5] * len(alike)
     assert len(alike) > 1
 
 
 def test_a_pair_counts_where_the_good_one_is_more_probable(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
-    items = answers(subject, pairs(GOOD, BAD))
+    model = subject_of(Clm(), tokenizer)
+    items = answers(model, pairs(GOOD, BAD))
     nats = [
         [
             verdict.nats
-            for verdict in score_spans(subject, [Span(text=each) for each in texts], "causal")
+            for verdict in score_spans(model, [Span(text=each) for each in texts], "causal")
         ]
         for texts in (GOOD, BAD)
     ]
@@ -87,14 +87,14 @@ def test_a_pair_counts_where_the_good_one_is_more_probable(tokenizer: Tokenizer)
 def test_portions_change_nothing_and_what_is_done_is_not_asked(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject, examples = subject_of(Clm(), tokenizer), pairs(GOOD, BAD)
-    together = answers(subject, examples)
+    model, examples = subject_of(Clm(), tokenizer), pairs(GOOD, BAD)
+    together = answers(model, examples)
     monkeypatch.setattr("lmcompare.evaluation.tasks.minimal_pairs.AT_ONCE", 2)
-    portions = answers(subject, examples)
+    portions = answers(model, examples)
     assert [each.item for each in portions] == [0, 1, 2, 3, 4]
     for one, two in zip(together, portions, strict=True):
         assert one.figures["margin"] == pytest.approx(two.figures["margin"], abs=1e-5)
-    rest = answers(subject, examples, frozenset({0, 3}))
+    rest = answers(model, examples, frozenset({0, 3}))
     assert [each.item for each in rest] == [1, 2, 4]
 
 
@@ -112,11 +112,11 @@ def test_a_suite_of_records(tmp_path: Path) -> None:
     task = TASK.model_copy(update={"parts": {"paradigm": "UID"}})
     lines = [record("a", "b", UID="x"), "", record("c", "c", UID="y"), record("e", "f", UID="y")]
     examples = task.read(suite(tmp_path, "one.jsonl", *lines))
-    assert [(each.number, each.good, each.bad) for each in examples.asked] == [
+    assert [(each.number, each.good, each.bad) for each in examples.test] == [
         (0, "a", "b"),
         (1, "e", "f"),
     ]
-    assert [each.parts for each in examples.asked] == [{"paradigm": "x"}, {"paradigm": "y"}]
+    assert [each.parts for each in examples.test] == [{"paradigm": "x"}, {"paradigm": "y"}]
     assert examples.counts == {"pairs that are equal, left out": 1}
     assert task.chance(examples) == 0.5
 
@@ -129,7 +129,7 @@ def test_suites_of_lines(tmp_path: Path) -> None:
             **{"part_ends_at": "-", "joins_punctuation": True},
         }
     )
-    found = task.read(tmp_path).asked
+    found = task.read(tmp_path).test
     assert [(each.good, each.bad) for each in found] == [
         ("good.", "bad."),
         ("this good?", "this bad?"),
@@ -137,7 +137,7 @@ def test_suites_of_lines(tmp_path: Path) -> None:
     assert found[0].parts == {"phenomenon": "island-effects", "paradigm": "island-effects-one"}
     suite(tmp_path, "agreement.tsv", "True\tthe cat is", "False\tthe cat are")
     task = TASK.model_copy(update={"files": ("*.tsv",), "layout": "labelled"})
-    (pair,) = task.read(tmp_path).asked
+    (pair,) = task.read(tmp_path).test
     assert (pair.good, pair.bad, pair.parts) == (
         "the cat is",
         "the cat are",
@@ -154,7 +154,7 @@ def test_answers_in_a_file_of_their_own(tmp_path: Path) -> None:
             "answers_in": "answers.csv",
         }
     )
-    assert [(each.good, each.bad) for each in task.read(tmp_path).asked] == [
+    assert [(each.good, each.bad) for each in task.read(tmp_path).test] == [
         ("Yes, it is.", "No"),
         ("right", "left"),
     ]
@@ -205,13 +205,13 @@ def test_broken_suites_are_one_line(
 @pytest.mark.skipif(not DATA.exists(), reason="the suites are not here")
 def test_the_suites_that_ship_read_what_they_should() -> None:
     found = {name: known()[name].read(DATA) for name in ("blimp", "zorro", "clams", "comve")}
-    assert {name: len(each.asked) for name, each in found.items()} == {
+    assert {name: len(each.test) for name, each in found.items()} == {
         "blimp": 44_998,
         "zorro": 46_000,
         "clams": 7_866,
         "comve": 1_000,
     }
-    first = found["zorro"].asked[0]
+    first = found["zorro"].test[0]
     assert first.good.startswith("look at this")
-    assert len({pair.parts["paradigm"] for pair in found["blimp"].asked}) == 45
-    assert len({pair.parts["phenomenon"] for pair in found["zorro"].asked}) == 13
+    assert len({pair.parts["paradigm"] for pair in found["blimp"].test}) == 45
+    assert len({pair.parts["phenomenon"] for pair in found["zorro"].test}) == 13

@@ -22,25 +22,23 @@ QUESTIONS = [
 ]
 
 
-def chosen(subject, questions=QUESTIONS, task: Choice = TASK):
-    examples = Examples(asked=questions)
-    found = task.answers(
-        subject, examples, way="asked", done=frozenset(), report=lambda share: None
-    )
+def chosen(model, questions=QUESTIONS, task: Choice = TASK):
+    examples = Examples(test=questions)
+    found = task.evaluate(model, examples, way="asked", done=frozenset(), report=lambda share: None)
     return found, [*found.items]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_most_probable_choice_is_taken(name: str, tokenizer: Tokenizer) -> None:
     """By the sum, the mean of a token, and of a byte; of holes and of ends alike."""
-    subject = subject_of(parse_objective(name), tokenizer)
-    found, items = chosen(subject)
+    model = subject_of(parse_objective(name), tokenizer)
+    found, items = chosen(model)
     for question, item in zip(QUESTIONS, items, strict=True):
         parts = [
             Span(before=question.before, text=each, behind=question.behind)
             for each in question.choices
         ]
-        verdicts = score_spans(subject, parts, found.scoring)
+        verdicts = score_spans(model, parts, found.scoring)
         for by, costs in {
             "sum": [each.nats for each in verdicts],
             "token": [each.nats / each.num_tokens for each in verdicts],
@@ -67,7 +65,7 @@ def test_the_way_that_counts_is_a_setting(tokenizer: Tokenizer) -> None:
 
 
 def test_chance_is_one_of_the_choices() -> None:
-    assert TASK.chance(Examples(asked=QUESTIONS)) == pytest.approx((1 / 2 + 1 / 3 + 1 / 2) / 3)
+    assert TASK.chance(Examples(test=QUESTIONS)) == pytest.approx((1 / 2 + 1 / 3 + 1 / 2) / 3)
 
 
 def questions(folder: Path, *records: object) -> Path:
@@ -78,7 +76,7 @@ def questions(folder: Path, *records: object) -> Path:
 
 def test_questions_are_made_of_a_template(tmp_path: Path) -> None:
     questions(tmp_path, {"text": "It rains. ", "choices": ["yes", " no "], "label": 1})
-    (question,) = TASK.read(tmp_path).asked
+    (question,) = TASK.read(tmp_path).test
     assert question == Question(
         number=0, before="It rains.", behind="", choices=(" yes", " no"), right=1
     )
@@ -91,12 +89,12 @@ def test_questions_are_made_of_a_template(tmp_path: Path) -> None:
         labels=("neg", "pos"),
     )
     questions(tmp_path, {"text": "Dull.", "who": "he", "label": "neg"})
-    (question,) = task.read(tmp_path).asked
+    (question,) = task.read(tmp_path).test
     assert question.before == '"Dull." It was'
     assert question.behind == ", he said."
     assert (question.choices, question.right) == ((" bad", " good"), 0)
     questions(tmp_path, {"text": "{who}", "who": "he", "label": " neg\t"})
-    (question,) = task.model_copy(update={"template": "{{{text}}} ___"}).read(tmp_path).asked
+    (question,) = task.model_copy(update={"template": "{{{text}}} ___"}).read(tmp_path).test
     assert (question.before, question.right) == ("{{who}}", 0)
 
 

@@ -61,8 +61,8 @@ def test_learning_by_another_protocol_is_another_question(run: Run, suites: Path
     (suites / "both.toml").write_text(f"[both]\n{lines}\ntest_every = 3\n")
     (task,) = read_tasks(suites / "both.toml")
     examples = task.read(suites)
-    subject = load_model(run, device="cpu", warn=pytest.fail)
-    now = _blank(subject, task, examples, "probe")
+    model = load_model(run, device="cpu", warn=pytest.fail)
+    now = _blank(model, task, examples, "probe")
     assert now.version == task.version + 1
     before = now.model_copy(update={"version": 1, "value": 0.125, "protocol": "older"})
     run.results.write(before, [])

@@ -132,7 +132,7 @@ def test_tags_are_stripped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("cat\tB-a \n\ndog\tB-a\n", encoding="utf-8")
     (tmp_path / "test.txt").write_text("cat\tB-a\u00a0\n", encoding="utf-8")
     examples = task_of().read(tmp_path)
-    assert [each.tags for each in examples.asked] == [("B-a",)]
+    assert [each.tags for each in examples.test] == [("B-a",)]
     assert examples.counts == {"labels with white space around them": 2}
 
 
@@ -179,12 +179,12 @@ def test_given_tags_that_are_mended_are_counted(tmp_path: Path) -> None:
 
 
 def test_words_are_judged_at_their_last_piece(tokenizer: Tokenizer) -> None:
-    subject = subject_of(Clm(), tokenizer)
+    model = subject_of(Clm(), tokenizer)
     words = ("a", "zebra's", "café", "ü", "dog")
     tags = ("O", "B-a", "I-a", "B-b", "I-unknown")
     counts: Counter[str] = Counter()
     (row,) = _rows(
-        subject,
+        model,
         [Sentence(number=0, words=words, tags=tags)],
         ["B-a", "B-b", "I-a", "O"],
         "words",
@@ -200,13 +200,13 @@ def test_words_are_judged_at_their_last_piece(tokenizer: Tokenizer) -> None:
 
 
 def test_words_behind_the_cut_are_outside(tokenizer: Tokenizer) -> None:
-    subject, counts = subject_of(Clm(), tokenizer), Counter()
+    model, counts = subject_of(Clm(), tokenizer), Counter()
     pieces = [len(each) for each in tokenizer.encode(["a", " a", " zebra"])]
     assert pieces[:2] == [1, 1]
     num = 33 - pieces[2]  # so that the last piece alone is cut off
     words = ("a",) * num + ("zebra",) + ("a",) * 5
     sentence = Sentence(number=0, words=words, tags=("B-a",) * (num + 6))
-    (row,) = _rows(subject, [sentence], ["B-a"], "words", counts)
+    (row,) = _rows(model, [sentence], ["B-a"], "words", counts)
     assert len(row.document) == 32
     assert list(row.words) == list(range(num))
     assert counts == {"words behind the cut": 6}
@@ -223,10 +223,10 @@ def test_words_without_a_token_are_outside() -> None:
     library.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     library.add_special_tokens(["[PAD]", "[BOS]", "[EOS]"])
     dropping = Tokenizer(library)
-    subject, counts = subject_of(Clm(), dropping), Counter()
+    model, counts = subject_of(Clm(), dropping), Counter()
     sentence = Sentence(number=0, words=("~", "cat", "~~", "cat", "~"), tags=("B-a",) * 5)
     silent = Sentence(number=1, words=("~",), tags=("B-a",))
-    rows = _rows(subject, [sentence, silent], ["B-a"], "words", counts)
+    rows = _rows(model, [sentence, silent], ["B-a"], "words", counts)
     assert list(rows[0].words) == [1, 3]
     assert [*rows[0].spans] == [range(1, 2), range(2, 3)]
     assert not rows[1].spans
@@ -262,11 +262,11 @@ def test_words_that_are_names_are_learned(
     monkeypatch.setattr(finetuning, "MOST_STEPS", 200)
     (tmp_path / "train.txt").write_text(tagged(151, seed=3), encoding="utf-8")
     (tmp_path / "test.txt").write_text(tagged(53, seed=5), encoding="utf-8")
-    task, subject = task_of(), subject_of(objective, tokenizer)
+    task, model = task_of(), subject_of(objective, tokenizer)
     examples = task.read(tmp_path)
     shares: list[float] = []
-    answers = task.answers(
-        subject, examples, way="all", done=frozenset({0, 5}), report=shares.append
+    answers = task.evaluate(
+        model, examples, way="all", done=frozenset({0, 5}), report=shares.append
     )
     items = list(answers.items)
     assert [item.item for item in items] == [1, 2, 3, 4, *range(6, 53)]
@@ -282,14 +282,14 @@ def test_words_that_are_names_are_learned(
     )
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    few = task.answers(
-        subject, examples, way="100 first", done=frozenset(), report=lambda share: None
+    few = task.evaluate(
+        model, examples, way="100 first", done=frozenset(), report=lambda share: None
     )
     assert few.protocol == "fine-tuned on 100 sentences, pieces of a word pooled by first"
     assert {each.pooling for each in few.trials} == {"first"}
     with pytest.raises(Unsupported, match="the pieces of a word have no pooling 'encoder'"):
-        task.answers(
-            subject, examples, way="all encoder", done=frozenset(), report=lambda share: None
+        task.evaluate(
+            model, examples, way="all encoder", done=frozenset(), report=lambda share: None
         )
 
 
@@ -297,7 +297,7 @@ def test_the_real_files_are_read(shared_data: Path) -> None:
     if not (shared_data / "wnut17").is_dir():
         pytest.skip("wnut17 does not lie beside the checkout")
     examples = known()["wnut17"].read(shared_data)
-    assert len(examples.asked) == 1287
-    assert sum(len(entities(each.tags)[0]) for each in examples.asked) == 1079  # as its paper says
+    assert len(examples.test) == 1287
+    assert sum(len(entities(each.tags)[0]) for each in examples.test) == 1079  # as its paper says
     assert len(examples.learned["train"]) == 3394
     assert len(examples.learned["validation"]) == 500

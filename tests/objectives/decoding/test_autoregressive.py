@@ -126,7 +126,7 @@ def test_the_likeliest_tokens_are_written(
     try:
         written = objective.fill(net, request_of(text, holes, method=method), vocab)
     except Unsupported:
-        assert objective.fillings[method].holes != "any"
+        assert objective.decoding_methods[method].holes != "any"
         assert kind != "end"
         return
     expected = likeliest(objective, net, text, holes, vocab, scoring)
@@ -162,7 +162,7 @@ def cases() -> Iterator[tuple[Objective, str, str, bool, Sampler]]:
         *(kind() for kind in (Clm, Prefix, Plm, T5, Bart, Glm, Ul2, Fim, Mdlm, Mntp)),
         *(kind(architecture="decoder") for kind in (T5, Bart)),
     ]:
-        for method, filling in objective.fillings.items():
+        for method, filling in objective.decoding_methods.items():
             for any_length in [False, True][: 1 + filling.any_length]:
                 for sampler in samplers(filling.settings)[: 1 if objective.name == "mntp" else 9]:
                     if any_length and sampler.degeneration_penalty is not None:

@@ -67,7 +67,7 @@ WRITERS = [*BY_HAND, Ul2(), Ul2(architecture="decoder")]
 @torch.no_grad()
 def test_the_best_candidate_is_gone_on_with(objective: Objective) -> None:
     """In any text, and with all that counts: what the candidates are, and what likeness costs."""
-    in_midst = any(each.holes != "end" for each in objective.fillings.values())
+    in_midst = any(each.holes != "end" for each in objective.decoding_methods.values())
     tokens = [*START, *[WORDS.pad] * LENGTH, *([*PIECES[1], *PIECES[2]] if in_midst else [])]
     found = set()
     for seed in range(5):
@@ -84,7 +84,7 @@ def test_the_best_candidate_is_gone_on_with(objective: Objective) -> None:
 @pytest.mark.parametrize("objective", WRITERS, ids=str)
 def test_without_a_penalty_it_is_greedy(objective: Objective, vocab: Vocab) -> None:
     net, text = make_net(vocab, encodes=objective.encodes), clean(vocab)
-    usual = next(iter(objective.fillings.values()))
+    usual = next(iter(objective.decoding_methods.values()))
     holes = holes_of(text, usual.holes)
     found = [
         objective.fill(net, request_of(text, holes, sampler), vocab).token

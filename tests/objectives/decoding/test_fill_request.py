@@ -223,7 +223,7 @@ def test_what_was_written_is_told_in_the_order_of_the_text() -> None:
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [(name, each) for name in OBJECTIVES for each in OBJECTIVES[name]().fillings],
+    [(name, each) for name in OBJECTIVES for each in OBJECTIVES[name]().decoding_methods],
 )
 def test_a_method_says_whether_it_writes_in_the_order_of_the_text(
     name: str, method: str, vocab: Vocab
@@ -237,4 +237,4 @@ def test_a_method_says_whether_it_writes_in_the_order_of_the_text(
     orders = [torch.cat([step.index[step.row == row] for step in steps]).tolist() for row in (0, 1)]
     assert all(len(order) >= 7 for order in orders)
     in_order = all(order == sorted(order) for order in orders)
-    assert objective.fillings[method].in_order == in_order
+    assert objective.decoding_methods[method].in_order == in_order

@@ -202,11 +202,11 @@ def test_what_a_chain_draws_last_has_the_law_given_the_rest(objective: Objective
 
 def pseudo_likelihood(objective: Objective, net: Backbone) -> dict[Filled, float]:
     """Its exponential over all texts that differ in the holes, normalised."""
-    fillings = [*product(range(FEW.size), repeat=2)]
-    rows = torch.tensor([[0, *filled, 2] for filled in fillings])
-    text = plain_text(rows, word=torch.arange(4).repeat(len(fillings), 1))
+    decoding_methods = [*product(range(FEW.size), repeat=2)]
+    rows = torch.tensor([[0, *filled, 2] for filled in decoding_methods])
+    text = plain_text(rows, word=torch.arange(4).repeat(len(decoding_methods), 1))
     scores = objective.score(net, text, FEW, text.visible, scoring="pll").double().sum(1)
-    return dict(zip(fillings, scores.softmax(0).tolist(), strict=True))
+    return dict(zip(decoding_methods, scores.softmax(0).tolist(), strict=True))
 
 
 @pytest.mark.parametrize(("objective", "temperature"), [(Mlm(), 1.0), (Mntp(), 3.0)], ids=str)
