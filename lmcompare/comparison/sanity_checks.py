@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.evaluation.tasks.record import TaskRecord
-from lmcompare.stats.intervals import SIGNIFICANT
+from lmcompare.stats.intervals import SIGNIFICANT, p_in_words
 from lmcompare.stats.paired_bootstrap import BootstrapSample
 from lmcompare.stats.significance import difference
 
@@ -48,7 +48,7 @@ def learned_nothing(trained: BootstrapSample, untrained: BootstrapSample) -> str
     found = difference(trained.scores, untrained.scores)
     if found.value > 0 and found.p() < SIGNIFICANT:
         return None
-    return f"{100 * found.value:+.1f} points, p {in_words(found.p())}"
+    return f"{100 * found.value:+.1f} points, p {p_in_words(found.p())}"
 
 
 def changes_alone(records: Sequence[TaskRecord]) -> str | None:
@@ -56,13 +56,6 @@ def changes_alone(records: Sequence[TaskRecord]) -> str | None:
     differ = sum(record.alone_differs for record in records)
     asked = sum(record.alone or 0 for record in records)
     return f"{differ} of {asked} examples" if differ else None
-
-
-def in_words(p: float) -> str:
-    """Return a probability with three decimals, which is never 0 and stays on its side of 0.05."""
-    if p < 0.001:
-        return "<0.001"
-    return f"{min(p, 0.049) if p < SIGNIFICANT else p:.3f}"
 
 
 def below_anchor(arm: Arm) -> str | None:

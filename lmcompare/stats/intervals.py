@@ -74,3 +74,10 @@ def sidak(p: float, num_comparisons: int) -> float:
         num_comparisons: that are made at once, this one among them.
     """
     return -math.expm1(num_comparisons * math.log1p(-p)) if p < 1 else 1.0
+
+
+def p_in_words(p: float) -> str:
+    """Return a probability with three decimals, which is never 0 and stays on its side of 0.05."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{min(p, 0.049) if p < SIGNIFICANT else p:.3f}"

@@ -16,6 +16,7 @@ from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.comparison.tables.task_verdicts import benchmark_tables
 from lmcompare.comparison.tables.tasks import HEADINGS, MARKS, BenchmarkTable
 from lmcompare.comparison.tables.tasks import Block as TaskBlock
+from lmcompare.comparison.tables.verdicts import row_of_difference
 from lmcompare.evaluation.tasks.metrics import metric_of
 from lmcompare.evaluation.tasks.record import TaskRecord
 
@@ -41,7 +42,7 @@ class TaskTables(ResultTables[BenchmarkTable]):
         self, arms: Sequence[Arm], tables: Sequence[BenchmarkTable], *, reference: str | None
     ) -> Iterator[str]:
         if reference is not None and not tables:
-            yield f"no benchmark was asked, so nothing is compared with {reference}"
+            yield f"no benchmark was asked, so in none is anything compared with {reference}"
 
     def stale(self, result: Result) -> Iterator[str]:
         for record in task_results.stale(result):
@@ -130,26 +131,13 @@ def _differences(block: TaskBlock, arms: Mapping[str, Arm]) -> Iterator[dict[str
     for row in block.rows:
         if row.difference is None:
             continue
-        first = arms[row.label].results[0]
-        yield {
-            "study": first.run.study,
-            "arm": first.record.arm,
-            "label": row.label,
-            "finished": row.finished,
-            "objective": first.record.config.objective.name,
+        yield row_of_difference(row, arms[row.label]) | {
             "metric": f"{block.task} {block.metric} difference",
             "scoring": row.scoring,
             "likelihood": row.likelihood,
             "text": block.text,
             "way": block.way,
-            "value": row.difference.value,
             "unit": metric_of(block.metric).unit or None,
             "n": block.num_items,
             "reference": block.reference,
-            "low": row.difference.low,
-            "high": row.difference.high,
-            "p": row.p,
-            "corrected_p": row.corrected_p,
-            "verdict": row.verdict,
-            "test": row.test,
         }

@@ -1,7 +1,7 @@
 """Which arm does better in a benchmark than the reference, as far as its examples can tell."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from lmcompare.comparison import sanity_checks
@@ -14,11 +14,11 @@ from lmcompare.comparison.tables.task_results import (
     leftovers,
 )
 from lmcompare.comparison.tables.tasks import BenchmarkRow, BenchmarkTable, Block
+from lmcompare.comparison.tables.verdicts import Among, notes_on_verdicts
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.metric import MISSING
 from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
-from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS, BootstrapSample, resample
-from lmcompare.stats.significance import Spread, difference, pooled_spread
+from lmcompare.stats.paired_bootstrap import BootstrapSample, resample
 
 _UNLIKE = "its seeds were asked in different ways: ask again with `lmcompare eval --force`"
 
@@ -47,7 +47,10 @@ def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[Benc
         # as many as any reference has that was asked everything, so that p is the same for all
         num = sum(max(0, len(_candidates(arms, of_task)) - 1) for of_task in own.values())
         blocks = [_block(arms, about, of_task, reference, num) for about, of_task in own.items()]
-        tables.append(BenchmarkTable(group=group, blocks=blocks, notes=[*_notes(blocks, num)]))
+        rows = [row for block in blocks for row in block.rows]
+        tables.append(
+            BenchmarkTable(group=group, blocks=blocks, notes=[*notes_on_verdicts(rows, num)])
+        )
     return tables
 
 
@@ -59,32 +62,6 @@ def _candidates(arms: Sequence[Arm], found: Mapping[str, Found]) -> list[str]:
 
 def _able(found: Mapping[str, Found]) -> dict[str, Found]:
     return {label: each for label, each in found.items() if each.trained and not _unlike(each)}
-
-
-def _notes(blocks: Sequence[Block], num_comparisons: int) -> Iterator[str]:
-    rows = [row for block in blocks for row in block.rows if row.value is not None]
-    if any(row.p is not None for row in rows):
-        num = f"{num_comparisons} comparisons" if num_comparisons > 1 else "one comparison"
-        yield (
-            f"p, verdicts and the intervals of differences: of {num} in this table, corrected for "
-            "all of them together."
-        )
-    few = dict.fromkeys(row.label for row in rows if len(row.seeds) < FEWEST_SEEDS)
-    if few:
-        yield (
-            f"fewer than {FEWEST_SEEDS} seeds, so intervals are over examples alone, and a verdict "
-            "on one of these, or beside it, is about these models, not about objectives: "
-            f"{', '.join(few)}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Among:
-    """What a comparison is one of."""
-
-    reference: BootstrapSample
-    pooled: Spread | None  # over seeds, of all arms of the block
-    num_comparisons: int  # of the table
 
 
 def _block(
@@ -106,10 +83,10 @@ def _block(
         chosen = reference if reference in candidates else None
     among = None
     if chosen is not None:
-        among = _Among(
-            reference=resampled[chosen, "trained"],
-            pooled=pooled_spread([scores[label, "trained"] for label in candidates]),
-            num_comparisons=num_comparisons,
+        among = Among.of(
+            scores[chosen, "trained"],
+            [scores[label, "trained"] for label in candidates],
+            num_comparisons,
         )
     rows = []
     for arm in arms:
@@ -117,7 +94,7 @@ def _block(
             trained = resampled.get((arm.label, "trained"))
             row = _row(arm, found[arm.label], trained, resampled.get((arm.label, "untrained")))
             if among is not None and arm.label in candidates and arm.label != chosen:
-                row = _beside(row, resampled[arm.label, "trained"], among)
+                row = replace(row, **among.beside(scores[arm.label, "trained"]))
             rows.append(row)
     notes: list[str] = []
     if reference is not None and chosen is None:
@@ -192,17 +169,6 @@ def _row(
             for part in parts
             if level is not None
         },
-    )
-
-
-def _beside(row: BenchmarkRow, ours: BootstrapSample, among: _Among) -> BenchmarkRow:
-    found = difference(ours.scores, among.reference.scores, pooled=among.pooled)
-    return replace(
-        row,
-        difference=found.interval(among.num_comparisons),
-        test=found.test,
-        p=found.p(),
-        corrected_p=found.p(among.num_comparisons),
     )
 
 

@@ -6,20 +6,19 @@ examples that is corrected for all comparisons of its table (`lmcompare.stats.si
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from lmcompare.comparison import sanity_checks
+from lmcompare.comparison.tables.verdicts import REFERENCE, Compared, shown, shown_interval
 from lmcompare.evaluation.metric import MISSING
 from lmcompare.evaluation.tasks.metrics import metric_of
 from lmcompare.evaluation.tasks.record import Group
 from lmcompare.objectives import Likelihood
-from lmcompare.stats.intervals import SIGNIFICANT
 from lmcompare.stats.paired_bootstrap import Interval
 
 HEADINGS = (
     *("arm", "value", "beside reference", "verdict, p", "untrained", "flags", "asked", "seeds"),
 )
-CHANCE, REFERENCE = "chance", "reference"
+CHANCE = "chance"
 MARKS = (
     "Shares are in percent; values have 95% intervals over examples and seeds. untrained: the "
     "model as it started. asked: how likelihoods were taken (~ a pseudo-likelihood, ≤ a bound).",
@@ -29,38 +28,20 @@ MARKS = (
 )
 _SIGNS: Mapping[Likelihood, str] = {"exact": "", "bound": "≤", "pseudo": "~"}
 
-Verdict = Literal["wins", "loses", "ties"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkRow:
+class BenchmarkRow(Compared):
     """An arm; what is not known of it, or does not apply, is None."""
 
-    label: str
     finished: bool
-    seeds: Sequence[int]  # those averaged
     num_runs: int  # of the arm
-    value: Interval | None = None
     untrained: Interval | None = None
     scoring: str | None = None
     likelihood: Likelihood | None = None
     protocol: str | None = None
-    difference: Interval | None = None  # from the reference; one of all that hold together
-    test: str | None = None
-    p: float | None = None  # of this comparison alone
-    corrected_p: float | None = None
     gates: Mapping[str, str]  # by flag: the particulars
     figures: Mapping[str, float]  # others than the value, by name; means over seeds
     parts: Mapping[str, float]
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """How it does beside the reference."""
-        if self.corrected_p is None or self.difference is None:
-            return None
-        if self.corrected_p >= SIGNIFICANT:
-            return "ties"
-        return "wins" if self.difference.value > 0 else "loses"
 
 
 class Smaller(NamedTuple):
@@ -100,42 +81,24 @@ class Block:
     @property
     def cells(self) -> list[list[str]]:
         """The rows under `HEADINGS`, chance last."""
-        shown = [self._cells(row) for row in self.rows]
-        chance = MISSING if self.chance is None else self._one(self.chance)
-        return [*shown, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
+        cells = [self._cells(row) for row in self.rows]
+        chance = MISSING if self.chance is None else shown(self.chance, metric_of(self.metric))
+        return [*cells, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
 
     def _cells(self, row: BenchmarkRow) -> list[str]:
-        beside = "" if row.difference is None else self._interval(row.difference, sign="+")
-        verdict = ""
-        if row.verdict is not None and row.corrected_p is not None:
-            verdict = f"{row.verdict} {sanity_checks.in_words(row.corrected_p)}"
+        metric = metric_of(self.metric)
+        beside = "" if row.difference is None else shown_interval(row.difference, metric, sign="+")
         few = len(row.seeds) < row.num_runs
         return [
             row.label,
-            MISSING if row.value is None else self._interval(row.value),
+            MISSING if row.value is None else shown_interval(row.value, metric),
             REFERENCE if row.label == self.reference else beside,
-            verdict,
-            "" if row.untrained is None else self._one(row.untrained.value),
+            row.verdict_in_words,
+            "" if row.untrained is None else shown(row.untrained.value, metric),
             ", ".join(row.gates),
             f"{_SIGNS[row.likelihood] if row.likelihood else ''}{row.scoring or ''}",
             f"{len(row.seeds)} of {row.num_runs}" if few else str(row.num_runs),
         ]
-
-    def _one(self, value: float, *, sign: str = "") -> str:
-        """Return a value: of a share in percent, as `MARKS` says; else as the metric shows it."""
-        metric = metric_of(self.metric)
-        if not metric.is_share:
-            return f"{'+' if sign and value >= 0 else ''}{metric.shown(value)}"
-        return format(100 * value, f"{sign}.1f")
-
-    def _interval(self, interval: Interval, *, sign: str = "") -> str:
-        ends = f"{self._end(interval.low)}, {self._end(interval.high)}"
-        return f"{self._one(interval.value, sign=sign)} [{ends}]"
-
-    def _end(self, value: float) -> str:
-        """Show an end that is not 0 as more than 0, as a verdict may depend on it."""
-        shown, scale = self._one(value), 100 if metric_of(self.metric).is_share else 1
-        return f"{scale * value:.1g}" if value and not float(shown) else shown
 
     @property
     def smaller(self) -> list[Smaller]:
@@ -159,7 +122,11 @@ class Block:
         rows = [row for row in self.rows if row.parts]
         if rows and self.level is not None:
             cells = [
-                [part, *(self._one(row.parts[part]) for row in rows), f"{num:,}"]
+                [
+                    part,
+                    *(shown(row.parts[part], metric_of(self.metric)) for row in rows),
+                    f"{num:,}",
+                ]
                 for part, num in self.parts.items()
             ]
             head = [self.level, *(row.label for row in rows), "examples"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lmcompare.comparison import compare
-from lmcompare.comparison.sanity_checks import in_words
 from lmcompare.comparison.tables.tasks import BenchmarkRow
 from lmcompare.errors import UserError
 from lmcompare.runs.run import Run
+from lmcompare.stats.intervals import p_in_words
 from tests.comparison.known_runs import arm, write_run
 from tests.comparison.known_scores import NUM, ask, block, models, right, rows
 
@@ -78,7 +78,7 @@ def test_a_row_never_contradicts_itself(study, num_seeds):
 def test_a_p_keeps_to_its_side_of_the_level_and_is_never_none():
     shown = {0.0: "<0.001", 1e-9: "<0.001", 0.00149: "0.001", 0.0496: "0.049", 0.04999: "0.049"}
     shown |= {0.05: "0.050", 0.0504: "0.050", 1.0: "1.000"}
-    assert {p: in_words(p) for p in shown} == shown
+    assert {p: p_in_words(p) for p in shown} == shown
 
 
 def test_an_unknown_reference_is_one_line(study):
@@ -99,7 +99,7 @@ def test_a_reference_without_a_value_is_said(study):
 def test_a_reference_without_benchmarks_is_said(study):
     comparison = compare(arm(study, "clm", [1.0]), reference="clm")
     assert comparison.tables["benchmark"] == []
-    assert "no benchmark was asked, so nothing is compared with clm" in comparison.notes
+    assert "no benchmark was asked, so in none is anything compared with clm" in comparison.notes
 
 
 def test_one_arm_is_no_reference(study):
