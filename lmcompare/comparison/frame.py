@@ -1,6 +1,7 @@
 """The tidy frame: a row for each run and metric, in the unit that it names.
 
-Below them stands a row for each comparison of two arms in a benchmark, which is of no run and seed.
+Below them stands a row for each comparison of two arms in a benchmark or a probe, which is of no
+run and seed.
 """
 
 import math
@@ -41,6 +42,13 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "settings": "of what was written: all settings of sampling, in words",
     "judge": "of what was written: the run that judged it",
     "way": "of a benchmark that is learned: from how many examples, or by a probe",
+    "group": "of probes: token, features, edge, structure, identity or sentence; this and the next "
+    "five are empty of all else",
+    "probe": "of probes: linear, mlp or mdl",
+    "words": "of probes: how the states of a word's pieces became one: mean, first or last",
+    "states": "of probes: which of two stacks was read, or as which part of a mixture",
+    "layer": "of probes: the layer, 0 for the embedding; empty of what is of no layer",
+    "is_best": "of probes: whether the layer does best on the validation sentences",
     "value": "the value, in the unit that `unit` names",
     "unit": "the unit of the value; empty where the metric's name says it, or it has none",
     "standard_error": "the standard error of the value, in the same unit: of a likelihood by its "
@@ -57,7 +65,8 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "test": "the test behind the verdict",
 }
 
-WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "n")
+WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "layer", "n")
+TRUE_OR_FALSE = ("finished", "is_best")
 REAL = ("temperature", "top_p", "value", "standard_error", "low", "high", "p", "corrected_p")
 
 
@@ -91,7 +100,8 @@ def _frame(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
     more = dict.fromkeys(name for row in found for name in row if name not in COLUMNS)
     frame = pd.DataFrame(found, columns=[*COLUMNS, *more])
     whole = dict.fromkeys(WHOLE, "Int64")
-    return frame.astype({**whole, **dict.fromkeys(REAL, "float64"), "finished": "boolean"})
+    either = dict.fromkeys(TRUE_OR_FALSE, "boolean")
+    return frame.astype({**whole, **dict.fromkeys(REAL, "float64"), **either})
 
 
 def _rows(arm: Arm) -> Iterator[dict[str, object]]:

@@ -1,7 +1,8 @@
 """A small language that selects results by what was measured and how.
 
-A word selects what it names: a kind (`likelihood`, `infilling`, `generation`, `benchmark`), a
-benchmark or its group, a text by its name or the beginning of its hash, a scoring, a method, an id.
+A word selects what it names: a kind (`likelihood`, `infilling`, `generation`, `benchmark`,
+`probe`), a benchmark or a probing task, the group of one, a text by its name or the beginning of
+its hash, a scoring, a method, an id.
 A setting selects by its value: `window=128`. Words joined by commas must all hold; of several
 selections one is enough. `all` selects everything.
 """
@@ -19,7 +20,7 @@ _HASHES = ("id", "text")  # facets that are selected by their beginning, too
 # facets whose values are words of their own; those of others are selected as `window=128`
 _NAMES = (
     *("kind", "task", "group", "source", "scoring", "likelihood", "hidden", "form", "protocol"),
-    *("method", "way", "state"),
+    *("method", "way", "state", "probe", "words", "states"),
 )
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 from lmcompare.comparison.arms import Arm, Result
-from lmcompare.comparison.figures.drawing import name_of, style
+from lmcompare.comparison.figures.drawing import looks, name_of, style, written
 from lmcompare.comparison.tables.task_results import (
     about_task,
     examples_of,
@@ -36,6 +35,7 @@ class Line:
     """One run's way, from its start if that was asked."""
 
     label: str  # of the arm
+    objective: str
     seed: int
     points: Sequence[Point]
 
@@ -69,7 +69,12 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
             if (about_task(record), examples_of(record)) == (about, examples)
         ]
         ways = [
-            Line(label=arm.label, seed=result.seed, points=points)
+            Line(
+                label=arm.label,
+                objective=result.record.config.objective.name,
+                seed=result.seed,
+                points=points,
+            )
             for arm in arms
             for result in arm.results
             if (points := _points(result, {record.stem for record in of_task}))
@@ -112,17 +117,14 @@ def draw(curves: Curves, *, format: str = "svg") -> bytes:
     with style():
         figure = Figure(figsize=(10, 7), layout="constrained")
         panels = figure.subplots(2, 2, sharey=True).flatten()
-        colors = {
-            label: f"C{number % 10}"
-            for number, label in enumerate(dict.fromkeys(line.label for line in curves.lines))
-        }
+        drawn_as = looks({line.label: line.objective for line in curves.lines})
         for axes, (unit, heading) in zip(panels, SPENT.items(), strict=True):
             for line in curves.lines:
                 axes.plot(
                     [getattr(point.spent, unit) for point in line.points],
                     [100 * point.value for point in line.points],
-                    color=colors[line.label],
-                    marker=".",
+                    **drawn_as[line.label].plotted,
+                    markersize=4,
                     alpha=0.7,
                 )
             if curves.chance is not None:
@@ -132,8 +134,6 @@ def draw(curves: Curves, *, format: str = "svg") -> bytes:
         for axes in panels[::2]:
             axes.set_ylabel(f"{curves.metric}, percent")
         figure.suptitle(f"{name_of(curves.name)}: a line for each run, dotted what chance gives")
-        handles = [panels[0].plot([], [], color=color)[0] for color in colors.values()]
-        figure.legend(handles, [*map(name_of, colors)], loc="outside right center", frameon=False)
-        drawn = BytesIO()
-        figure.savefig(drawn, format=format, metadata={"Date": None} if format == "svg" else None)
-    return drawn.getvalue()
+        handles = [panels[0].plot([], [], **look.plotted)[0] for look in drawn_as.values()]
+        figure.legend(handles, [*map(name_of, drawn_as)], loc="outside right center", frameon=False)
+        return written(figure, format)

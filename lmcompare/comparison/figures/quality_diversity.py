@@ -6,10 +6,9 @@ mostly less varied; below it, less varied at the same likelihood.
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from lmcompare.comparison.figures.drawing import name_of, style
+from lmcompare.comparison.figures.drawing import Look, looks, name_of, style, written
 from lmcompare.comparison.tables.generation import (
     ITSELF,
     GenerationRow,
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SMALLEST, LARGEST = 25.0, 400.0  # areas of points, in square points
-MARKERS = "osD^vPXp*h<>"
 MARGIN = 0.1  # of an axis, on both sides, of what its points span
 
 
@@ -42,14 +40,14 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
         figure = Figure(figsize=(9, 6), layout="constrained")
         axes = figure.add_subplot()
         areas = _areas([row.estimates["flops_per_written_token"].mean for row in rows])
-        ways = dict.fromkeys((row.label, row.method) for row in rows)
-        for number, (label, method) in enumerate(ways):
+        drawn_as = looks({(row.label, row.method): row.objective for row in rows})
+        for (label, method), look in drawn_as.items():
             own = [
                 (row, area)
                 for row, area in zip(rows, areas, strict=True)
                 if (row.label, row.method) == (label, method)
             ]
-            _draw(axes, own, color=f"C{number % 10}", marker=MARKERS[number % len(MARKERS)])
+            _draw(axes, own, look)
         _draw_itself(axes, table.itself)
         for axis, metric in ((axes.xaxis, "judge_bits_per_byte"), (axes.yaxis, "distinct_2")):
             axis.set_view_interval(
@@ -71,9 +69,7 @@ def frontier(table: GenerationTable, *, format: str = "svg") -> bytes | None:
             if isinstance(handle, PathCollection):
                 handle.set_sizes([60.0])  # one size: there it stands for no cost
         axes.grid(alpha=0.3)
-        drawn = BytesIO()
-        figure.savefig(drawn, format=format, metadata={"Date": None} if format == "svg" else None)
-    return drawn.getvalue()
+        return written(figure, format)
 
 
 def _areas(costs: Sequence[float]) -> list[float]:
@@ -93,20 +89,25 @@ def lines(rows: Sequence[GenerationRow]) -> list[list[GenerationRow]]:
     return list(found.values())
 
 
-def _draw(
-    axes: "Axes", rows: Sequence[tuple[GenerationRow, float]], *, color: str, marker: str
-) -> None:
+def _draw(axes: "Axes", rows: Sequence[tuple[GenerationRow, float]], look: Look) -> None:
     """Draw an arm that writes in one way: its points, joined from one temperature to the next."""
     first = rows[0][0]
     chosen = [row for row, _ in rows]
     for own in lines(chosen):
-        axes.plot(_of(own, "judge_bits_per_byte"), _of(own, "distinct_2"), color=color, alpha=0.5)
+        axes.plot(
+            _of(own, "judge_bits_per_byte"),
+            _of(own, "distinct_2"),
+            color=look.color,
+            ls=look.line,
+            alpha=0.5,
+        )
     axes.scatter(
         _of(chosen, "judge_bits_per_byte"),
         _of(chosen, "distinct_2"),
         s=[area for _, area in rows],
-        color=color,
-        marker=marker,
+        facecolors="white" if look.hollow else look.color,
+        edgecolors=look.color,
+        marker=look.marker,
         alpha=0.75,
         label=name_of(f"{first.label}, {first.method}"),
     )
@@ -117,7 +118,7 @@ def _draw(
             height.mean,
             xerr=estimate.half_width,
             yerr=height.half_width,
-            color=color,
+            color=look.color,
             alpha=0.5,
             linewidth=1,
         )

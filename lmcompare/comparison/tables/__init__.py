@@ -9,6 +9,7 @@ from lmcompare.comparison.tables.generation_tables import GenerationTables
 from lmcompare.comparison.tables.infilling import InfillingTables
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
 from lmcompare.comparison.tables.metrics import MetricTables
+from lmcompare.comparison.tables.probe_tables import ProbeTables
 from lmcompare.comparison.tables.task_tables import TaskCurves, TaskTables
 from lmcompare.evaluation.registry import kinds
 
@@ -18,6 +19,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     GenerationTables(),
     TaskTables(),
     TaskCurves(),
+    ProbeTables(),
 )
 
 

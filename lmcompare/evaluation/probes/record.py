@@ -85,7 +85,12 @@ class ProbeRecord(ResultRecord):
 
     @property
     def named_by(self) -> Mapping[str, object]:
-        return {"task": self.task, "group": self.group, "probe": self.probe}
+        return {
+            "task": self.task,
+            "group": self.group,
+            "probe": self.probe,
+            "state": "untrained" if self.is_untrained else "trained",
+        }
 
     @property
     def conditions(self) -> Mapping[str, object]:

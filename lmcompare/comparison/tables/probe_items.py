@@ -1,0 +1,142 @@
+"""What probes gained, sentence by sentence.
+
+Models may know different words of a sentence, as a short row cuts off its end, so what was gained
+is put together sentence by sentence, beside what was possible.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from lmcompare.comparison.arms import Result
+from lmcompare.errors import UserError
+from lmcompare.evaluation.probes.record import ProbeItem, ProbeRecord
+from lmcompare.stats.paired_bootstrap import Scores
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probed:
+    """What the probes of one model gained, sentence by sentence.
+
+    Attributes:
+        seed: of the run.
+        record: the result.
+        possible: what there was to gain.
+        gained: by layer.
+        control: the same of the control task; None where there is none.
+        baselines: what each gained that needs no model, by name.
+        unseen_possible: what there was to gain of word types that no training example has.
+        unseen: by layer, what was gained of it; None where there is nothing.
+    """
+
+    seed: int
+    record: ProbeRecord
+    possible: Float[ndarray, " N"]
+    gained: Float[ndarray, "L N"]
+    control: Float[ndarray, "L N"] | None
+    baselines: Mapping[str, Float[ndarray, " N"]]
+    unseen_possible: Float[ndarray, " N"]
+    unseen: Float[ndarray, "L N"] | None
+
+    @property
+    def layers(self) -> list[int]:
+        """The numbers of the layers."""
+        return [each.layer for each in self.record.layers]
+
+    @property
+    def best(self) -> int:
+        """Where among them the best one stands."""
+        return self.layers.index(self.record.best.layer)
+
+
+Row = Float[ndarray, " N"]
+Gained = Callable[[Probed], Row | None]
+
+
+def scores(models: Sequence[Probed], gained: Gained) -> Scores | None:
+    """Return what some models gained in some way; None where one of them has none."""
+    rows = [gained(each) for each in models]
+    known = [each for each in rows if each is not None]
+    if not known or len(known) < len(rows):
+        return None
+    return Scores(
+        gained=np.stack(known),
+        possible=np.stack([each.possible for each in models]),
+        seeds=tuple(each.seed for each in models),
+    )
+
+
+def at_best(each: Probed) -> Row:
+    """Return what a model gained at its best layer."""
+    row: Row = each.gained[each.best]
+    return row
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Read:
+    """The items of a result, over the sentences that they are of."""
+
+    seed: int
+    record: ProbeRecord
+    sentences: ndarray
+    rows: Mapping[str, Float[ndarray, "_ N"]]  # none where no item has any
+
+    def over(self, sentences: ndarray) -> Probed:
+        """Put them in the place of their sentences among some."""
+        place = np.searchsorted(sentences, self.sentences)
+        rows = {name: np.zeros((len(own), len(sentences))) for name, own in self.rows.items()}
+        for name, own in self.rows.items():
+            rows[name][:, place] = own
+        return Probed(
+            seed=self.seed,
+            record=self.record,
+            possible=rows["possible"][0],
+            gained=rows["gained"],
+            control=rows.get("control"),
+            baselines={name: rows[f"baseline {name}"][0] for name in self.record.baselines},
+            unseen_possible=rows["unseen_possible"][0],
+            unseen=rows.get("unseen"),
+        )
+
+
+def read(result: Result, record: ProbeRecord) -> Read:
+    """Read what was gained of each test sentence.
+
+    Raises:
+        UserError: it is missing or broken, or not as much as the record says.
+    """
+    items = result.run.results.items(record, ProbeItem)
+    num_layers, names = len(record.layers), {*record.baselines}
+    has_control = bool(items) and bool(items[0].control)
+    has_unseen = bool(items) and bool(items[0].unseen)
+    sound = len({item.sentence for item in items}) == record.num_items > 0 and all(
+        len(item.gained) == num_layers
+        and len(item.control) == num_layers * has_control
+        and len(item.unseen) == num_layers * has_unseen
+        and {*item.baselines} == names
+        for item in items
+    )
+    if not sound or len(items) != record.num_items:
+        raise UserError(
+            f"{result.run.path} has {len(items):,} lines about the {record.num_items:,} sentences "
+            f"of {record.task}, or lines that lack a layer: {record.remedy}"
+        )
+    columns: dict[str, object] = {
+        "possible": [[item.possible for item in items]],
+        "gained": [[*each] for each in zip(*(item.gained for item in items), strict=True)],
+        "unseen_possible": [[item.unseen_possible for item in items]],
+        **{f"baseline {name}": [[item.baselines[name] for item in items]] for name in names},
+    }
+    if has_control:
+        columns["control"] = [*zip(*(item.control for item in items), strict=True)]
+    if has_unseen:
+        columns["unseen"] = [*zip(*(item.unseen for item in items), strict=True)]
+    return Read(
+        seed=result.seed,
+        record=record,
+        sentences=np.array([item.sentence for item in items]),
+        rows={name: np.array(rows, dtype=np.float64) for name, rows in columns.items()},
+    )
