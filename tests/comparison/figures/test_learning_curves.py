@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.comparison import FORMATS, compare, write_tables
+from lmcompare.comparison.figures.drawing import LOOKS
 from lmcompare.comparison.figures.learning_curves import draw
 from lmcompare.config.budget import Spent
 from lmcompare.runs.run import Run
@@ -54,6 +55,7 @@ def test_learning_curves_are_drawn(study, tmp_path):
     for said in ("tokens read", "targets predicted", "FLOPs", "seconds of training", ">a<"):
         assert said in drawn
     assert ">b<" not in drawn
+    assert LOOKS["clm"][0].lower() in drawn
     [curves] = compare(runs).tables["curves"]
     assert draw(curves) == draw(curves) == paths[-1].read_bytes()
     assert draw(curves, format="png").startswith(b"\x89PNG")

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lmcompare.comparison import compare, write_tables
+from lmcompare.comparison.figures.drawing import LOOKS
 from lmcompare.comparison.figures.quality_diversity import frame_of, frontier, lines
 from tests.comparison.known_answers import JUDGE, third, wrote
 from tests.comparison.known_runs import write_run
@@ -36,6 +37,7 @@ def test_the_picture_holds_every_way_and_the_text_itself(study):
         ),
     ):
         assert f">{words}<" in drawn or f"({words})<" in drawn, words
+    assert all(LOOKS[name][0].lower() in drawn for name in ("clm", "mdlm"))
     again = write_tables(compare(runs), study / "tables", name="compare")
     assert again[-1].read_text() == drawn
     assert comparison.notes == compare(runs).notes
