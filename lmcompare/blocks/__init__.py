@@ -19,8 +19,8 @@ class Column:
 
     @property
     def in_one_line(self) -> str:
-        """The heading in one line."""
-        return self.heading.replace("/\n", "/").replace("\n", " ").strip()
+        """The heading in one line, without the hyphens of words that were broken."""
+        return self.heading.replace("/\n", "/").replace("-\n", "").replace("\n", " ").strip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,8 +81,9 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
     """Write `folder/name.{csv,md,tex,json}`, each whole or not at all, and the pictures.
 
     If matplotlib is here there is a picture, `folder/name-generation.svg`, of each table of what
-    was written that has a judge, and one, `folder/name-curves-TASK.svg`, of each benchmark that
-    was asked at several checkpoints.
+    was written that has a judge, one, `folder/name-curves-TASK.svg`, of each benchmark that was
+    asked at several checkpoints, one, `folder/name-layers-TREEBANK-PROBE-WORDS.svg`, of the layers
+    that were probed, and one of these at several checkpoints.
 
     Raises:
         UserError: the disk is full or the folder is not writable.

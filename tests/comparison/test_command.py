@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from lmcompare.comparison import compare
 from lmcompare.errors import UserError
 from lmcompare.runs.finding import find_runs
 from tests.comparison.known_answers import ask, wrote
+from tests.comparison.known_probes import flat, probe, probed
 from tests.comparison.known_runs import CLOSE, FAR, arm
 from tests.terminals import be_terminal
 
@@ -73,6 +75,30 @@ def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypat
     assert "the text itself 2.125 6.50 0.875 0.375 12.5% 6.2%" in shown
     assert "the text itself 21.1" in shown
     assert f"drawn in {study / 'tables' / 'compare-generation.svg'}" in result.stderr
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_tables_of_probes_fit_a_terminal_of_80_columns(invoke, study, monkeypatch, width):
+    """Two tables a task and a column of flags; on a narrower one, in more pieces."""
+    low = {"type": flat(6)}
+    runs = probed(study, "clm", 0.9, 0.95, 0.9, baselines=low, unseen=(1, 2, 53, 4))
+    runs += probed(study, "an-arm-named", 0.1, 0.1, 0.1, baselines=low)
+    for run in runs:
+        probe(run, [flat(7)] * 4, step=0, baselines=low)
+    be_terminal(monkeypatch, width)
+    result = invoke(study, "--no-write", "--reference", "clm")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    start = next(i for i, line in enumerate(lines) if line.startswith("Probes of token"))
+    end = next(i for i, line in enumerate(lines) if i > start and line.startswith("- "))
+    shown = " ".join(lines[start:end])
+    block = compare(runs, reference="clm").tables["probes"][0].blocks[0]
+    for row in (*block.scores, *(each[:-1] for each in block.controls[1])):
+        assert all(cell in shown for cell in row), row
+    assert all(flag in " ".join(shown.split()) for flag in ("untrained beats", "type baseline"))
+    if width == 80:  # scores in one piece; what stands beside them in one, and flags
+        assert sum(line.startswith("an-arm-named") for line in lines[start:end]) == 3
 
 
 @pytest.mark.parametrize("layout", ["table", "md"])

@@ -13,6 +13,7 @@ import pytest
 from lmcompare.comparison import FORMATS, Comparison, compare, document, write_tables
 from tests.blocks.test_latex import compiled
 from tests.comparison.known_answers import ask, wrote
+from tests.comparison.known_probes import flat, probe
 from tests.comparison.known_runs import CLOSE, arm
 
 EVIL = '=1+1|<script>alert(1) & 100%_$x$ \\input{a} \x1b[31m\r\nb, "c" [d](e) `f` 中'
@@ -28,6 +29,7 @@ def evil(study: Path) -> Comparison:
     for run in runs:
         ask(run, 1, 2, 3, 4, source=EVIL)
         wrote(run, 1.5, source=EVIL)
+        probe(run, [flat(3), flat(4)], task=EVIL, source=EVIL, asks=EVIL, states_of=EVIL)
     return compare(runs)
 
 

@@ -26,7 +26,7 @@ Reference = Annotated[
     str | None,
     typer.Option(
         metavar="ARM",
-        help="Benchmarks: the arm that the others are compared with.",
+        help="Benchmarks and probes: the arm that the others are compared with.",
         show_default="the first",
     ),
 ]
@@ -34,10 +34,10 @@ Only = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WHAT",
-        help="Take in these results alone: likelihood, infilling, generation or benchmark, a "
-        "benchmark or group, a text's name or hash, a scoring, a method, an id from `lmcompare "
-        "results`, a setting such as window=128. Words joined by commas must all hold; repeat "
-        "the option for more.",
+        help="Take in these results alone: likelihood, infilling, generation, benchmark or probe, "
+        "a benchmark, a probing task or a group of these, a text's name or hash, a scoring, a "
+        "method, an id from `lmcompare results`, a setting such as window=128 or probe=mlp. "
+        "Words joined by commas must all hold; repeat the option for more.",
         show_default="all",
     ),
 ]
@@ -47,7 +47,7 @@ Latest = Annotated[
         "--latest",
         help="Of results of one run that answer the same question under other settings "
         "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
-        "text and scoring, form of infilling, method of writing, benchmark and way.",
+        "text and scoring, form of infilling, method of writing, benchmark and way, probing task.",
     ),
 ]
 
@@ -91,7 +91,8 @@ def compare(
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
 
     The tables are also written to the study's folder as csv, md, tex and json, with pictures of
-    generated texts that were judged (lmcompare eval --tasks generation --judge RUN).
+    generated texts that were judged (lmcompare eval --tasks generation --judge RUN), of learning
+    curves, and of what each layer tells a probe (lmcompare probe).
 
     lmcompare compare experiments/first
     """

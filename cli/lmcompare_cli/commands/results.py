@@ -24,10 +24,10 @@ def results(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="List these alone: an id, likelihood, infilling, generation or benchmark, a "
-            "benchmark or group, a text's name or hash, a scoring, a method, damaged, unfinished, "
-            "or a setting such as window=128. Words joined by commas must all hold; repeat the "
-            "option for more.",
+            help="List these alone: an id, likelihood, infilling, generation, benchmark or probe, "
+            "a benchmark, a probing task or a group of these, a text's name or hash, a scoring, a "
+            "method, damaged, unfinished, or a setting such as window=128 or probe=mlp. Words "
+            "joined by commas must all hold; repeat the option for more.",
             show_default="all",
         ),
     ] = None,

@@ -148,9 +148,7 @@ def _page(
         handles = [Line2D([], [], **look.plotted) for look in drawn_as.values()]
         handles += [Line2D([], [], color=GREY, **each) for each in meanings.values()]
         figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
-        figure.suptitle(
-            fill(name_of(f"{table.how}: {what}"), 22 * num_wide + 18), fontsize="medium"
-        )
+        figure.suptitle(fill(name_of(f"{table.how}: {what}"), 36 * num_wide), fontsize="medium")
         yield figure
 
 
@@ -168,7 +166,7 @@ def _draw_baselines(axes: "Axes", baselines: Mapping[str, float]) -> None:
             places.append((place, [name]))
     for place, names in places:
         axes.annotate(
-            name_of(", ".join(names)),
+            "\n".join(map(name_of, names[::-1])),
             (1.0, place),
             xycoords="axes fraction",
             xytext=(3, 0),
@@ -176,5 +174,4 @@ def _draw_baselines(axes: "Axes", baselines: Mapping[str, float]) -> None:
             fontsize="x-small",
             color=GREY,
             verticalalignment="center",
-            rotation=90 if len(names) > 1 else 0,
         )

@@ -1,6 +1,7 @@
 """The kind of evaluation that probes: what the states of each layer tell of language."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
 from lmcompare.blocks import Block, Notes, Part, Table, names, numbers
 from lmcompare.errors import UserError
@@ -16,7 +17,7 @@ from lmcompare.evaluation.probes.metrics import (
     SCORE,
 )
 from lmcompare.evaluation.probes.options import ProbeOptions
-from lmcompare.evaluation.probes.record import LayerResult, ProbeRecord
+from lmcompare.evaluation.probes.record import Group, LayerResult, ProbeRecord
 from lmcompare.evaluation.probes.structure import SPEARMAN
 from lmcompare.evaluation.probes.tasks import choose_tasks
 from lmcompare.evaluation.probes.treebank import read_treebank
@@ -95,30 +96,33 @@ class ProbeKind(EvaluationKind[ProbeRecord, ProbeOptions]):
 
     def page(self, results: Sequence[tuple[Run, ProbeRecord]]) -> Sequence[Block]:
         started = {_question(run, record): record for run, record in results if record.is_untrained}
-        trained = [(run, record) for run, record in results if not record.is_untrained]
-        several = len(trained) > len({_question(run, record) for run, record in trained})
-        rows = []
-        for run, record in trained or results:
-            best = record.best
+        trained = [(run, record) for run, record in results if not record.is_untrained] or results
+        has_steps = len(trained) > len({_question(run, record) for run, record in trained})
+        has_code = any(record.compression is not None for _, record in trained)
+        parts: dict[str, list[list[str]]] = {}
+        for run, record in sorted(trained, key=_place):
             untrained = started.get(_question(run, record))
-            name = run.path.name + (f" {record.states_of}" if record.states_of else "")
-            rows.append(
+            best = record.best
+            read = f" {record.states_of}" if record.states_of else ""
+            parts.setdefault(_title(record), []).append(
                 [
                     record.task,
-                    name,
-                    *([f"{record.step:,}"] if several else []),
-                    f"{best.layer}",
+                    f"{run.path.name}{read}",
+                    *([f"{record.step:,}"] if has_steps else []),
+                    f"{best.layer} of {max(each.layer for each in record.layers)}",
                     SCORE.shown(best.value),
                     *_beside(record, best),
                     SCORE.shown(None if untrained is None else untrained.best.value),
+                    *([COMPRESSION.shown(record.compression)] if has_code else []),
                 ]
             )
         table = Table(
             columns=[
-                *names("task", "run", *(["step"] if several else [])),
-                *numbers("layer", "score", "control", "type", "majority", "untrained"),
+                *names("task", "run", *(["step"] if has_steps else [])),
+                *numbers("layer", "score", "control", "type", "base-\nline", "un-\ntrained"),
+                *(numbers("com-\npression") if has_code else []),
             ],
-            parts=[Part(rows=sorted(rows, key=lambda row: (row[0], row[1])))],
+            parts=[Part(title=title, rows=rows) for title, rows in parts.items()],
         )
         return [table, Notes([*dict.fromkeys(_notes(results))])]
 
@@ -128,10 +132,24 @@ class ProbeKind(EvaluationKind[ProbeRecord, ProbeOptions]):
 
 
 def _question(run: Run, record: ProbeRecord) -> tuple[object, ...]:
+    """Return what a model and the same as it started share."""
     return (
-        *(run.path, record.task, record.source, record.text),
-        *(record.probe, record.words, record.states_of),
+        *(run.path, record.task, record.source, record.text, record.version),
+        *(record.probe, record.words, record.states_of, record.wanted),
     )
+
+
+def _title(record: ProbeRecord) -> str:
+    """Return of what a part of the page is."""
+    pooling = f"{record.words} of a word's pieces"
+    return f"{record.source} {record.text[:8]}, {record.probe} probe, {pooling}"
+
+
+def _place(result: tuple[Run, ProbeRecord]) -> tuple[object, ...]:
+    """Return by what results are sorted: tasks as they are listed, the runs of each together."""
+    run, record = result
+    group = get_args(Group).index(record.group)
+    return _title(record), group, record.task, run.path.name, record.states_of or "", record.step
 
 
 def _beside(record: ProbeRecord, best: LayerResult) -> Iterator[str]:
@@ -142,19 +160,44 @@ def _beside(record: ProbeRecord, best: LayerResult) -> Iterator[str]:
     yield SCORE.shown(others[0] if others else None)
 
 
+_BASELINES = {
+    "majority": "the most frequent label",
+    "chain": "a chain of neighbours (of trees)",
+    "first word": "the first word as the root (of trees)",
+}
+
+
 def _notes(results: Sequence[tuple[Run, ProbeRecord]]) -> Iterator[str]:
+    records = [record for _, record in results]
+    metrics: dict[str, dict[str, None]] = {}
+    for record in records:
+        metrics.setdefault(record.metric, {})[record.task] = None
+    usual, *rare = sorted(metrics, key=lambda metric: -len(metrics[metric]))
+    measured = "; ".join([usual, *(f"of {', '.join(metrics[each])} {each}" for each in rare)])
+    names = dict.fromkeys(name for record in records for name in record.baselines if name != "type")
+    others = ", ".join(_BASELINES.get(name, name) for name in names)
     yield (
-        "score: of the test sentences in the layer that does best on the validation sentences, in "
-        "percent. control: the same probe on random labels of word types. type: the most frequent "
-        "label of each word type. majority: the most frequent label; of trees a chain of "
-        "neighbours, or the first word. untrained: the model as it started, at its own best layer. "
-        f"{MISSING}: there is none."
+        f"score: of the test sentences, in percent, in the layer that does best on the validation "
+        f"sentences ({measured})"
     )
-    found: dict[str, dict[str, None]] = {}
-    for _, record in results:
-        for what, num in record.counts.items():
-            found.setdefault(f"{num:,} {what}", {})[record.source] = None
-    for note, sources in found.items():
-        yield f"{', '.join(sources)}: {note}"
-    for record in {record.text: record for _, record in results}.values():
+    yield (
+        "control: the same probe on random labels of word types. type: the most frequent label of "
+        f"each word type. baseline: {others or 'there is none'}. untrained: the model as it "
+        f"started, at its own best layer. {MISSING}: there is none"
+    )
+    if any(record.compression is not None for record in records):
+        yield "compression: how many times shorter an online code makes the training labels"
+    yield from _counts(records)
+    for record in {record.text: record for record in records}.values():
         yield f"{record.source} is split {record.split}"
+
+
+def _counts(records: Sequence[ProbeRecord]) -> Iterator[str]:
+    """Yield what was left out, and of which tasks if not of all."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for record in records:
+        for what, num in record.counts.items():
+            found.setdefault((record.source, f"{num:,} {what}"), {})[record.task] = None
+    for (source, what), tasks in found.items():
+        every = {record.task for record in records if record.source == source}
+        yield f"{source}: {what}" + ("" if {*tasks} == every else f" ({', '.join(tasks)})")

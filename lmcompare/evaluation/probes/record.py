@@ -88,13 +88,17 @@ class ProbeRecord(ResultRecord):
         return {
             "task": self.task,
             "group": self.group,
-            "probe": self.probe,
             "state": "untrained" if self.is_untrained else "trained",
         }
 
     @property
     def conditions(self) -> Mapping[str, object]:
-        return {"words": self.words, "states": self.states_of, "examples": self.num_examples}
+        return {
+            "probe": self.probe,
+            "words": self.words,
+            "states": self.states_of,
+            "examples": self.num_examples,
+        }
 
     @property
     def question(self) -> tuple[object, ...]:
