@@ -386,3 +386,10 @@ def test_few_seeds_speak_of_models_only(study):
     [note] = [note for note in table.notes if note.startswith("fewer than 3 seeds")]
     assert note.endswith(": a")
     assert table.blocks[0].rows[1].test == "items"
+
+
+def test_a_reference_that_was_not_probed_is_told_of(study):
+    runs = [*probed(study, "a", 0.5), write_run(study, "b", 0, settings={"objective": "clm"})]
+    found = block(compare(runs, reference="b"))
+    assert found.notes == ["b was not probed here, so nothing is compared with it"]
+    assert found.reference is None
