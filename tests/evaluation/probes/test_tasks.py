@@ -218,8 +218,8 @@ def test_a_rare_feature_is_asked_by_its_name() -> None:
     [
         ("upso", "there is no probing task 'upso': did you mean 'upos'?"),
         ("tree-distanz", "did you mean 'tree-distance'?"),
-        ("numbr", "did you mean 'Number'?"),
-        ("sentense", "did you mean 'sentence'?"),
+        ("Numbers", "did you mean 'Number'?"),
+        ("sentences", "did you mean 'sentence'?"),
         ("zzz", "there is no probing task 'zzz': known: Number, Tense, all, arc"),
         ("xpos", r"xpos needs parts of speech of the language \(column XPOS\), which bank lacks"),
         ("entity", r"entity needs entity tags \(columns of words and tags\), which bank lacks"),
@@ -244,7 +244,7 @@ def test_a_treebank_without_trees(name: str) -> None:
 @pytest.mark.parametrize("name", ["upos", "deprel", "arc", "tree-depth", "root-tense"])
 def test_labels_in_one_part_only(name: str) -> None:
     bare = [sentence("a", "b", "c")] * 2
-    now = sentence("ran 0 root VERB Tense=Pres", "x 1 dep", "y 1 dep")
+    now = sentence("ran 0 root VERB Tense=Fut", "x 1 dep", "y 1 dep")
     some = [DRAWN, now]
     with pytest.raises(UserError, match=f"{name} needs "):
         choose_tasks([name], bank(bare, some))
