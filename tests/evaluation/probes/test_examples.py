@@ -1,13 +1,17 @@
 """Examples with their labels, and the controls that stand beside a score."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lmcompare.errors import UserError
+from lmcompare.evaluation.probes.classification import probe_classes
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen, most_frequent
 from lmcompare.evaluation.probes.examples import NOT_ASKED, Examples, Labelled, examples_of
+from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.tasks import ProbingTask, choose_tasks
 from lmcompare.evaluation.probes.treebank import PARTS, Treebank, is_swapped
 from lmcompare.evaluation.readers.conllu import Sentence
@@ -163,6 +167,30 @@ def test_the_controls_of_two_tasks_differ_and_leave_out_what_is_not_asked() -> N
     assert ((other == NOT_ASKED) == (feature.labels == NOT_ASKED)).all()
     assert (one != NOT_ASKED).all()
     assert 0.2 < (one[other != NOT_ASKED] != other[other != NOT_ASKED]).mean() < 0.8
+
+
+def test_the_probe_of_a_control_does_not_learn_the_task(tmp_path: Path) -> None:
+    """States tell the label and nothing of the word: the task is solved, its control is chance."""
+    many = [sentence(*(f"w{n}x{m} _ _ {'AB'[(n + m) % 2]}" for m in range(11))) for n in range(50)]
+    examples, labelled = made(bank(many[:30], many[30:]), "upos")
+    draws = np.random.default_rng(0)
+    state = draws.normal(size=(len(examples), 3)) * 0.1
+    state[:, 0] += labelled.labels
+    np.save(tmp_path / "layer-0.npy", state.astype(np.float16))
+    known = np.ones(len(examples), dtype=bool)
+    states = States(folder=tmp_path, layers=[0], known=known, width=3, counts={})
+    (found,) = probe_classes(
+        states,
+        examples,
+        probe="linear",
+        seeds=[0, 1],
+        device=torch.device("cpu"),
+        report=lambda share: None,
+    )
+    (layer,) = found.layers
+    assert layer.value == 1
+    assert layer.control == pytest.approx(0.5, abs=0.1)
+    assert layer.selectivity == pytest.approx(0.5, abs=0.1)
 
 
 def test_what_needs_no_model_beside_a_count_by_hand() -> None:
