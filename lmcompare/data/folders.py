@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,13 @@ class Found:
         return f"{num:,} of {num + len(self.files):,} files are not read ({what})"
 
 
-def look_into(folder: Path) -> Found:
-    """Find the files of a folder and of those in it, linked ones too; leave out hidden ones."""
+def look_into(folder: Path, types: Sequence[str] = READ) -> Found:
+    """Find the files of a folder and of those in it, linked ones too; leave out hidden ones.
+
+    Args:
+        folder: to look into.
+        types: suffixes of the files that are read.
+    """
     left_out: Counter[str] = Counter()
     paths: list[Path] = []
     seen: set[tuple[int, int]] = set()
@@ -46,25 +52,25 @@ def look_into(folder: Path) -> Found:
         left_out["hidden"] += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    return _once(sorted(paths), left_out, typed=True)
+    return _once(sorted(paths), left_out, types)
 
 
 def look_up(pattern: str) -> Found:
     """Find the files that a pattern names, of any type."""
-    return _once(matching(pattern), Counter(), typed=False)
+    return _once(matching(pattern), Counter(), None)
 
 
-def _once(paths: list[Path], left_out: Counter[str], *, typed: bool) -> Found:
+def _once(paths: list[Path], left_out: Counter[str], types: Sequence[str] | None) -> Found:
     files: dict[tuple[int, int], Path] = {}
     for path in paths:
-        if fault := _fault(path, typed=typed):
+        if fault := _fault(path, types):
             left_out[fault] += 1
         elif files.setdefault(_identity(path), path) != path:
             left_out["second name of a file"] += 1
     return Found(files=list(files.values()), left_out=+left_out)
 
 
-def _fault(path: Path, *, typed: bool) -> str | None:
+def _fault(path: Path, types: Sequence[str] | None) -> str | None:
     """Return why a file is not read; None if it is."""
     if not os.path.exists(path):  # noqa: PTH110 (Path's raise where a folder is closed)
         return "broken link"
@@ -72,8 +78,8 @@ def _fault(path: Path, *, typed: bool) -> str | None:
         return "folder"
     if not os.path.isfile(path):  # noqa: PTH113
         return "not a regular file"
-    if typed:  # what was named itself is refused with a reason
-        if suffix_of(path) not in READ or (
+    if types is not None:  # what was named itself is refused with a reason
+        if suffix_of(path) not in types or (
             suffix_of(path) in PARQUET and path.suffix.lower() in COMPRESSED
         ):
             return path.suffix

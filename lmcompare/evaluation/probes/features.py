@@ -73,7 +73,7 @@ def _means(stored: Float[ndarray, "W D"], known: ndarray, rows: ndarray) -> Floa
     starts = rows[:, 0] - first
     ends = rows[:, 1] + 1 - first
     sums = np.add.reduceat(np.concatenate([block, block[:1] * 0]), _interleaved(starts, ends))[::2]
-    num = np.concatenate(([0], np.cumsum(known[first : last + 1])))
+    num = np.concatenate(([0], np.cumsum(known[first : last + 1]))).astype(np.float32)
     found: ndarray = sums / (num[ends] - num[starts])[:, None]
     return found
 

@@ -116,8 +116,8 @@ def length_bins(train: Sequence[Sentence]) -> OfSentence:
 
     def label(sentence: Sentence) -> str:
         bin_ = int(np.searchsorted(bounds, len(sentence.words)))  # (low, high]
-        high = f"{bounds[bin_]}" if bin_ < len(bounds) else "more"
-        return f"{bounds[bin_ - 1] + 1} to {high}"
+        low = bounds[bin_ - 1] + 1
+        return f"{low} to {bounds[bin_]}" if bin_ < len(bounds) else f"{low} or more"
 
     return label
 
@@ -154,12 +154,18 @@ def depth_classes(train: Sequence[Sentence]) -> OfSentence:
     return label
 
 
+def _root(sentence: Sentence) -> int | None:
+    """Return the number of the only root, from 1; None if there is none or more than one."""
+    roots = [number for number, word in enumerate(sentence.words, start=1) if word.head == 0]
+    return roots[0] if len(roots) == 1 else None
+
+
 def root_tense(train: Sequence[Sentence]) -> OfSentence:
     """Label a sentence by the tense of its root."""
 
     def label(sentence: Sentence) -> str | None:
-        roots = [word for word in sentence.words if word.head == 0]
-        return roots[0].features.get("Tense") if len(roots) == 1 else None
+        root = _root(sentence)
+        return None if root is None else sentence.words[root - 1].features.get("Tense")
 
     return label
 
@@ -168,7 +174,9 @@ def subject_number(train: Sequence[Sentence]) -> OfSentence:
     """Label a sentence by the number of its root's subject, if that is one word."""
 
     def label(sentence: Sentence) -> str | None:
-        root = next((n for n, word in enumerate(sentence.words, 1) if word.head == 0), None)
+        root = _root(sentence)
+        if root is None:
+            return None
         subjects = [
             word.features.get("Number")
             for word in sentence.words

@@ -241,44 +241,47 @@ def choose_tasks(names: Sequence[str], treebank: Treebank) -> tuple[list[Probing
             fault = _fault(task, treebank)
             if fault is None:
                 chosen[task.name] = task
-            elif name in known and len(names) == 1:
-                raise UserError(fault)
             elif name in known:
                 lacking[fault] = None
     if not chosen:
-        raise UserError(next(iter(lacking), f"{treebank.name} has labels for none of {names}"))
+        nothing = (
+            f"{treebank.name} has labels for nothing that {' or '.join(names)} asks (features are "
+            f"asked of {FEWEST:,} training words at least, unless one is named): name other tasks"
+        )
+        raise UserError(next(iter(lacking), nothing))
     return [*chosen.values()], [*lacking]
 
 
 def _fault(task: ProbingTask, treebank: Treebank) -> str | None:
     """Say why a treebank cannot be asked about; None if it can."""
-    train = treebank.parts["train"]
-    classes = _labels(task, train) - {None}
-    if task.unit == "tree":
-        if any(sentence.heads is not None and len(sentence.words) > 2 for sentence in train):
-            return None
-        return f"{task.name} needs {task.needs}, which {treebank.name} lacks: leave the task out"
+    train, test = treebank.parts["train"], treebank.parts["test"]
+    classes = _labels(task, train, train)
     if not classes:
         needs = task.needs or "labels"
         return f"{task.name} needs {needs}, which {treebank.name} lacks: leave the task out"
-    if len(classes) < 2:
+    if len(classes) < 2 and task.unit != "tree":
         return (
             f"{task.name} has one class only in {treebank.name} ({next(iter(classes))}), and a "
             "probe needs two: leave the task out"
         )
+    if not _labels(task, train, test):
+        return f"{task.name} asks nothing of the test sentences of {treebank.name}: leave it out"
     return None
 
 
-def _labels(task: ProbingTask, train: Sequence[Sentence]) -> "set[str | None]":
+def _labels(task: ProbingTask, train: Sequence[Sentence], asked: Sequence[Sentence]) -> set[str]:
+    """Return two of the labels of sentences, or as many as there are; a tree is one, too."""
     found: set[str | None] = set()
     label = task.sentence(train) if task.sentence else None
-    for sentence in train:
+    for sentence in asked:
         if task.words is not None:
             found.update(task.words(sentence))
         elif task.pairs is not None:
             found.update(each for _, _, each in task.pairs(sentence))
         elif label is not None:
             found.add(label(sentence))
+        elif sentence.heads is not None and len(sentence.words) > 2:
+            found.add("tree")
         if len(found - {None}) > 1:
             break
-    return found
+    return {each for each in found if each is not None}

@@ -6,22 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import torch
 
 from lmcompare import rng
-from lmcompare.data.folders import look_into
+from lmcompare.data.folders import look_into, look_up
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers import conll, conllu
 from lmcompare.evaluation.readers.conllu import Sentence, Word, spaced
-from lmcompare.paths import matching, suffix_of
+from lmcompare.paths import suffix_of
 from lmcompare.textfiles import read_lines
 
 PARTS = ("train", "validation", "test")
-_NAMES = {"train": "train", "dev": "validation", "valid": "validation", "test": "test"}
+_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("dev", "valid", "validation", "val", "development", "testa"), "validation"),
+    **dict.fromkeys(("test", "testb"), "test"),
+}
+_WORDS = re.compile(r"[^a-z0-9]+")
 EVERY = 10  # one document of so many is for validation, and one for the test
-TREES = (".conllu",)
+TREES = (".conllu", ".conllup")
 COLUMNS = (".conll", ".bio", ".iob", ".iob2")
 
 
@@ -72,11 +78,11 @@ def read_treebank(paths: Sequence[Path], *, limit: int | None = None) -> Treeban
     if empty := [path for path, found in read.items() if not found]:
         raise UserError(f"{empty[0]} holds no sentence: leave it out, or name another treebank")
     parts, split = _split(read)
-    few = [part for part in PARTS if len(parts[part]) < 2]
-    if few:
+    if any(len(some) < 2 for some in parts.values()):
+        sizes = ", ".join(f"{len(some):,} for {part}" for part, some in parts.items())
         raise UserError(
-            f"the treebank has {len(parts[few[0]])} sentences for {few[0]}, and two are the least: "
-            f"{', '.join(str(path) for path in files)} has too little to probe with"
+            f"{', '.join(map(str, files))} has too few sentences to probe with: {sizes}; two of "
+            "each are the least"
         )
     if limit is not None:
         parts = {part: _drawn(some, limit, part) for part, some in parts.items()}
@@ -84,37 +90,23 @@ def read_treebank(paths: Sequence[Path], *, limit: int | None = None) -> Treeban
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by the real path, as one file may be named in several ways
     for path in paths:
-        if path.is_dir():
-            files = [
-                each
-                for suffixes in (TREES, COLUMNS)
-                for each in _below(path)
-                if suffix_of(each) in suffixes
-            ]
-            if not files:
-                raise UserError(
-                    f"there is no treebank in {path}: name a folder or a file of CoNLL-U (.conllu) "
-                    "or of columns (.conll)"
-                )
-        else:
-            files = [each for each in matching(str(path)) if each.is_file()]
-            if not files:
-                raise UserError(f"there is no treebank at {path}: name a file or a folder of them")
-        found |= dict.fromkeys(files)
-    kinds = {suffix_of(path) in TREES for path in found}
+        files = (look_into(path, (*TREES, *COLUMNS)) if path.is_dir() else look_up(str(path))).files
+        if not files:
+            raise UserError(
+                f"there is no treebank {'in' if path.is_dir() else 'at'} {path}: name a folder or "
+                "a file of CoNLL-U (.conllu) or of columns (.conll)"
+            )
+        for each in files:
+            found.setdefault(each.resolve(), each)
+    kinds = {suffix_of(path) in TREES for path in found.values()}
     if len(kinds) > 1:
         raise UserError(
             "some files are CoNLL-U (.conllu) and others columns of words and tags: probe them "
             "apart"
         )
-    return list(found)
-
-
-def _below(folder: Path) -> list[Path]:
-    look_into(folder)  # refuses what cannot be read
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return [*found.values()]
 
 
 def _sentences(path: Path, counts: Counter[str]) -> list[Sentence]:
@@ -160,22 +152,28 @@ def _split(read: Mapping[Path, Sequence[Sentence]]) -> tuple[dict[str, Sequence[
         return dict(parts), "by the names of its files" + (
             f"; not used: {', '.join(unused)}" if unused else ""
         )
-    documents: dict[tuple[Path, int], list[Sentence]] = {}
-    for path, found in read.items():
-        for sentence in found:
-            documents.setdefault((path, sentence.document), []).append(sentence)
-    for number, own in enumerate(documents.values(), start=1):
+    unit, pieces = "document", _documents(read)
+    if len(pieces) < 2 * EVERY:
+        unit, pieces = "sentence", [[sentence] for document in pieces for sentence in document]
+    for number, own in enumerate(pieces, start=1):
         part = {0: "test", EVERY // 2: "validation"}.get(number % EVERY, "train")
         parts[part] += own
     files = ", ".join(path.name for path in read)
     return dict(parts), (
-        f"every tenth document of {files} is for validation, and every tenth for the test"
+        f"every tenth {unit} of {files} is for validation, and every tenth for the test"
     )
 
 
+def _documents(read: Mapping[Path, Sequence[Sentence]]) -> list[list[Sentence]]:
+    found: dict[tuple[Path, int], list[Sentence]] = {}
+    for path, sentences in read.items():
+        for sentence in sentences:
+            found.setdefault((path, sentence.document), []).append(sentence)
+    return [*found.values()]
+
+
 def _part_of(path: Path) -> str | None:
-    words = re.split(r"[^a-z0-9]+", path.name.lower())
-    found = {_NAMES[word] for word in words if word in _NAMES}
+    found = {_NAMES[word] for word in _WORDS.split(path.name.lower()) if word in _NAMES}
     return found.pop() if len(found) == 1 else None
 
 
@@ -187,33 +185,43 @@ def _drawn(sentences: Sequence[Sentence], limit: int, part: str) -> list[Sentenc
 
 
 def _name(files: Iterable[Path]) -> str:
-    """Return what the names of the files begin with, as `en_ewt-ud`."""
-    stems = [path.name.removesuffix(path.suffix).partition(".")[0] for path in files]
-    parts = [re.split(r"[-_.](?=(?:train|dev|valid|test)\b)", stem)[0] for stem in stems]
-    unlike = dict.fromkeys(parts)
-    return next(iter(unlike)) if len(unlike) == 1 else "+".join(unlike)[:60]
+    """Return what the names of the files begin with, as `en_ewt-ud`; else that of their folder."""
+    names = dict.fromkeys(_before_part(path) or _folder_of(path) for path in files)
+    return next(iter(names)) if len(names) == 1 else "+".join(names)[:60]
+
+
+def _before_part(path: Path) -> str:
+    stem = path.name.removesuffix(path.suffix).partition(".")[0]
+    words = re.split(r"([^A-Za-z0-9]+)", stem)
+    cut = next((at for at, word in enumerate(words) if word.lower() in _NAMES), len(words))
+    return "".join(words[:cut]).rstrip("-_. ")
+
+
+def _folder_of(path: Path) -> str:
+    return path.resolve().parent.name or "treebank"
 
 
 def swapped(sentence: Sentence) -> Sentence | None:
-    """Return it with two neighbouring words exchanged, without labels; None if none differ."""
-    forms = [word.form for word in sentence.words]
-    able = [index for index in range(len(forms) - 1) if forms[index] != forms[index + 1]]
+    """Return it with two neighbours exchanged, without labels; None if all are alike.
+
+    What changes places is what is written: all words that share their characters go together.
+    """
+    pieces = [[*own] for _, own in groupby(sentence.words, key=lambda word: word.span)]
+    written = [sentence.text[slice(*own[0].span)] for own in pieces]
+    able = [index for index in range(len(pieces) - 1) if written[index] != written[index + 1]]
     if not able:
         return None
-    draw = rng.key("swapped words", sentence.text) % len(able)
-    first = able[draw]
-    forms[first], forms[first + 1] = forms[first + 1], forms[first]
-    return _spelled(sentence, forms)
-
-
-def _spelled(sentence: Sentence, forms: Sequence[str]) -> Sentence:
-    gaps = [
-        following.span[0] > word.span[1]
-        for word, following in zip(sentence.words, sentence.words[1:], strict=False)
-    ]
-    text, spans = spaced([*zip(forms, [*gaps, False], strict=True)])
-    words = tuple(Word(form=form, span=span) for form, span in zip(forms, spans, strict=True))
-    return replace(sentence, text=text, words=words)
+    gaps = [following[0].span[0] > own[0].span[1] for own, following in pairwise(pieces)]
+    first = able[rng.key("swapped words", sentence.text) % len(able)]
+    pieces.insert(first, pieces.pop(first + 1))
+    written.insert(first, written.pop(first + 1))
+    text, spans = spaced([*zip(written, [*gaps, False], strict=True)])
+    words = (
+        Word(form=word.form, span=span)
+        for own, span in zip(pieces, spans, strict=True)
+        for word in own
+    )
+    return replace(sentence, text=text, words=tuple(words))
 
 
 def is_swapped(sentence: Sentence) -> bool:

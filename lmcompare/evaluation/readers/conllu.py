@@ -6,10 +6,11 @@ each fault is told with its file and line.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain, groupby
 from pathlib import Path
+from typing import Any
 
 from conllu.exceptions import ParseException
 from conllu.parser import (
@@ -20,15 +21,16 @@ from conllu.parser import (
 )
 
 from lmcompare.errors import UserError
+from lmcompare.evaluation.readers.table_files import stripped
 from lmcompare.parsing import brief
 from lmcompare.textfiles import read_lines
 
-NUM_COLUMNS = len(DEFAULT_FIELDS)
-_PARSERS: Mapping[str, Callable[[str], object]] = {  # of the columns that are not plain text
-    "id": parse_id_value,
-    "feats": parse_dict_value,
-    "head": parse_int_value,
-    "misc": parse_dict_value,
+NOTHING = "_"  # what stands in a cell of which nothing is said
+_PARSED = {  # of the columns that are not plain text: how, and what they should hold
+    "id": (parse_id_value, "a number such as 3, 3-4 or 3.1"),
+    "feats": (parse_dict_value, "Name=Value|..."),
+    "head": (parse_int_value, "the number of a word"),
+    "misc": (parse_dict_value, "Name=Value|..."),
 }
 
 
@@ -81,189 +83,197 @@ class Sentence:
         return tuple(head for head in heads if head is not None) if None not in heads else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of the file; a word has a number, a multi-word token or an empty node a pair."""
+
+    number: int  # in the file
+    id: int | tuple[int, str, int]
+    word: Word  # whose span is not known yet
+    space_after: bool
+
+
 def sentences(path: Path, *, counts: Counter[str]) -> Iterator[Sentence]:
     """Yield the sentences of a file.
+
+    Columns are those of CoNLL-U, or those that the file names (`# global.columns = ID FORM ...`, as
+    CoNLL-U Plus has it).
 
     Args:
         path: of the file.
         counts: told of what is not used as it stands.
 
     Raises:
-        UserError: the file cannot be read, or a line or a tree is broken.
+        UserError: the file cannot be read, a line or a tree is broken, or its words were taken out.
     """
-    lines: list[tuple[int, str]] = []
-    document, named = 0, False
-    for number, line in read_lines(path):
+    lines: list[_Line] = []
+    columns: Sequence[str] = DEFAULT_FIELDS
+    document, named, first, has_words = 0, False, 0, False
+    for number, line in chain(read_lines(path), [(0, "")]):
         if line.startswith("#"):
-            if line.removeprefix("#").strip().startswith("newdoc"):
+            comment = line.removeprefix("#").strip()
+            if comment.startswith("newdoc"):
                 document, named = document + 1, True
+            elif comment.startswith("global.columns"):
+                columns = _columns(comment, f"{path}, line {number}")
         elif line.strip():
-            lines.append((number, line))
+            lines.append(_line(line, number, columns, path, counts))
+            first = first or number
+            has_words = has_words or lines[-1].word.form != NOTHING
         elif lines:
             document += not named
             yield _sentence(lines, path, document, counts)
             lines = []
-    if lines:
-        yield _sentence(lines, path, document + (not named), counts)
+    if first and not has_words:
+        raise UserError(
+            f"{path} has {NOTHING} for the word in line {first} and all others, as treebanks have "
+            "whose text may not be given away: put the words back as its README says"
+        )
 
 
-def spaced(
-    words: Sequence[tuple[str, bool]],
-) -> tuple[str, list[tuple[int, int]]]:
+def spaced(words: Sequence[tuple[str, bool]]) -> tuple[str, list[tuple[int, int]]]:
     """Return the text that words make, and the characters of each.
 
     Args:
-        words: each with whether a space comes after it.
+        words: each with whether a space comes after it, of which the last one is left out.
     """
-    text, spans = "", []
-    for form, space_after in words:
-        spans.append((len(text), len(text) + len(form)))
-        text += f"{form} " if space_after else form
-    return text.rstrip(" "), spans
+    parts = [f"{form} " if space_after else form for form, space_after in words]
+    starts = [0, *accumulate(map(len, parts))]
+    spans = [(start, start + len(form)) for start, (form, _) in zip(starts, words, strict=False)]
+    return "".join(parts)[: spans[-1][1] if spans else 0], spans
 
 
-def _sentence(
-    lines: Sequence[tuple[int, str]], path: Path, document: int, counts: Counter[str]
-) -> Sentence:
+def _columns(comment: str, where: str) -> list[str]:
+    names = comment.partition("=")[2].lower().split()
+    if not {"id", "form"} <= {*names} or len({*names}) < len(names):
+        raise UserError(
+            f"{where} must name the columns, ID and FORM among them, each once, as in "
+            f"# global.columns = ID FORM UPOS: {brief(comment)}"
+        )
+    return names
+
+
+def _line(
+    line: str, number: int, columns: Sequence[str], path: Path, counts: Counter[str]
+) -> _Line:
+    where, given = f"{path}, line {number}", line.split("\t")
+    if len(given) != len(columns):
+        raise UserError(
+            f"{where} has {len(given)} columns parted by tabs, and there should be {len(columns)} "
+            f"({' '.join(columns).upper()}): {brief(line)}"
+        )
+    said = dict.fromkeys(DEFAULT_FIELDS, NOTHING) | dict(zip(columns, given, strict=True))
+    form = said["form"].strip(" ")
+    labels = ("upos", "xpos", "deprel")
+    said |= {name: stripped(said[name], counts) for name in (*labels, *_PARSED)}
+    parsed: dict[str, Any] = {}
+    for name, (parse, wanted) in _PARSED.items():
+        try:
+            parsed[name] = parse(said[name])
+        except (ParseException, ValueError):  # the latter of a number of thousands of digits
+            raise UserError(
+                f"{where} has {brief(said[name])} in column {name.upper()}, which should hold "
+                f"{wanted}: mend it"
+            ) from None
+    if parsed["id"] is None or not form:
+        raise UserError(f"{where} has no {'number' if form else 'word'}: mend it")
+    upos, xpos, relation = (
+        said[name] if said[name] not in ("", NOTHING) else None for name in labels
+    )
+    features = {
+        name.strip(): value.strip() for name, value in (parsed["feats"] or {}).items() if value
+    }
+    word = Word(
+        form=form,
+        span=(0, 0),
+        upos=upos,
+        xpos=xpos,
+        features=features,
+        head=parsed["head"],
+        relation=relation,
+    )
+    space_after = (parsed["misc"] or {}).get("SpaceAfter") != "No"
+    return _Line(number=number, id=parsed["id"], word=word, space_after=space_after)
+
+
+def _sentence(lines: Sequence[_Line], path: Path, document: int, counts: Counter[str]) -> Sentence:
     surface: list[tuple[str, bool]] = []  # what is written, in order
     of_word: list[int] = []  # which of these a word belongs to
-    words: list[tuple[int, dict[str, object]]] = []
-    multi_word, last = 0, 0
-    for number, line in lines:
-        where = f"{path}, line {number}"
-        cells = _cells(line, where)
-        id_, form = cells["id"], str(cells["form"])
-        if isinstance(id_, tuple):
-            if id_[1] == "-":
-                if id_[0] != last + 1 or multi_word > last:
-                    raise _disordered(where, line)
-                multi_word = int(id_[2])
-                surface.append((form, _space_after(cells)))
-                counts["multi-word tokens, whose words are read together"] += 1
-            else:
-                counts["empty nodes left out"] += 1
+    words: list[_Line] = []
+    range_end, range_line = 0, 0  # of the latest multi-word token
+    for line in lines:
+        first, kind, end = line.id if isinstance(line.id, tuple) else (line.id, "", line.id)
+        if kind == ".":
+            counts["empty nodes left out"] += 1
             continue
-        if id_ != last + 1:
-            raise _disordered(where, line)
-        last = int(id_)
-        if last > multi_word:
-            surface.append((form, _space_after(cells)))
-        of_word.append(len(surface) - 1)
-        words.append((number, cells))
-    first = lines[0][0]
+        if first != len(words) + 1:
+            raise UserError(
+                f"{path}, line {line.number}: the words of a sentence are numbered 1, 2, 3, ..., "
+                f"and {first} stands where {len(words) + 1} should; is the empty line before a "
+                "sentence missing?"
+            )
+        if kind and range_end >= first:
+            raise UserError(
+                f"{path}, line {line.number} begins a multi-word token within that of line "
+                f"{range_line}: mend it"
+            )
+        if range_end < first:
+            surface.append((line.word.form, line.space_after))
+        if kind:
+            range_end, range_line = end, line.number
+        else:
+            of_word.append(len(surface) - 1)
+            words.append(line)
     if not words:
-        raise UserError(f"{path}, line {first} begins a sentence without a word: mend it")
-    if multi_word > last:
-        raise UserError(f"{path}, line {first}: a multi-word token goes beyond the sentence's end")
-    _require_tree([(number, cells["head"]) for number, cells in words], path)
-    text, spans = spaced(surface)
-    own = _own_spans([str(cells["form"]) for _, cells in words], of_word, surface, spans)
-    return Sentence(
-        text=text,
-        document=document,
-        words=tuple(_word(cells, span) for (_, cells), span in zip(words, own, strict=True)),
-    )
-
-
-def _cells(line: str, where: str) -> dict[str, object]:
-    columns = line.split("\t")
-    if len(columns) != NUM_COLUMNS:
+        raise UserError(f"{path}, line {lines[0].number} begins a sentence without a word: mend it")
+    if range_end > len(words):
         raise UserError(
-            f"{where} has {len(columns)} of the {NUM_COLUMNS} columns of CoNLL-U, which tabs part: "
-            f"{brief(line)}"
+            f"{path}, line {range_line} begins a multi-word token that ends beyond the "
+            f"{len(words)} words of its sentence: mend it"
         )
-    cells: dict[str, object] = dict(zip(DEFAULT_FIELDS, columns, strict=True))
-    for name, parse in _PARSERS.items():
-        try:
-            cells[name] = parse(str(cells[name]))
-        except ParseException as error:
-            raise UserError(f"{where}, column {name.upper()}: {error} Mend it") from None
-    if cells["id"] is None or not str(cells["form"]).strip():
-        raise UserError(f"{where} has no {'number' if cells['id'] is None else 'word'}: mend it")
-    return cells
-
-
-def _disordered(where: str, line: str) -> UserError:
-    return UserError(
-        f"{where}: the words of a sentence are numbered 1, 2, 3, ..., and here comes "
-        f"{brief(line.split()[0])}; is the empty line before a sentence missing?"
-    )
-
-
-def _space_after(cells: Mapping[str, object]) -> bool:
-    misc = cells["misc"]
-    return not (isinstance(misc, Mapping) and misc.get("SpaceAfter") == "No")
-
-
-def _own_spans(
-    forms: Sequence[str],
-    of_word: Sequence[int],
-    surface: Sequence[tuple[str, bool]],
-    spans: Sequence[tuple[int, int]],
-) -> Iterator[tuple[int, int]]:
-    """Yield each word's part of its token, or all of it where the words are not parts of it."""
-    for index, (form, token) in enumerate(zip(forms, of_word, strict=True)):
+    _require_tree(words, path)
+    text, spans = spaced(surface)
+    found: list[Word] = []
+    for token, group in groupby(range(len(words)), key=lambda index: of_word[index]):
+        own = [words[index].word for index in group]
         start, stop = spans[token]
-        siblings = [other for other, number in enumerate(of_word) if number == token]
-        if "".join(forms[other] for other in siblings) == surface[token][0]:
-            start += sum(len(forms[other]) for other in siblings if other < index)
-            stop = start + len(form)
-        yield start, stop
+        are_parts = "".join(word.form for word in own) == surface[token][0]
+        counts["multi-word tokens, whose words are read together"] += not are_parts
+        for word in own:
+            stop = start + len(word.form) if are_parts else stop
+            found.append(replace(word, span=(start, stop)))
+            start = stop if are_parts else start
+    return Sentence(text=text, document=document, words=tuple(found))
 
 
-def _require_tree(heads: Sequence[tuple[int, object]], path: Path) -> None:
-    """Make sure that heads are words, that there is a root, and that all words lead to one.
+def _require_tree(words: Sequence[_Line], path: Path) -> None:
+    """Make sure that heads are words, that there is a root, and that no word leads to itself.
 
     Raises:
-        UserError: it is not so; where some words have no head, it is nobody's tree.
+        UserError: it is not so; where some words have no head, no root is wanted.
     """
-    given = [head for _, head in heads if isinstance(head, int)]
-    for number, head in heads:
-        if isinstance(head, int) and not 0 <= head <= len(heads):
+    above = {number: line.word.head for number, line in enumerate(words, start=1)}
+    for line in words:
+        if line.word.head is not None and not 0 <= line.word.head <= len(words):
             raise UserError(
-                f"{path}, line {number} has the head {head}, and its sentence has the words 1 to "
-                f"{len(heads)}: mend it"
+                f"{path}, line {line.number} has the head {line.word.head}, and its sentence has "
+                f"the words 1 to {len(words)}: mend it"
             )
-    if len(given) < len(heads):
-        return
-    if 0 not in given:
+    if {0, None}.isdisjoint(above.values()):
         raise UserError(
-            f"{path}, line {heads[0][0]} begins a sentence without a root (a word whose head is "
-            "0): mend it"
+            f"{path}, line {words[0].number} begins a sentence without a root (a word whose head "
+            "is 0): mend it"
         )
-    leads = {0}
-    for start in range(1, len(given) + 1):
-        path_up: list[int] = []
-        word = start
-        while word not in leads:
+    settled: set[int | None] = {0, None}
+    for number in above:
+        path_up: set[int] = set()
+        word: int | None = number
+        while word is not None and word not in settled:
             if word in path_up:
                 raise UserError(
-                    f"{path}, line {heads[word - 1][0]}: the heads of word {word} lead back to it, "
-                    "so that they are no tree; mend it"
+                    f"{path}, line {words[word - 1].number}: the heads of word {word} lead back "
+                    "to it, so that they are no tree; mend it"
                 )
-            path_up.append(word)
-            word = given[word - 1]
-        leads.update(path_up)
-
-
-def _word(cells: Mapping[str, object], span: tuple[int, int]) -> Word:
-    said = partial(_said, cells)
-    head, features = cells["head"], cells["feats"]
-    return Word(
-        form=str(cells["form"]),
-        span=span,
-        upos=said("upos"),
-        xpos=said("xpos"),
-        features={
-            str(name): str(value)
-            for name, value in (features.items() if isinstance(features, Mapping) else ())
-            if value
-        },
-        head=head if isinstance(head, int) else None,
-        relation=said("deprel"),
-    )
-
-
-def _said(cells: Mapping[str, object], name: str) -> str | None:
-    value = cells[name]
-    return None if value in (None, "", "_") else str(value)
+            path_up.add(word)
+            word = above[word]
+        settled |= path_up
