@@ -111,11 +111,15 @@ def command(
     about: AboutTable, tasks: Sequence[str], runs: Sequence[str], wanted: Sequence[int] = ()
 ) -> str:
     """Return what to type to measure tasks of some runs; the treebank stands by its name."""
-    options = [f"--treebank {about.source}", f"--tasks {','.join(tasks)}"]
-    if about.probe != "linear":
-        options.append(f"--probe {about.probe}")
-    if about.words != "mean":
-        options.append(f"--words {about.words}")
-    if wanted:
-        options.append(f"--layers {','.join(map(str, wanted))}")
-    return f"`lmcompare probe {' '.join(runs)} {' '.join(options)}`"
+    of, what = " ".join(runs), ",".join(tasks)
+    bank, probe, words = about.source, about.probe, about.words
+    if not wanted:
+        return (
+            f"`lmcompare probe {of} --treebank {bank} --tasks {what} --probe {probe} "
+            f"--words {words}`"
+        )
+    layers = ",".join(map(str, wanted))
+    return (
+        f"`lmcompare probe {of} --treebank {bank} --tasks {what} --probe {probe} --words {words} "
+        f"--layers {layers}`"
+    )

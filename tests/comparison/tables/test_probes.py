@@ -30,6 +30,8 @@ from tests.comparison.known_probes import (
 )
 from tests.comparison.known_runs import write_run
 
+OPTIONS = "--treebank en_toy-ud --tasks upos --probe linear --words mean"
+
 
 def test_values_are_of_the_layer_that_validation_chose(study):
     run = write_run(study, "clm", 0)
@@ -172,7 +174,7 @@ def test_only_the_ends_of_runs_count_and_untrained_models_stand_apart(study):
     late = write_run(study, "mlm", 0, steps=100)
     probe(late, [flat(1)], step=50)
     notes = compare([late]).notes
-    command = f"`lmcompare probe {late.path} --treebank en_toy-ud --tasks upos`"
+    command = f"`lmcompare probe {late.path} {OPTIONS}`"
     assert f"probed at step 50 of 100 and left out: {command}" in notes
     assert not any("probed at step" in note for note in compare([run]).notes)
 
@@ -189,7 +191,7 @@ def test_other_sentences_and_layers_are_not_mixed(study):
     start = "left out, as they do not compare with these: upos"
     assert f"{start} of {NUM} sentences f00df00d (c)" in table.notes
     assert f"{start} of layers 2 (d)" in table.notes
-    command = f"`lmcompare probe {other.path} {few.path} --treebank en_toy-ud --tasks upos`"
+    command = f"`lmcompare probe {other.path} {few.path} {OPTIONS}`"
     assert f"not probed in this way: {command}" in table.notes
     never = write_run(study, "e", 0, settings={"objective": "clm"})
     note = f"not probed: `lmcompare probe {never.path} --treebank en_toy-ud`"
