@@ -176,12 +176,15 @@ class Results:
                 file.writelines(self._proof(line) + b" " + line + b"\n" for line in lines)
 
     def kept_items(self, record: ResultRecord, kind: type[Item]) -> list[Item]:
-        """Return the items of a result that is not complete, up to one that is damaged."""
+        """Return the items of a result that is not complete, up to one that is damaged.
+
+        A line that stands there twice, as after a copy that went wrong, is one item.
+        """
         place = self._unfinished_file(record)
         if not place.exists():
             return []
         whole, items = b"", list[Item]()
-        for line in [*lines_of(place)]:
+        for line in dict.fromkeys(lines_of(place)):
             proof, _, item = line.partition(b" ")
             if not line.endswith(b"\n") or proof != self._proof(item[:-1]):
                 files.write_bytes(place, whole)

@@ -112,6 +112,16 @@ def test_nothing_is_silently_another_value(study: Study, tmp_path: Path) -> None
     assert counts.total() == NUM_MUTATIONS
 
 
+def test_an_answer_that_stands_there_twice_is_one(study: Study, tmp_path: Path) -> None:
+    run = study.copied(tmp_path / "copy").run(STOPPED)
+    before = half_done(run, pytest.fail)
+    (file,) = run.path.glob("eval/*.unfinished")
+    lines = file.read_bytes().splitlines(keepends=True)
+    for index in range(len(lines)):
+        file.write_bytes(b"".join([*lines[: index + 1], *lines[index:]]))
+        assert half_done(run, pytest.fail) == before
+
+
 @pytest.mark.slow
 def test_nothing_is_silently_another_value_at_length(study: Study, tmp_path: Path) -> None:
     counts = mutate(study, tmp_path, num=NUM_SLOW, seed=1, tables=True)
