@@ -19,7 +19,7 @@ from lmcompare.stats.paired_bootstrap import Scores
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Probed:
-    """What the probes of one model gained, sentence by sentence.
+    """Hold what the probes of one model gained, sentence by sentence.
 
     Attributes:
         seed: of the run.

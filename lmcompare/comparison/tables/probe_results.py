@@ -29,7 +29,7 @@ class AboutBlock(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Which questions: results compare where all of this is the same."""
+    """Tell which questions are the same: results compare where all of this is equal."""
 
     version: int
     text: str
@@ -50,7 +50,7 @@ def label_of(key: RowKey) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """What the models of a row gained of the same sentences.
+    """Hold what the models of a row gained of the same sentences.
 
     Attributes:
         arm: the arm.

@@ -75,6 +75,18 @@ class Examples:
         """Return the same with some of the tasks."""
         return replace(self, tasks=[each for each in self.tasks if each.task.name in names])
 
+    @property
+    def askable(self) -> list[str]:
+        """Return the tasks of which each part has an example with a class."""
+        return [
+            each.task.name
+            for each in self.tasks
+            if all(
+                ((own >= 0) & (own < each.num_classes)).any()
+                for own in (each.labels[part] for part in self.parts.values())
+            )
+        ]
+
     def only(self, known: Bool[ndarray, " W"]) -> "Examples":
         """Return those of which all words are known, and of sentences those with any such word.
 

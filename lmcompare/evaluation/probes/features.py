@@ -8,7 +8,7 @@ before they are multiplied. A sentence is the mean of its words' states.
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from lmcompare.evaluation.probes.coordinates import Read, chunks
@@ -34,7 +34,7 @@ def features(states: States, layer: int, examples: Examples) -> Read:
             return _means(stored, states.known, rows)
 
     elif examples.unit == "pair":
-        mean, spread = _moments(stored, examples)
+        mean, spread = moments(stored, examples.rows[examples.parts["train"], 0])
 
         def make(rows: ndarray) -> Float[ndarray, "N F"]:
             one, other = (
@@ -52,18 +52,16 @@ def features(states: States, layer: int, examples: Examples) -> Read:
     return lambda some: make(examples.rows[some])
 
 
-def _moments(
-    stored: Float[ndarray, "W D"], examples: Examples
+def moments(
+    stored: Float[ndarray, "W D"], rows: Int[ndarray, " N"]
 ) -> tuple[Float[ndarray, " D"], Float[ndarray, " D"]]:
-    """Return the mean and the standard deviation of the first words of training pairs."""
+    """Return the mean and the standard deviation of the states of some words, in one pass."""
     total = squares = np.zeros(stored.shape[1])
-    train = examples.parts["train"]
-    for some in chunks(train):
-        x = stored[examples.rows[some, 0]].astype(np.float64)
+    for some in chunks(slice(0, len(rows))):
+        x = stored[rows[some]].astype(np.float64)
         total, squares = total + x.sum(0), squares + (x**2).sum(0)
-    num = train.stop - train.start
-    mean = total / num
-    spread = np.sqrt(np.maximum(squares / num - mean**2, SMALLEST_SPREAD**2))
+    mean = total / len(rows)
+    spread = np.sqrt(np.maximum(squares / len(rows) - mean**2, SMALLEST_SPREAD**2))
     return mean.astype(np.float32), spread.astype(np.float32)
 
 

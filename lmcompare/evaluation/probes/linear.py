@@ -7,7 +7,7 @@ once by Adam (Kingma & Ba 2015) with a falling rate: a product of matrices serve
 optimum is the same as in any other coordinates, and does not depend on a seed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -152,7 +152,6 @@ def fit(
     *,
     coordinates: Coordinates,
     seed: int = 0,
-    report: Callable[[float], None] = lambda share: None,
 ) -> LinearProbes:
     """Fit linear probes to some examples.
 
@@ -162,7 +161,6 @@ def fit(
         problems: what to learn; each has an example with a label.
         coordinates: of these states.
         seed: draws the order of the examples, on which the optimum does not depend.
-        report: told the share that is done, 0 to 1.
     """
     device = coordinates.mean.device
     strengths = torch.cat(
@@ -185,7 +183,6 @@ def fit(
         if batch.done >= 1 - AVERAGED:
             num_averaged += 1
             average.lerp_(weight, 1 / num_averaged)
-        report(batch.done)
     return LinearProbes(coordinates=coordinates, problems=problems, weight=average)
 
 

@@ -114,7 +114,15 @@ def probe_model(
                     for name, blank in blanks.items()
                 }
                 records += _probed(
-                    model, questions, left, blanks, reading, options, cache=cache, report=report
+                    model,
+                    questions,
+                    left,
+                    blanks,
+                    reading,
+                    options,
+                    cache=cache,
+                    report=report,
+                    warn=warn,
                 )
     return records
 
@@ -173,6 +181,7 @@ def _probed(
     *,
     cache: Path,
     report: Report,
+    warn: Callable[[str], None],
 ) -> Iterator[ProbeRecord]:
     at = "untrained" if not model.step else f"at step {model.step:,}"
     what = f"{at}{f', {reading.name}' if reading.name else ''}"
@@ -188,15 +197,35 @@ def _probed(
         report=lambda share: report(f"states {what}", share),
     ) as found:
         for examples in questions.examples:
-            own = examples.choose(wanted)
-            if own.tasks:
-                yield from _of_classes(
-                    model, own.only(found.known), found, blanks, options, what, report
-                )
+            own = examples.choose(wanted).only(found.known)
+            able = own.choose(own.askable)
+            for each in own.tasks:
+                if each not in able.tasks:
+                    warn(_too_short(model, each.task.name))
+            if able.tasks:
+                yield from _of_classes(model, able, found, blanks, options, what, report)
         if names := [task.name for task in tasks if task.unit == "tree"]:
-            yield from _of_trees(
-                model, questions.readings, names, found, blanks, options, what, report
-            )
+            trees, num_left_out = trees_of(questions.readings, found.known)
+            if not all(trees.values()):
+                warn(_too_short(model, " and ".join(names)))
+                return
+            for name, judged in probe_trees(
+                found,
+                trees,
+                names,
+                seed=options.seed[0],
+                device=model.net.device,
+                report=lambda share: report(f"trees {what}", share),
+            ).items():
+                record, items = of_trees(blanks[name], judged, found, num_left_out=num_left_out)
+                yield model.results.write(record, items)
+
+
+def _too_short(model: LoadedModel, task: str) -> str:
+    return (
+        f"{task} left out, as {model.path} was trained on rows of {model.length} tokens, in which "
+        "no example to learn from, to choose by or to be tested on is whole"
+    )
 
 
 def _of_classes(
@@ -219,28 +248,4 @@ def _of_classes(
     for each in answered:
         blank = blanks[each.labelled.task.name]
         record, items = of_classes(blank, each, examples, found)
-        yield model.results.write(record, items)
-
-
-def _of_trees(
-    model: LoadedModel,
-    readings: Readings,
-    names: Sequence[str],
-    found: States,
-    blanks: dict[str, ProbeRecord],
-    options: ProbeOptions,
-    what: str,
-    report: Report,
-) -> Iterator[ProbeRecord]:
-    trees, left_out = trees_of(readings, found.known)
-    judged = probe_trees(
-        found,
-        trees,
-        names,
-        seed=options.seed[0],
-        device=model.net.device,
-        report=lambda share: report(f"trees {what}", share),
-    )
-    for name, own in judged.items():
-        record, items = of_trees(blanks[name], own, found, num_left_out=left_out)
         yield model.results.write(record, items)

@@ -4,7 +4,7 @@ They tell what is there, but not how plainly: a probe that can do much learns co
 (Hewitt & Liang 2019). L2 is on both layers, and there is no early end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +43,6 @@ def fit(
     *,
     coordinates: Coordinates,
     seed: int = 0,
-    report: Callable[[float], None] = lambda share: None,
 ) -> MlpProbes:
     """Fit probes to some examples, as `linear.fit` does; the seed draws the weights."""
     device, width = coordinates.mean.device, len(coordinates.mean)
@@ -66,7 +65,6 @@ def fit(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        report(batch.done)
     for each in weights:
         each.requires_grad_(False)
     return MlpProbes(coordinates=coordinates, problems=problems, layers=layers)

@@ -20,6 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from lmcompare import rng
+from lmcompare.evaluation.probes.features import moments
 from lmcompare.evaluation.probes.record import LayerResult
 from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.trees import Tree
@@ -33,7 +34,6 @@ RATE = 0.01  # of Adam at its start
 LENGTHS = range(5, 51)  # words of the sentences that Spearman's correlation is of
 SPEARMAN = "Spearman"
 DISTANCE, DEPTH = "tree-distance", "tree-depth"  # the tasks
-SMALLEST_SPREAD = 1e-6
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,14 +69,15 @@ def probe_trees(
         report: told the share that is done, 0 to 1.
     """
     test = trees["test"]
+    words = np.concatenate([each.first + np.arange(len(each.heads)) for each in trees["train"]])
     found = {name: _blank(name, trees) for name in names}
     for number, layer in enumerate(states.layers, start=1):
         stored = states.layer(layer)
-        mean, spread = _moments(stored, trees["train"])
+        mean, spread = map(torch.from_numpy, moments(stored, words))
 
         def read(tree: Tree) -> Tensor:
             rows = stored[tree.first : tree.first + len(tree.heads)].astype(np.float32)  # noqa: B023
-            return (torch.from_numpy(rows).to(device) - mean) / spread  # noqa: B023
+            return (torch.from_numpy(rows) - mean).div(spread).to(device)  # noqa: B023
 
         for name, judged in found.items():
             mapped = _fitted(read, trees, name, width=states.width, seed=seed, device=device)
@@ -123,16 +124,6 @@ def _blank(name: str, trees: dict[str, list[Tree]]) -> Judged:
 
 def _possible(name: str, tree: Tree) -> float:
     return float(len(tree.arcs)) if name == DISTANCE else float(tree.root in tree.judged)
-
-
-def _moments(stored: Float[ndarray, "W D"], trees: Sequence[Tree]) -> tuple[Tensor, Tensor]:
-    num, total, squares = 0, np.zeros(stored.shape[1]), np.zeros(stored.shape[1])
-    for tree in trees:
-        x = stored[tree.first : tree.first + len(tree.heads)].astype(np.float64)
-        num, total, squares = num + len(x), total + x.sum(0), squares + (x**2).sum(0)
-    mean = total / num
-    spread = np.sqrt(np.maximum(squares / num - mean**2, SMALLEST_SPREAD**2))
-    return torch.from_numpy(mean).float(), torch.from_numpy(spread).float()
 
 
 def _fitted(
