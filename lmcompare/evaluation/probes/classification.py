@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from lmcompare.evaluation.probes import linear, mlp
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen
-from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
+from lmcompare.evaluation.probes.coordinates import Coordinates, chunks
 from lmcompare.evaluation.probes.examples import Examples, Labelled
 from lmcompare.evaluation.probes.features import features
 from lmcompare.evaluation.probes.linear import Problem
@@ -65,8 +65,10 @@ def probe_classes(
     found = [Answered(labelled=each) for each in examples.tasks]
     for number, layer in enumerate(states.layers, start=1):
         read = features(states, layer, examples)
-        coordinates = Coordinates.of(read, examples.parts["train"], device=device)
-        _probe_layer(found, layer, read, coordinates, examples, probe=probe, seeds=seeds)
+        coordinates = Coordinates.of(
+            read, examples.parts["train"], num=len(examples), device=device
+        )
+        _probe_layer(found, layer, coordinates, examples, probe=probe, seeds=seeds)
         report(number / len(states.layers))
     return found
 
@@ -74,7 +76,6 @@ def probe_classes(
 def _probe_layer(
     found: Sequence[Answered],
     layer: int,
-    read: Read,
     coordinates: Coordinates,
     examples: Examples,
     *,
@@ -89,25 +90,23 @@ def _probe_layer(
     ]
     # a linear probe has one optimum, whatever the seed
     fitted = [
-        fit(read, train, problems, coordinates=coordinates, seed=seed)
+        fit(coordinates, train, problems, seed=seed)
         for seed in (seeds if probe == "mlp" else seeds[:1])
     ]
-    judged = [answers(each, read, validation) for each in fitted]
+    judged = [answers(each, validation) for each in fitted]
     chosen = [
         int(np.argmin(sum(each[index].loss for each in judged))) for index in range(len(problems))
     ]
-    tested = [answers(each, read, test) for each in fitted]
+    tested = [answers(each, test) for each in fitted]
     controls = [_controls(examples, problems, chosen, seed) for seed in seeds]
     controlled = [
-        answers(fit(read, train, own, coordinates=coordinates, seed=seed), read, test)
-        if own
-        else []
+        answers(fit(coordinates, train, own, seed=seed), test) if own else []
         for seed, own in zip(seeds, controls, strict=True)
     ]
     codes: list[float] = []
     if probe == "mdl":
         both = [*problems, *controls[0]]
-        codes = codelengths(read, examples.parts, both, coordinates=coordinates)
+        codes = codelengths(coordinates, examples.parts, both)
     for index, (each, problem, best) in enumerate(zip(found, problems, chosen, strict=True)):
         asked = problem.labels[test] >= 0
         right = np.mean([one[index].right[best] for one in tested], axis=0)
@@ -164,13 +163,13 @@ class Answers:
     predicted: Int[ndarray, "S N"]
 
 
-def answers(probes: linear.Probes, read: Read, part: slice) -> list[Answers]:
+def answers(probes: linear.Probes, part: slice) -> list[Answers]:
     """Ask probes about the examples of a part, problem by problem."""
     problems = probes.problems
     loss = [np.zeros(len(each.strengths)) for each in problems]
     predicted: list[list[ndarray]] = [[] for _ in problems]
     for some in chunks(part):
-        for index, log_probs in enumerate(probes.log_probs(read(some))):
+        for index, log_probs in enumerate(probes.log_probs(some)):
             labels = torch.from_numpy(problems[index].labels[some]).to(log_probs.device)
             rows = ((labels >= 0) & (labels < problems[index].num_classes)).nonzero()[:, 0]
             loss[index] -= (

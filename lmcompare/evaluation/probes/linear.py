@@ -18,13 +18,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from lmcompare import rng
-from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
+from lmcompare.evaluation.probes.coordinates import Coordinates, chunks
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # of L2, from which validation chooses for each contestant
-EPOCHS = 4
-FEWEST_STEPS = 500  # of few examples there are more epochs
+EPOCHS = 2
+FEWEST_STEPS = 300  # of few examples there are more epochs
 STEPS_OF_WHOLE = 250  # where each step takes all examples
-BATCH = 512  # examples of a step
+BATCH = 1_024  # examples of a step
 WHOLE = 2_048  # examples, of which each step takes all where there are no more
 RATE = 0.1  # of Adam at its start
 RATE_OF_WHOLE = 0.8  # the same where a step takes all examples, so that its gradient has no noise
@@ -64,9 +64,9 @@ class LinearProbes:
     problems: Sequence[Problem]
     weight: Float[Tensor, "O F1"]  # the first of each output is its bias
 
-    def log_probs(self, states: Float[ndarray, "N F"]) -> Iterator[Float[Tensor, "S C N"]]:
+    def log_probs(self, some: slice) -> Iterator[Float[Tensor, "S C N"]]:
         """Yield the log-probabilities of each problem's classes, for each of its strengths."""
-        outputs = self.weight @ _with_one(self.coordinates(states)).T
+        outputs = self.weight @ _with_one(self.coordinates(some)).T
         for problem, own in zip(self.problems, _split(outputs, self.problems), strict=True):
             yield problem.by_class(own).log_softmax(1)
 
@@ -78,7 +78,7 @@ class Probes(Protocol):
     def problems(self) -> Sequence[Problem]:
         """Return the problems, in order."""
 
-    def log_probs(self, states: Float[ndarray, "N F"]) -> Iterator[Float[Tensor, "S C N"]]:
+    def log_probs(self, some: slice) -> Iterator[Float[Tensor, "S C N"]]:
         """Yield the log-probabilities of each problem's classes, for each of its strengths."""
 
 
@@ -102,23 +102,17 @@ class Batch:
 
 
 def batches(
-    read: Read,
-    examples: slice,
-    problems: Sequence[Problem],
-    *,
-    coordinates: Coordinates,
-    seed: int = 0,
+    coordinates: Coordinates, examples: slice, problems: Sequence[Problem], *, seed: int = 0
 ) -> Iterator[Batch]:
     """Yield batches of examples in random order, several times all of them.
 
     Args:
-        read: gives the states of examples.
+        coordinates: of the examples.
         examples: to learn from.
         problems: what to learn.
-        coordinates: of these states.
         seed: draws the order.
     """
-    device = coordinates.mean.device
+    device = coordinates.device
     num = examples.stop - examples.start
     labels = torch.from_numpy(np.stack([each.labels[examples] for each in problems]))
     sizes = torch.tensor([each.num_classes for each in problems])[:, None]
@@ -128,11 +122,10 @@ def batches(
     per_epoch = sum(-(-(some.stop - some.start) // size) for some in chunks(examples))
     epochs = STEPS_OF_WHOLE if num <= WHOLE else max(EPOCHS, -(-FEWEST_STEPS // per_epoch))
     draws, step = rng.generator("order of probed examples", num, seed), 0
-    coordinates_of = coordinates.reader(read, examples)
     for _ in range(epochs):
         for some in _shuffled([*chunks(examples)], draws):
             own = slice(some.start - examples.start, some.stop - examples.start)
-            z = coordinates_of(some)
+            z = coordinates(some)
             truth, is_asked = labels[:, own].to(device), asked[:, own].to(device)
             for rows in torch.randperm(len(z), generator=draws).to(device).split(size):
                 yield Batch(
@@ -146,31 +139,25 @@ def batches(
 
 
 def fit(
-    read: Read,
-    examples: slice,
-    problems: Sequence[Problem],
-    *,
-    coordinates: Coordinates,
-    seed: int = 0,
+    coordinates: Coordinates, examples: slice, problems: Sequence[Problem], *, seed: int = 0
 ) -> LinearProbes:
     """Fit linear probes to some examples.
 
     Args:
-        read: gives the states of examples.
+        coordinates: of the examples.
         examples: to learn from.
         problems: what to learn; each has an example with a label.
-        coordinates: of these states.
         seed: draws the order of the examples, on which the optimum does not depend.
     """
-    device = coordinates.mean.device
+    device = coordinates.device
     strengths = torch.cat(
         [torch.tensor(each.strengths).repeat_interleave(each.num_classes) for each in problems]
     )
     squares = strengths.to(device)[:, None] * coordinates.stretch.square()
-    weight = torch.zeros(len(strengths), 1 + len(coordinates.mean), device=device)
+    weight = torch.zeros(len(strengths), 1 + coordinates.width, device=device)
     rate = RATE_OF_WHOLE if examples.stop - examples.start <= WHOLE else RATE
     average, num_averaged, adam = torch.zeros_like(weight), 0, _Adam(weight)
-    for batch in batches(read, examples, problems, coordinates=coordinates, seed=seed):
+    for batch in batches(coordinates, examples, problems, seed=seed):
         x = _with_one(batch.x)
         error = weight @ x.T
         for part, truth, asked, problem, num in zip(

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lmcompare import rng
-from lmcompare.evaluation.probes.coordinates import Coordinates, Read
+from lmcompare.evaluation.probes.coordinates import Coordinates
 from lmcompare.evaluation.probes.linear import Problem, batches
 
 HIDDEN = 64  # units for each problem and strength
@@ -29,28 +28,23 @@ class MlpProbes:
     problems: Sequence[Problem]
     layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]  # of each: weights and biases of both
 
-    def log_probs(self, states: Float[ndarray, "N F"]) -> Iterator[Float[Tensor, "S C N"]]:
+    def log_probs(self, some: slice) -> Iterator[Float[Tensor, "S C N"]]:
         """Yield the log-probabilities of each problem's classes, for each of its strengths."""
-        x = self.coordinates(states).T
+        x = self.coordinates(some).T
         for own in self.layers:
             yield _outputs(own, x).log_softmax(1)
 
 
 def fit(
-    read: Read,
-    examples: slice,
-    problems: Sequence[Problem],
-    *,
-    coordinates: Coordinates,
-    seed: int = 0,
+    coordinates: Coordinates, examples: slice, problems: Sequence[Problem], *, seed: int = 0
 ) -> MlpProbes:
     """Fit probes to some examples, as `linear.fit` does; the seed draws the weights."""
-    device, width = coordinates.mean.device, len(coordinates.mean)
+    device, width = coordinates.device, coordinates.width
     draws = rng.generator("weights of a probe", seed)
     layers = [_start(problem, width, draws, device) for problem in problems]
     weights = [each for own in layers for each in own]
     optimizer = torch.optim.Adam(weights, lr=RATE, betas=(0.9, 0.99))
-    for batch in batches(read, examples, problems, coordinates=coordinates, seed=seed):
+    for batch in batches(coordinates, examples, problems, seed=seed):
         x = batch.x.T
         loss = torch.zeros((), device=device)
         for index, (own, problem) in enumerate(zip(layers, problems, strict=True)):

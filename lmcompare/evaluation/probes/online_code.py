@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmcompare.evaluation.probes.coordinates import Coordinates, Read, chunks
+from lmcompare.evaluation.probes.coordinates import Coordinates, chunks
 from lmcompare.evaluation.probes.linear import Probes, Problem, fit
 
 # shares of the training examples up to which each portion goes
@@ -24,11 +24,7 @@ def uniform_codelength(problem: Problem, part: slice) -> float:
 
 
 def codelengths(
-    read: Read,
-    parts: Mapping[str, slice],
-    problems: Sequence[Problem],
-    *,
-    coordinates: Coordinates,
+    coordinates: Coordinates, parts: Mapping[str, slice], problems: Sequence[Problem]
 ) -> list[float]:
     """Return the bits of the training labels of each problem.
 
@@ -42,8 +38,8 @@ def codelengths(
         before, portion = slice(train.start, known), slice(known, end)
         able = [each for each in problems if _num_asked(each, before)]
         if able:
-            probes = fit(read, before, able, coordinates=coordinates)
-            judged, sent = _nats(probes, read, parts["validation"]), _nats(probes, read, portion)
+            probes = fit(coordinates, before, able)
+            judged, sent = _nats(probes, parts["validation"]), _nats(probes, portion)
         bits = iter(
             [float(own[np.argmin(by)] / np.log(2)) for by, own in zip(judged, sent, strict=True)]
             if able
@@ -56,11 +52,11 @@ def codelengths(
     return found
 
 
-def _nats(probes: Probes, read: Read, part: slice) -> list[np.ndarray]:
+def _nats(probes: Probes, part: slice) -> list[np.ndarray]:
     """Return minus the log-probability of the labels of a part, for each strength."""
     found = [np.zeros(len(each.strengths)) for each in probes.problems]
     for some in chunks(part):
-        for index, log_probs in enumerate(probes.log_probs(read(some))):
+        for index, log_probs in enumerate(probes.log_probs(some)):
             problem = probes.problems[index]
             labels = problem.labels[some]
             rows = np.flatnonzero((labels >= 0) & (labels < problem.num_classes))

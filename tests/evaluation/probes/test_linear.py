@@ -47,13 +47,13 @@ def problems(states: np.ndarray) -> list[Problem]:
 
 @pytest.fixture(scope="module")
 def fitted(states: np.ndarray, problems: list[Problem]) -> linear.LinearProbes:
-    coordinates = Coordinates.of(states.__getitem__, TRAIN, device=CPU)
-    return linear.fit(states.__getitem__, TRAIN, problems, coordinates=coordinates)
+    coordinates = Coordinates.of(states.__getitem__, TRAIN, num=NUM, device=CPU)
+    return linear.fit(coordinates, TRAIN, problems)
 
 
 def test_coordinates_are_uncorrelated(states: np.ndarray) -> None:
-    coordinates = Coordinates.of(states.__getitem__, TRAIN, device=CPU)
-    found = coordinates(states[TRAIN]).double()
+    coordinates = Coordinates.of(states.__getitem__, TRAIN, num=NUM, device=CPU)
+    found = coordinates(TRAIN).double()
     assert_allclose(found.mean(0), np.zeros(WIDTH), atol=1e-3)
     covariance = np.cov(found.T.numpy())
     off = covariance - np.diag(np.diag(covariance))
@@ -77,7 +77,7 @@ def test_they_are_those_of_scikit_learn(
     reference = LogisticRegression(
         C=1 / (train.sum() * problem.strengths[strength]), max_iter=5_000, tol=1e-6
     ).fit(x[TRAIN][train], labels[TRAIN][train])
-    found = answers(fitted, states.__getitem__, TEST)[index]
+    found = answers(fitted, TEST)[index]
     expected = reference.predict_log_proba(x[TEST][test])
     truth = labels[TEST][test]
     score = float((expected.argmax(1) == truth).mean())
@@ -90,19 +90,19 @@ def test_they_are_those_of_scikit_learn(
 def test_they_do_not_depend_on_each_other(
     states: np.ndarray, problems: list[Problem], fitted: linear.LinearProbes
 ) -> None:
-    alone = linear.fit(states.__getitem__, TRAIN, [problems[1]], coordinates=fitted.coordinates)
-    one = answers(alone, states.__getitem__, TEST)[0]
-    among = answers(fitted, states.__getitem__, TEST)[1]
+    alone = linear.fit(fitted.coordinates, TRAIN, [problems[1]])
+    one = answers(alone, TEST)[0]
+    among = answers(fitted, TEST)[1]
     assert_allclose(one.loss, among.loss, atol=1e-4)
 
 
 def test_the_order_of_examples_hardly_matters(
     states: np.ndarray, problems: list[Problem], fitted: linear.LinearProbes
 ) -> None:
-    other = linear.fit(states.__getitem__, TRAIN, problems, coordinates=fitted.coordinates, seed=1)
+    other = linear.fit(fitted.coordinates, TRAIN, problems, seed=1)
     for one, two in zip(
-        answers(other, states.__getitem__, TEST),
-        answers(fitted, states.__getitem__, TEST),
+        answers(other, TEST),
+        answers(fitted, TEST),
         strict=True,
     ):
         assert_allclose(one.loss, two.loss, atol=0.01)
@@ -115,8 +115,8 @@ def test_what_is_not_asked_and_what_is_no_class_teach_nothing(
     asked = np.random.default_rng(1).random(NUM) < 0.5
     hidden = Problem(labels=np.where(asked, labels, -1), num_classes=7)
     beyond = Problem(labels=np.where(asked, labels, 7), num_classes=7)
-    both = linear.fit(states.__getitem__, TRAIN, [hidden, beyond], coordinates=fitted.coordinates)
-    one, two = (probes for probes in both.log_probs(states[TEST]))
+    both = linear.fit(fitted.coordinates, TRAIN, [hidden, beyond])
+    one, two = (probes for probes in both.log_probs(TEST))
     assert_allclose(one, two, atol=1e-5)
 
 
@@ -125,8 +125,8 @@ def test_a_label_that_is_no_class_is_answered_wrongly(
 ) -> None:
     labels = np.where(np.arange(NUM) % 2, 2, 0)  # classes 0 and 1, and one never seen
     problem = Problem(labels=labels, num_classes=2)
-    probes = linear.fit(states.__getitem__, TRAIN, [problem], coordinates=fitted.coordinates)
-    found = answers(probes, states.__getitem__, TEST)[0]
+    probes = linear.fit(fitted.coordinates, TRAIN, [problem])
+    found = answers(probes, TEST)[0]
     assert_allclose(found.score, (labels[TEST] == 0).mean())
     assert np.isfinite(found.loss).all()
 
@@ -136,11 +136,11 @@ def test_a_hidden_layer_learns_what_is_not_linear() -> None:
     states = chance.standard_normal((NUM, 5)).astype(np.float32)
     labels = ((states[:, 0] > 0) ^ (states[:, 1] > 0)).astype(np.int64)
     problem = Problem(labels=labels, num_classes=2)
-    coordinates = Coordinates.of(states.__getitem__, TRAIN, device=CPU)
+    coordinates = Coordinates.of(states.__getitem__, TRAIN, num=NUM, device=CPU)
     best = {}
     for name, fit in (("linear", linear.fit), ("mlp", mlp.fit)):
-        probes = fit(states.__getitem__, TRAIN, [problem], coordinates=coordinates)
-        best[name] = answers(probes, states.__getitem__, TEST)[0].score.max()
+        probes = fit(coordinates, TRAIN, [problem])
+        best[name] = answers(probes, TEST)[0].score.max()
     assert best["linear"] < 0.65
     assert best["mlp"] > 0.9
 
@@ -149,15 +149,7 @@ def test_a_seed_draws_the_weights_of_a_hidden_layer(
     states: np.ndarray, problems: list[Problem], fitted: linear.LinearProbes
 ) -> None:
     first, again, other = (
-        next(
-            mlp.fit(
-                states.__getitem__,
-                slice(0, 199),
-                problems[:1],
-                coordinates=fitted.coordinates,
-                seed=seed,
-            ).log_probs(states[TEST])
-        )
+        next(mlp.fit(fitted.coordinates, slice(0, 199), problems[:1], seed=seed).log_probs(TEST))
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)

@@ -22,8 +22,10 @@ def states() -> np.ndarray:
 
 
 def _lengths(states: np.ndarray, problems: list[Problem]) -> list[float]:
-    coordinates = Coordinates.of(states.__getitem__, PARTS["train"], device=torch.device("cpu"))
-    return codelengths(states.__getitem__, PARTS, problems, coordinates=coordinates)
+    coordinates = Coordinates.of(
+        states.__getitem__, PARTS["train"], num=len(states), device=torch.device("cpu")
+    )
+    return codelengths(coordinates, PARTS, problems)
 
 
 @pytest.fixture(scope="module")
