@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import lmcompare
-from lmcompare.evaluation.probes import measure
+from lmcompare.evaluation.probes import linear, measure, structure
 from lmcompare.evaluation.probes.record import ProbeRecord
 from lmcompare.runs.run import Run
 from tests.tiny import Command, flags, the_error
@@ -36,6 +36,13 @@ def block(number: int, *, text: bool = False) -> str:
         form = FORMS[upos][(state >> 16) % len(FORMS[upos])]
         rows.append(form if text else f"{n}\t{form}\t_\t{upos}\t_\t_\t{head}\t{relation}\t_\t_")
     return " ".join(rows) if text else "\n".join(rows)
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit probes in a hurry: how well they are fitted is not what is tested here."""
+    monkeypatch.setattr(structure, "FEWEST_STEPS", 32)
+    monkeypatch.setattr(linear, "STEPS_OF_WHOLE", 32)
 
 
 @pytest.fixture

@@ -99,17 +99,17 @@ def of_trees(
 ) -> tuple[ProbeRecord, list[ProbeItem]]:
     """Return the record of a structural probe, and an item for each test sentence."""
     items = [*_tree_items(judged)]
-    name, gained = judged.baseline
+    most = judged.max_scores.sum()
     counts = {**blank.counts, **found.counts}
     if num_left_out:
         counts["sentences without a tree, or with a word that has no state"] = num_left_out
     record = blank.model_copy(
         update={
-            "metric": judged.metric,
+            "metric": judged.structure.metric,
             "num_train": judged.num_train,
             "num_items": len(items),
-            "num_examples": int(judged.possible.sum()),
-            "baselines": {name: float(gained.sum() / judged.possible.sum())},
+            "num_examples": int(most),
+            "baselines": {judged.structure.baseline: float(judged.baseline_scores.sum() / most)},
             "layers": tuple(judged.layers),
             "counts": counts,
         }
@@ -118,12 +118,12 @@ def of_trees(
 
 
 def _tree_items(judged: Judged) -> Iterator[ProbeItem]:
-    name, baseline = judged.baseline
-    for row, tree in enumerate(judged.trees):
-        if judged.possible[row]:
+    found = zip(judged.trees, judged.max_scores, judged.baseline_scores, strict=True)
+    for row, (tree, most, baseline) in enumerate(found):
+        if most:
             yield ProbeItem(
                 sentence=tree.number,
-                possible=float(judged.possible[row]),
-                gained=tuple(float(each[row]) for each in judged.gained),
-                baselines={name: float(baseline[row])},
+                possible=float(most),
+                gained=tuple(float(each[row]) for each in judged.scores),
+                baselines={judged.structure.baseline: float(baseline)},
             )

@@ -84,19 +84,24 @@ def test_trees_that_are_in_the_states_are_found(tmp_path: Path) -> None:
                 rows.append(row @ turn)
     found = _probed(tmp_path, np.array(rows))
     distance, depth = found["tree-distance"], found["tree-depth"]
-    assert (distance.metric, depth.metric) == ("UUAS", "root accuracy")
+    assert (distance.structure.metric, depth.structure.metric) == ("UUAS", "root accuracy")
     assert distance.layers[0].value > 0.9
     assert distance.layers[0].figures[SPEARMAN] > 0.9
     assert depth.layers[0].value > 0.9
     assert depth.layers[0].figures[SPEARMAN] > 0.9
     assert distance.layers[0].value == pytest.approx(
-        distance.gained[0].sum() / distance.possible.sum()
+        distance.scores[0].sum() / distance.max_scores.sum()
     )
 
 
-def test_no_tree_is_found_in_noise(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def of_noise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
     noise = np.random.default_rng(2).standard_normal((_num_words(), WIDTH))
-    found = _probed(tmp_path, noise)
+    return _probed(tmp_path_factory.mktemp("noise"), noise)
+
+
+def test_no_tree_is_found_in_noise(of_noise: dict[str, Judged]) -> None:
+    found = of_noise
     # a random spanning tree of n words shares 2 (n - 1) / n arcs with another on average
     trees = _trees()["test"]
     chance = sum(2 * (len(each.heads) - 1) / len(each.heads) for each in trees)
@@ -107,16 +112,13 @@ def test_no_tree_is_found_in_noise(tmp_path: Path) -> None:
     assert found["tree-depth"].layers[0].value == pytest.approx(one_in, abs=0.15)
 
 
-def test_the_baselines_are_a_chain_and_the_first_word(tmp_path: Path) -> None:
-    found = _probed(tmp_path, np.random.default_rng(2).standard_normal((_num_words(), WIDTH)))
+def test_the_baselines_are_a_chain_and_the_first_word(of_noise: dict[str, Judged]) -> None:
     trees = _trees()["test"]
-    name, chain = found["tree-distance"].baseline
-    assert name == "chain"
+    distance, depth = of_noise["tree-distance"], of_noise["tree-depth"]
+    assert (distance.structure.baseline, depth.structure.baseline) == ("chain", "first word")
     neighbours = [
         sum(bool(head) and abs(head - 1 - word) == 1 for word, head in enumerate(each.heads))
         for each in trees
     ]
-    assert chain.tolist() == neighbours
-    name, first = found["tree-depth"].baseline
-    assert name == "first word"
-    assert first.tolist() == [float(each.heads[0] == 0) for each in trees]
+    assert distance.baseline_scores.tolist() == neighbours
+    assert depth.baseline_scores.tolist() == [float(each.heads[0] == 0) for each in trees]
