@@ -144,19 +144,19 @@ class View:
 
     @property
     def num_targets(self) -> int:
-        """The number of positions at which something is predicted."""
+        """Return the number of positions at which something is predicted."""
         return int((self.target != IGNORE).sum())
 
     @property
     def num_targets_of_parts(self) -> list[int] | None:
-        """The same for each part, where it is a mixture."""
+        """Return the same for each part, where it is a mixture."""
         if self.part is None:
             return None
         return torch.bincount(self.part, (self.target != IGNORE).sum(1)).long().tolist()
 
     @cached_property
     def targets(self) -> Int[Tensor, " N"]:
-        """The positions where something is predicted, over all rows; filled to a round number."""
+        """Return where something is predicted, over all rows; filled to a round number."""
         return self.filled_targets(ROUND_NUMBER)
 
     def filled_targets(self, multiple: int) -> Int[Tensor, " N"]:
@@ -167,7 +167,7 @@ class View:
 
     @cached_property
     def num_keys(self) -> int:
-        """The number of positions up to the last that any may look at; none after it is a key."""
+        """Return the number of positions up to the last that any may look at."""
         if self.tokens.shape[1] == 1:
             return 1
         seen = self.visible.any(0).nonzero()
@@ -175,7 +175,7 @@ class View:
 
     @cached_property
     def hint(self) -> Literal["causal", "full"] | None:
-        """The pattern, if it is one of those that attention has a faster kernel for."""
+        """Return the pattern, if it is one of those that attention has a faster kernel for."""
         if self.document is not None:
             return None
         if bool((self.order[:, 1:] > self.order[:, :-1]).all()):

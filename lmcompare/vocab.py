@@ -135,7 +135,7 @@ class Vocab:
 
     @cached_property
     def regular(self) -> Tensor:
-        """The ids that are text, ascending; V' long."""
+        """Return the ids that are text, ascending; V' long."""
         return (~self._special).nonzero().squeeze(1)
 
     def is_special(self, tokens: Tensor) -> Tensor:

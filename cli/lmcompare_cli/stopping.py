@@ -32,7 +32,7 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """The code that shells give to a command that the signal killed."""
+        """Return the code that shells give to a command that the signal killed."""
         return signals.KILLED + (self.number or signal.SIGINT)
 
     def __enter__(self) -> "Stop":

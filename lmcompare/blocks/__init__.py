@@ -19,7 +19,7 @@ class Column:
 
     @property
     def in_one_line(self) -> str:
-        """The heading in one line, without the hyphens of words that were broken."""
+        """Return the heading in one line, without the hyphens of words that were broken."""
         return self.heading.replace("/\n", "/").replace("-\n", "").replace("\n", " ").strip()
 
 

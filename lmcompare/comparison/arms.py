@@ -35,19 +35,19 @@ class Result:
 
     @cached_property
     def unigram_of_targets(self) -> float | None:
-        """The entropy of its targets by their frequencies, nats a target; None if not known."""
+        """Return the entropy of its targets' frequencies, nats a target; None if not known."""
         config = self.record.config
         return unigram_of_targets(self.run, config.objective, length=config.batch.length)
 
     @cached_property
     def steps_to_leave_unigram(self) -> float | None:
-        """The step at which it had left that behind; infinite if never; None if not known."""
+        """Return the step at which it had left that; infinite if never; None if not known."""
         unigram = self.unigram_of_targets
         return None if unigram is None else steps_to_leave(self.run, unigram)
 
     @property
     def seed(self) -> int:
-        """Of the order, the initial weights and the corruption."""
+        """Return the hashes of order, initial weights and corruption."""
         return self.record.config.seed
 
     def of(self, kind: type[Kept]) -> list[Kept]:
@@ -77,7 +77,7 @@ class Arm:
 
     @property
     def objective(self) -> str:
-        """The objective's name, with the hyper-parameters that are not at their defaults."""
+        """Return the objective's name, with the hyper-parameters that are not at their defaults."""
         objective = self.results[0].record.config.objective
         changed = objective.model_dump(exclude={"name"}, exclude_defaults=True)
         settings = ", ".join(f"{key} {shown(value)}" for key, value in changed.items())
@@ -85,7 +85,7 @@ class Arm:
 
     @property
     def finished(self) -> bool:
-        """Whether its runs are; the unfinished runs of a study are an arm of their own."""
+        """Tell whether its runs are finished; unfinished ones are an arm of their own."""
         return self.results[0].finished
 
 

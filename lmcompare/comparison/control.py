@@ -27,7 +27,7 @@ class ControlCheck:
 
     @property
     def words(self) -> str:
-        """What was found, and of unlike values where."""
+        """Return what was found, and of unlike values where."""
         if self.equal:
             return "; ".join(self.found)
         values = (f"{value}: {', '.join(arms)}" for value, arms in self.found.items())

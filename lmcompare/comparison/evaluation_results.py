@@ -44,7 +44,7 @@ class EvaluationResults(Sequence[tuple[Run, ResultRecord]]):
 
     @property
     def records(self) -> list[ResultRecord]:
-        """The results without their runs."""
+        """Return the results without their runs."""
         return [record for _, record in self]
 
     def frame(self) -> pd.DataFrame:

@@ -24,11 +24,11 @@ class Spent(BaseModel):
     seconds: float = 0.0  # of training, validation and saving left out
 
     def later(self, seconds: float) -> "Spent":
-        """The same, so many seconds later."""
+        """Return the same, so many seconds later."""
         return self.model_copy(update={"seconds": self.seconds + seconds})
 
     def plus(self, *, steps: int, tokens: int, targets: int, flops: int, seconds: float) -> "Spent":
-        """The sum of both."""
+        """Return the sum of both."""
         return Spent(
             steps=self.steps + steps,
             tokens=self.tokens + tokens,

@@ -52,9 +52,9 @@ def sentence(error: ValidationError, keys: AbstractSet[str], *, table: str = "")
     first = error.errors()[0]
     location = [*filter(None, [table]), *map(str, first["loc"])]
     of, fields = "", list[str]()
-    for place in range(len(location) - 1, 0, -1):
-        if location[place - 1] == "objective" and location[place] in OBJECTIVES:
-            name = location.pop(place)  # pydantic's name for the member of the union
+    for index in range(len(location) - 1, 0, -1):
+        if location[index - 1] == "objective" and location[index] in OBJECTIVES:
+            name = location.pop(index)  # pydantic's name for the member of the union
             of = of or f" of {name}"
             fields = fields or list(OBJECTIVES[name].model_fields)
     key, message = ".".join(location), first["msg"].removeprefix("Value error, ")

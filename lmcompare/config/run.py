@@ -161,7 +161,7 @@ class RunConfig(BaseModel):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was given, in nested tables as JSON has them; `parse_run` makes the same of it."""
+        """Return what was given as JSON has it; `parse_run` makes the same configuration of it."""
         tables: dict[str, Any] = given_of(self)
         return tables
 
@@ -177,7 +177,7 @@ class RunConfig(BaseModel):
 
     @property
     def identity(self) -> str:
-        """Eight hexadecimal digits of all settings that decide what comes out, but for the text.
+        """Return eight hexadecimal digits of all settings that decide the outcome, but the text.
 
         They are of what differs from the first defaults, so that a setting that is added changes
         no identity. The text, its splits and its tokenizer are known by the hash of what was read

@@ -27,7 +27,7 @@ class Planned:
 
 
 def read_study(path: Path) -> list[Planned]:
-    """The runs of a study file, seed by seed: one that is cut short still compares like with like.
+    """Return the runs of a study file, seed by seed, so that one cut short compares like with like.
 
     Raises:
         UserError: unreadable, no valid TOML, an unknown key, or a difference that is not declared.
@@ -101,7 +101,7 @@ def plan(
 
 
 def require_name(name: str) -> str:
-    """The name, of an arm or a study, which becomes that of a folder.
+    """Return the name, of an arm or a study, which becomes that of a folder.
 
     Raises:
         UserError: it is not fit for that.
@@ -115,7 +115,7 @@ def require_name(name: str) -> str:
 
 
 def _seeds(path: Path, shared: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The seeds of a study, and what its arms share beside them."""
+    """Return the seeds of a study, and what its arms share beside them."""
     rest = {key: value for key, value in shared.items() if key not in {"seed", "seeds"}}
     if "seed" in shared and "seeds" in shared:
         raise UserError(f"{path}: [shared] has both seed and seeds: leave one of them out")

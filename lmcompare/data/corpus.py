@@ -63,12 +63,12 @@ class DataConfig(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The sources of the training text."""
+        """Return the sources of the training text."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
     @property
     def rules(self) -> Rules:
-        """How files are read."""
+        """Return how files are read."""
         return Rules(
             field=self.field,
             encoding_errors=self.encoding_errors,
@@ -96,7 +96,7 @@ class Corpus:
 
     @property
     def kind(self) -> str:
-        """What its documents are, for humans: "blank-line-separated blocks"."""
+        """Return what its documents are, for humans: "blank-line-separated blocks"."""
         return ", ".join(dict.fromkeys(source.kind for source in self.sources))
 
     def hash(self) -> str:

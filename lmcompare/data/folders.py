@@ -22,7 +22,7 @@ class Found:
 
     @property
     def summary(self) -> str:
-        """A sentence on what is left out."""
+        """Return a sentence on what is left out."""
         num = self.left_out.total()
         what = ", ".join(f"{count:,} {what}" for what, count in self.left_out.most_common())
         return f"{num:,} of {num + len(self.files):,} files are not read ({what})"

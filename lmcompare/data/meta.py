@@ -42,7 +42,7 @@ class Meta(BaseModel):
 
     @property
     def hash(self) -> str:
-        """The hash of the content: of the same text in the same splits by the same tokenizer."""
+        """Return the hash of the content, which is text in its splits by a tokenizer."""
         return _hash(" ".join(f"{name} {found}" for name, found in sorted(self.files.items())))
 
     def write(self, folder: Path) -> None:

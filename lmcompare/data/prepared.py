@@ -48,22 +48,22 @@ class Prepared:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer."""
+        """Return the tokenizer."""
         return Tokenizer.load(self.folder / TOKENIZER)
 
     @property
     def vocab(self) -> Vocab:
-        """Its vocabulary."""
+        """Return its vocabulary."""
         return self.tokenizer.vocab
 
     @property
     def hash(self) -> str:
-        """The hash of the content: of the same text in the same splits by the same tokenizer."""
+        """Return the hash of the content, which is text in its splits by a tokenizer."""
         return self.meta.hash
 
     @property
     def description(self) -> str:
-        """One line for humans: how much there is, of what, and how it is split."""
+        """Return one line for humans: how much there is, of what, and how it is split."""
         splits = [self.meta.splits[name] for name in SPLIT_NAMES]
         num_documents, num_bytes = (
             sum(split.num_documents for split in splits),

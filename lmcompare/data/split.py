@@ -61,22 +61,22 @@ class Split:
 
     @property
     def num_tokens(self) -> int:
-        """The number of tokens in the stream, the one after each document included."""
+        """Return the number of tokens in the stream, the one after each document included."""
         return self.record.num_tokens
 
     @property
     def num_bytes(self) -> int:
-        """The bytes of UTF-8 of the text."""
+        """Return the bytes of UTF-8 of the text."""
         return self.record.num_bytes
 
     @property
     def num_documents(self) -> int:
-        """The number of documents."""
+        """Return the number of documents."""
         return self.record.num_documents
 
     @property
     def hash(self) -> str:
-        """The hash of the tokens; equal tokens by an equal tokenizer are equal text."""
+        """Return the hash of the tokens; equal tokens by an equal tokenizer are equal text."""
         return self.record.hash
 
     def num_blocks(self, length: int) -> int:
@@ -146,7 +146,7 @@ class Split:
 
     @property
     def tokens(self) -> Integer[ndarray, " N"]:
-        """The stream, read from disk as it is used; `token_type` says of what type."""
+        """Return the stream, read from disk as it is used; `token_type` says of what type."""
         return self._tokens
 
     def document(self, number: int) -> Encoded:

@@ -41,7 +41,7 @@ class Rules:
 
     @property
     def limit(self) -> int:
-        """The most bytes that a document, or a line on the way to one, may have."""
+        """Return the most bytes that a document, or a line on the way to one, may have."""
         return self.max_document_mb * MB
 
 
@@ -56,7 +56,7 @@ class TextFile:
 
     @property
     def kind(self) -> str:
-        """What its documents are, in the plural."""
+        """Return what its documents are, in the plural."""
         return UNITS[self.unit]
 
     def hash(self) -> str:

@@ -131,12 +131,12 @@ class Tokenizer:
 
     @cached_property
     def hash(self) -> str:
-        """Of everything that makes the tokenizer, in hex."""
+        """Return the hash of everything that makes the tokenizer, in hex."""
         return blake2b(self.json.encode(), digest_size=16).hexdigest()
 
     @property
     def json(self) -> str:
-        """The tokenizer as a `tokenizer.json`, in one way of writing it."""
+        """Return the tokenizer as a `tokenizer.json`, in one way of writing it."""
         return _json(self._library)
 
     def encode(self, texts: list[str]) -> list[Encoded]:

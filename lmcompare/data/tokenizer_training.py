@@ -73,7 +73,7 @@ def byte_characters() -> list[str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(NUM_BYTES) if byte not in printable]
     table = {byte: chr(byte) for byte in printable}
-    table |= {byte: chr(NUM_BYTES + place) for place, byte in enumerate(others)}
+    table |= {byte: chr(NUM_BYTES + index) for index, byte in enumerate(others)}
     return [table[byte] for byte in range(NUM_BYTES)]
 
 
@@ -135,12 +135,12 @@ def sample(texts: Iterable[str], *, max_bytes: int) -> list[str]:
     """
     kept: list[tuple[int, int, str, int]] = []  # a heap, the highest hash on top
     total, highest = 0, 2**64
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         raw = text.encode()
         rank = int.from_bytes(blake2b(raw, digest_size=8, person=b"sample").digest(), "little")
         if rank >= highest:
             continue
-        heapq.heappush(kept, (-rank, place, text, len(raw)))
+        heapq.heappush(kept, (-rank, index, text, len(raw)))
         total += len(raw)
         while total > max_bytes and len(kept) > 1:
             negative, _, _, size = heapq.heappop(kept)

@@ -102,8 +102,8 @@ def _pieces_of(
     """Yield the pieces of a document, in random order."""
     starts = range(0, len(document), length)
     draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
-    for place in draw.argsort(stable=True).tolist():
-        piece = cut(document, starts[place], starts[place] + length)
+    for index in draw.argsort(stable=True).tolist():
+        piece = cut(document, starts[index], starts[index] + length)
         if is_text(piece, tokenizer).sum() >= shortest:
             yield piece
 

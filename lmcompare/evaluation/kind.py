@@ -68,7 +68,7 @@ class EvaluationKind(ABC, Generic[Kept, Options]):
 
     @property
     def name(self) -> str:
-        """As it is chosen by."""
+        """Return the name that it is chosen by."""
         return self.options.name
 
     @abstractmethod

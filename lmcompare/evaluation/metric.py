@@ -40,7 +40,7 @@ class Metric:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is a share of 1."""
+        """Tell whether it is a share of 1."""
         return self.unit == "share"
 
     def shown(self, value: float | None) -> str:

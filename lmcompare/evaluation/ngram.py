@@ -63,8 +63,8 @@ def _looked_up(
     """Return the value of each key; 0 of those that are not there."""
     if not len(keys):
         return np.zeros(len(wanted), dtype=np.int64)
-    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    found: ndarray = np.where(keys[place] == wanted, values[place], 0)
+    index = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    found: ndarray = np.where(keys[index] == wanted, values[index], 0)
     return found
 
 

@@ -46,7 +46,7 @@ class EvalOptions(BaseModel):
 
     @property
     def source(self) -> str:
-        """What the text is called."""
+        """Return what the text is called."""
         return self.split if self.data is None else ",".join(self.data.names)
 
 

@@ -34,7 +34,7 @@ class Span:
 
     @property
     def question(self) -> Question:
-        """What is asked of an objective."""
+        """Return what is asked of an objective."""
         return "holes" if self.behind else "continuation" if self.before else "text"
 
 
@@ -200,6 +200,6 @@ def _inside(part: Span, document: Encoded, *, to_the_end: bool) -> Bool[ndarray,
     inside: ndarray = (starts >= first) & (stops <= last)
     # what has no bytes of its own belongs to the token before it
     empty = (document.bytes == 0) & (np.arange(len(document)) > 0)
-    for place in np.flatnonzero(empty):
-        inside[place] = inside[place - 1]
+    for index in np.flatnonzero(empty):
+        inside[index] = inside[index - 1]
     return inside

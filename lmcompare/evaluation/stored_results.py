@@ -31,7 +31,7 @@ class StoredResult:
 
     @property
     def facets(self) -> Facets:
-        """What it may be selected by."""
+        """Return what it may be selected by."""
         if self.record is not None:
             return facets_of(self.record, id=self.id)
         kind = kinds()[_prefix(self.file)].name
@@ -40,14 +40,14 @@ class StoredResult:
 
     @property
     def files(self) -> list[Path]:
-        """All its files, the record first."""
+        """Return all its files, the record first."""
         if self.file.suffix == UNFINISHED:
             return [self.file]
         return [*dict.fromkeys((self.file, self.file.with_suffix(".jsonl")))]
 
     @property
     def headline(self) -> tuple[float, str] | None:
-        """Its most telling figure and the unit; None if it has none."""
+        """Return its most telling figure and the unit; None if it has none."""
         return None if self.record is None else self.record.headline
 
     def remove(self) -> None:

@@ -149,8 +149,8 @@ class Trace:
             steps = [reader.take(Step) for _ in range(start.num_steps)]
             for count, step in enumerate(steps, start=1):
                 same = (step.prompt, step.number, step.step) == (start.prompt, start.number, count)
-                known = all(0 <= place < len(start.ids) for place in step.places)
-                if not (same and known and all(start.holes[place] for place in step.places)):
+                known = all(0 <= index < len(start.ids) for index in step.places)
+                if not (same and known and all(start.holes[index] for index in step.places)):
                     raise reader.broken("a step does not belong to its sample")
             samples.append((start, steps))
         if reader.num_left:

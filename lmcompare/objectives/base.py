@@ -75,7 +75,7 @@ class Objective(BaseModel, ABC):
 
     @property
     def mixture(self) -> "Mapping[str, Objective]":
-        """The objectives that this one mixes, by their names; none by default."""
+        """Return the objectives that this one mixes, by their names; none by default."""
         return {}
 
     @property

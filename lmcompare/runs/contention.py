@@ -55,7 +55,7 @@ class Pace:
 
     @property
     def undisturbed_seconds(self) -> float | None:
-        """What a disturbed run would have taken alone; None if it was not disturbed.
+        """Return what a disturbed run would have taken alone; None if it was not disturbed.
 
         Its slow steps count at the median speed of the others.
         """

@@ -112,7 +112,7 @@ class LoadedModel:
 
     @property
     def step(self) -> int:
-        """The step of training after which it is as it is; 0 if it was not trained."""
+        """Return the step of training after which it is as it is; 0 if it was not trained."""
         return self.spent.steps
 
     def log_prob(

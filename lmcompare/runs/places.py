@@ -17,7 +17,7 @@ STUDY_FILE = "study.toml"
 
 
 def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path]:
-    """The folders and files that are meant.
+    """Return the folders and files that are meant.
 
     Raises:
         UserError: one is not there.
@@ -26,7 +26,7 @@ def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path
 
 
 def find_place(place: Path, *, out: Path = EXPERIMENTS) -> Path:
-    """The folder or file that is meant: `place`, or else what has that name in `out`.
+    """Return the folder or file that is meant: `place`, or else what has that name in `out`.
 
     Raises:
         UserError: there is neither.
@@ -42,7 +42,7 @@ def find_place(place: Path, *, out: Path = EXPERIMENTS) -> Path:
 
 
 def find_study(study: Path | None, *, out: Path = EXPERIMENTS) -> Path | None:
-    """The study file that is meant, which may be named by its folder.
+    """Return the study file that is meant, which may be named by its folder.
 
     Raises:
         UserError: there is none.
@@ -59,7 +59,7 @@ def study_folder(study: Path, *, out: Path = EXPERIMENTS) -> Path:
 
 
 def _spelled(path: Path) -> Path | None:
-    """An existing path that differs in the composition of its letters at most."""
+    """Return an existing path that differs in the composition of its letters at most."""
     try:
         if path.exists():
             return path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what a result may depend on."""
+    """Return the versions of what a result may depend on."""
     names = ("lmcompare", "torch", "tokenizers", "numpy", "safetensors", "pydantic")
     return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
@@ -20,7 +20,7 @@ def _version(name: str) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of lmcompare's own source, `+` behind it if changed; None outside git."""
+    """Return the commit of lmcompare's own source, `+` behind it if changed; None outside git."""
     source = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -59,7 +59,7 @@ class RunRecord(Record):
 
     @property
     def model_given(self) -> ModelConfig:
-        """The backbone as given: without the encoder that an objective brought."""
+        """Return the backbone as given: without the encoder that an objective brought."""
         given = self.given.get("model", {})
         return (
             self.config.model
@@ -86,7 +86,7 @@ class MetricsLine(BaseModel):
 
     @property
     def spent(self) -> Spent:
-        """All that was spent."""
+        """Return all that was spent."""
         costs = self.model_dump(include={"tokens", "targets", "flops", "seconds"})
         return Spent(steps=self.step, **costs)
 
@@ -153,32 +153,32 @@ class ResultRecord(Record, ABC):
     @property
     @abstractmethod
     def stem(self) -> str:
-        """The name of its files: another result of the same name takes its place."""
+        """Return the name of its files: another result of the same name takes its place."""
 
     @property
     def evaluation(self) -> str:
-        """The name of the kind of evaluation, as a user selects it by."""
+        """Return the name of the kind of evaluation, as a user selects it by."""
         return self.prefix
 
     @property
     def text_hash(self) -> str:
-        """The hash of what was asked, as far as results of unlike tokenizers can share it."""
+        """Return the hash of what was asked, as far as unlike tokenizers can share it."""
         return self.text
 
     @property
     def named_by(self) -> Mapping[str, object]:
-        """What a user may select it by a word of, beside its text: a scoring, a method."""
+        """Return words that select it, beside those of its text: a scoring, a method."""
         return {}
 
     @property
     def conditions(self) -> Mapping[str, object]:
-        """The settings under which it was measured, as in `window=128`."""
+        """Return the settings under which it was measured, as in `window=128`."""
         return {}
 
     @property
     @abstractmethod
     def question(self) -> tuple[object, ...]:
-        """What was asked, whatever the part of the text and the size of windows.
+        """Return what was asked, whatever the part of the text and the size of windows.
 
         Of results of one run that share it, the one that was measured last takes the place of the
         others where only the latest are wanted.
@@ -186,22 +186,22 @@ class ResultRecord(Record, ABC):
 
     @property
     def about(self) -> str:
-        """What was asked, in a few words."""
+        """Return what was asked, in a few words."""
         return f"{self.task} of {self.source}"
 
     @property
     def sampling_error(self) -> tuple[str, float] | None:
-        """What was sampled, and its standard error as a share of its value; None if nothing was."""
+        """Return what was sampled and its relative standard error; None if nothing was."""
         return None
 
     @property
     def headline(self) -> tuple[float, str] | None:
-        """Its most telling figure and the unit; None if it has none."""
+        """Return its most telling figure and the unit; None if it has none."""
         return None
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it was asked in a way that there is no longer."""
+        """Tell whether it was asked in a way that there is no longer."""
         return False
 
 
@@ -218,16 +218,16 @@ class TextRecord(ResultRecord, ABC):
 
     @property
     def hidden_share(self) -> float:
-        """How much of a text was asked for: all of it, as training seldom hides so much."""
+        """Return how much of a text was asked for: all of it, as training seldom hides so much."""
         return 1.0
 
     @property
     def error_bits_per_byte(self) -> float | None:
-        """Standard error of the bits per byte, where they are sampled."""
+        """Return the standard error of the bits per byte, where they are sampled."""
         error = self.standard_error
         return None if error is None else error / self.num_bytes / LN2
 
     @property
     def unigram_bits_per_byte(self) -> float:
-        """Bits for each byte if every token were predicted by its frequency alone."""
+        """Return the bits for each byte if every token were predicted by its frequency alone."""
         return self.unigram_nats / self.num_bytes / LN2

@@ -84,7 +84,7 @@ class Results:
         return self.folder / f"{files.name_of(record.stem)}.json"
 
     def _former_file(self, record: ResultRecord) -> Path | None:
-        """The file of a result of schema 1, whose name could be another's; None if it has none."""
+        """Return the file of a result of schema 1, whose name could be another's, or None."""
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in record.stem)
         file = self.folder / f"{name}.json"
         return file if os.path.exists(file) else None  # noqa: PTH110 (Path's raises if too long)
@@ -194,7 +194,7 @@ class Results:
         return items
 
     def _proof(self, line: bytes) -> bytes:
-        """That a line is as it was written, of this run: what is unfinished has no record yet."""
+        """Return the proof that a line is of this run, as it was written."""
         return blake2b(line, key=(self._run() or "").encode(), digest_size=8).hexdigest().encode()
 
     def forget_items(self, record: ResultRecord) -> None:
@@ -211,6 +211,6 @@ def time_of(file: Path) -> str:
 
 
 def lines_of(place: Path) -> Iterator[bytes]:
-    """The lines of a file of JSON lines, in which only a line feed ends a line."""
+    """Return the lines of a file of JSON lines, in which only a line feed ends a line."""
     with place.open("rb") as file:
         yield from file

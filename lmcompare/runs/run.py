@@ -50,49 +50,49 @@ class Run:
 
     @property
     def study(self) -> str:
-        """The name of the study it belongs to."""
+        """Return the name of the study it belongs to."""
         return self.path.absolute().parent.name
 
     @property
     def record_file(self) -> Path:
-        """`run.json`."""
+        """Return the path of `run.json`."""
         return self.path / "run.json"
 
     @property
     def metrics_file(self) -> Path:
-        """`metrics.jsonl`."""
+        """Return the path of `metrics.jsonl`."""
         return self.path / "metrics.jsonl"
 
     @property
     def tokenizer_file(self) -> Path:
-        """`tokenizer.json`."""
+        """Return the path of `tokenizer.json`."""
         return self.path / "tokenizer.json"
 
     @property
     def counts_file(self) -> Path:
-        """`counts.safetensors`."""
+        """Return the path of `counts.safetensors`."""
         return self.path / "counts.safetensors"
 
     @property
     def done_file(self) -> Path:
-        """`done.json`."""
+        """Return the path of `done.json`."""
         return self.path / "done.json"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of checkpoints."""
+        """Return the folder of checkpoints."""
         return self.path / "checkpoint"
 
     @property
     def results(self) -> Results:
-        """What was measured of its models."""
+        """Return what was measured of its models."""
         folder = self.path / "eval"
         place = folder if self.at is None else checkpoints.place_of(folder, self.at)
         return Results(place, self.record_file)
 
     @property
     def tensorboard(self) -> Path:
-        """The folder of TensorBoard's event files."""
+        """Return the folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
     def record(self) -> RunRecord:
@@ -131,7 +131,7 @@ class Run:
 
     @property
     def hash(self) -> str:
-        """That of `run.json`, which other files of the run hold.
+        """Return the hash of `run.json`, which other files of the run hold.
 
         Raises:
             UserError: it cannot be read.

@@ -22,7 +22,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
-        """The number after the plus-minus sign."""
+        """Return the number after the plus-minus sign."""
         return None if self.high is None else self.high - self.mean
 
     def overlaps(self, other: "Estimate") -> bool | None:

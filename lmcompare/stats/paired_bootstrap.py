@@ -50,12 +50,12 @@ class Scores:
 
     @property
     def knows_seeds(self) -> bool:
-        """Whether there are enough seeds for their spread to be known."""
+        """Tell whether there are enough seeds for their spread to be known."""
         return len(self.seeds) >= FEWEST_SEEDS
 
     @property
     def are_right_or_wrong(self) -> bool:
-        """Whether there is one model, and it got nothing or all of each item."""
+        """Tell whether there is one model, and it got nothing or all of each item."""
         right_or_wrong = (self.gained == 0) | (self.gained == 1)
         return len(self.seeds) == 1 and bool(right_or_wrong.all() and (self.possible == 1).all())
 
@@ -83,12 +83,12 @@ class BootstrapSample:
 
     @property
     def value(self) -> float:
-        """The mean of the seeds' values."""
+        """Return the mean of the seeds' values."""
         return float(self.by_seed.mean())
 
     @property
     def interval(self) -> Interval:
-        """The 95% interval of the value.
+        """Return the 95% interval of the value.
 
         Where all was gained of all items, or nothing, resamples are all equal; then it is Wilson's
         (1927, Journal of the American Statistical Association 22) for the items with something to
@@ -105,13 +105,13 @@ class BootstrapSample:
 
     @property
     def standard_error(self) -> float:
-        """The standard error of the value, from the middle two thirds of resampled ones."""
+        """Return the standard error of the value, from the middle two thirds of resampled ones."""
         low, high = _ends(self._values, level=_ONE_DEVIATION)
         return float(high - low) / 2
 
     @cached_property
     def _values(self) -> Float[ndarray, " _"]:
-        """The value of each resample under each weighting."""
+        """Return the value of each resample under each weighting."""
         means = np.repeat(self.drawn.mean(1), WEIGHTINGS)
         if not self.scores.knows_seeds or not self.by_seed.var():
             return means

@@ -55,7 +55,7 @@ class ReadSoFar:
 
     @property
     def marks(self) -> dict[int, str] | None:
-        """The hashes to save, by step."""
+        """Return the hashes to save, by step."""
         return None if self._marks is None else dict(self._marks)
 
 

@@ -42,12 +42,12 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The sum of all."""
+        """Return the sum of all."""
         return self.program + self.model + self.one_pass + self.text
 
     @property
     def parts(self) -> tuple[tuple[int, str, str], ...]:
-        """What can be made smaller, in bytes and in words, and how."""
+        """Return what can be made smaller, in bytes and in words, and how."""
         return (
             (self.model, "the weights and their optimizer", "choose a smaller model"),
             (

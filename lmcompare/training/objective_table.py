@@ -58,13 +58,13 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """The kind of its usual score of a text; empty where it has none."""
+        """Return the kind of its usual score of a text; empty where it has none."""
         how = self._usual("text")
         return how.likelihood if how else ""
 
     @property
     def scores(self) -> str:
-        """What it can usually score, with the kind of the score where that is not the usual one."""
+        """Return what it can usually score, with the kind of score where that is unusual."""
         said = []
         for question in EVERY:
             if how := self._usual(question):

@@ -52,7 +52,7 @@ class Look:
 
     @property
     def plotted(self) -> dict[str, Any]:
-        """The same as matplotlib's `plot` takes it."""
+        """Return the colour, marker and line as matplotlib's `plot` takes them."""
         face = "white" if self.hollow else self.color
         return {
             "color": self.color,

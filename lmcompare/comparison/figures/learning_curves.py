@@ -52,7 +52,7 @@ class Curves:
 
     @property
     def name(self) -> str:
-        """For a file."""
+        """Return the name of a file for it."""
         return self.task if self.way == "asked" else f"{self.task}-{self.way}"
 
 

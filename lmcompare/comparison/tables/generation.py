@@ -48,7 +48,7 @@ class GenerationRow:
 
     @property
     def in_words(self) -> str:
-        """Which row it is."""
+        """Return which row it is."""
         return f"{self.label} {self.method}, {self.settings}"
 
 
@@ -68,7 +68,7 @@ class GenerationTable:
 
     @property
     def subtitle(self) -> str:
-        """What was asked, and who judged."""
+        """Return what was asked, and who judged."""
         judge = self.judge
         by = "no judge"
         if judge is not None:
@@ -80,7 +80,7 @@ class GenerationTable:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The rows under label, method, settings and `SHOWN`, the text itself last."""
+        """Return the rows under label, method, settings and `SHOWN`, the text itself last."""
         shown = [
             [row.label, row.method or MISSING, row.settings, *_cells(row.estimates)]
             for row in self.rows

@@ -57,7 +57,7 @@ class Cell:
 
     @property
     def cell(self) -> str:
-        """As it stands in the table, with room for a sign in front."""
+        """Return the cell of the table, with room for a sign in front."""
         limit = "≤" if self.likelihood == "bound" else " "
         signs = f"{' l' if self.left_only else ''}{' n' if self.new else ''}"
         return f"{limit}{with_interval(self.bits_per_byte)}{signs}"
@@ -88,12 +88,12 @@ class InfillingTable:
 
     @property
     def title(self) -> str:
-        """What was asked."""
+        """Return what was asked."""
         return TITLES[self.form]
 
     @property
     def subtitle(self) -> str:
-        """What was asked about."""
+        """Return what was asked about."""
         return (
             f"{self.num_texts} texts of {self.source} {self.text[:8]}, {self.length} tokens each "
             "at most"
@@ -101,7 +101,7 @@ class InfillingTable:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The rows under `HEADINGS`, the anchor last."""
+        """Return the rows under `HEADINGS`, the anchor last."""
         none = f" {MISSING}"
         shown = [
             [

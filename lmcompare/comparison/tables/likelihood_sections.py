@@ -64,14 +64,14 @@ class Section:
 
     @property
     def title(self) -> str:
-        """What kind of figures these are, and what that means."""
+        """Return what kind of figures these are, and what that means."""
         if self.scored is None:
             return "not evaluated" if self.selected else "evaluated, and not selected"
         return f"{self.scored.likelihood}: {KINDS[self.scored.likelihood]}"
 
     @property
     def subtitle(self) -> str:
-        """What was scored, and how."""
+        """Return what was scored, and how."""
         if self.scored is None:
             return ""
         scored = self.scored

@@ -43,12 +43,12 @@ class Probed:
 
     @property
     def layers(self) -> list[int]:
-        """The numbers of the layers."""
+        """Return the numbers of the layers."""
         return [each.layer for each in self.record.layers]
 
     @property
     def best(self) -> int:
-        """Where among them the best one stands."""
+        """Return where among them the best one stands."""
         return self.layers.index(self.record.best.layer)
 
 

@@ -1,4 +1,4 @@
-"""What is said below the tables of probes: flags, what was left out, and who was not asked."""
+"""The notes below the tables of probes: flags, what was left out, and who was not asked."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

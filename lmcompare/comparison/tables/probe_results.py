@@ -1,4 +1,4 @@
-"""Which results of probes compare: of the same sentences and layers, by models at their ends."""
+"""Tell which results of probes compare: of the same sentences and layers, by models at their ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ class ProbeBlock:
 
     @property
     def subtitle(self) -> str:
-        """What was asked."""
+        """Return what was asked."""
         version = "" if self.version == 1 else f" version {self.version}"
         layers = f", layers {', '.join(map(str, self.wanted))} alone" if self.wanted else ""
         return (
@@ -110,7 +110,7 @@ class ProbeBlock:
 
     @property
     def scores(self) -> list[list[str]]:
-        """The rows under `SCORES`, and below them what needs no model."""
+        """Return the rows under `SCORES`, and below them what needs no model."""
         empty = [""] * (len(SCORES) - 2)
         anchors = [[name, shown(each, SCORE), *empty] for name, each in self.baselines.items()]
         return [*map(self._scores, self.rows), *anchors]
@@ -127,7 +127,7 @@ class ProbeBlock:
 
     @property
     def controls(self) -> tuple[list[str], list[list[str]]]:
-        """What stands beside the scores: headings, and a row for each arm."""
+        """Return what stands beside the scores: headings, and a row for each arm."""
         columns = {"arm": [row.label for row in self.rows]}
         columns["selectivity"] = [_points(row.selectivity) for row in self.rows]
         columns[f"above {self.baseline}"] = [_points(row.above) for row in self.rows]
@@ -166,12 +166,12 @@ class ProbeTable:
 
     @property
     def how(self) -> str:
-        """The treebank and the way, in words."""
+        """Return the treebank and the way, in words."""
         return f"{self.source}, {self.probe} probe, {POOLINGS.get(self.words, self.words)}"
 
     @property
     def name(self) -> str:
-        """For a file."""
+        """Return the name of a file for it."""
         return f"{self.source}-{self.probe}-{self.words}"
 
 

@@ -71,7 +71,7 @@ class Block:
 
     @property
     def subtitle(self) -> str:
-        """What was asked."""
+        """Return what was asked."""
         way = "" if self.way == "asked" else f" {self.way}"
         version = "" if self.version == 1 else f" version {self.version}"
         return (
@@ -80,7 +80,7 @@ class Block:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The rows under `HEADINGS`, chance last."""
+        """Return the rows under `HEADINGS`, chance last."""
         cells = [self._cells(row) for row in self.rows]
         chance = MISSING if self.chance is None else shown(self.chance, metric_of(self.metric))
         return [*cells, [CHANCE, chance, *[""] * (len(HEADINGS) - 2)]]
@@ -102,7 +102,7 @@ class Block:
 
     @property
     def smaller(self) -> list[Smaller]:
-        """Means over seeds: of other figures, and of the value in parts of the examples."""
+        """Return means over seeds: of other figures, and of the value in parts of the examples."""
         found = []
         rows = [row for row in self.rows if row.figures]
         names = dict.fromkeys(name for row in rows for name in row.figures)
@@ -144,5 +144,5 @@ class BenchmarkTable:
 
     @property
     def title(self) -> str:
-        """What they measure."""
+        """Return what they measure."""
         return f"Benchmarks of {self.group}"

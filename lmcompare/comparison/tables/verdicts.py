@@ -28,7 +28,7 @@ class Compared:
 
     @property
     def verdict(self) -> Verdict | None:
-        """How it does beside the reference."""
+        """Return how it does beside the reference."""
         if self.corrected_p is None or self.difference is None:
             return None
         if self.corrected_p >= SIGNIFICANT:
@@ -37,7 +37,7 @@ class Compared:
 
     @property
     def verdict_in_words(self) -> str:
-        """The same with p."""
+        """Return the same with p."""
         if self.verdict is None or self.corrected_p is None:
             return ""
         return f"{self.verdict} {p_in_words(self.corrected_p)}"

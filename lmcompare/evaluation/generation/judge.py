@@ -53,7 +53,7 @@ class Judge:
 
     @property
     def about(self) -> JudgeRecord:
-        """What is kept of it."""
+        """Return what is kept of it."""
         return JudgeRecord(
             name=self.model.path.resolve().name,
             objective=self.model.objective.name,

@@ -233,7 +233,7 @@ class _Desk:
 
     @cached_property
     def _truth(self) -> list[Span]:
-        """What the pieces are."""
+        """Return what the pieces are."""
         decode = self.model.tokenizer.decode
         return [
             _continued(decode(piece.ids[: self._border]), decode(piece.ids))

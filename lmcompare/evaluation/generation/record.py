@@ -49,7 +49,7 @@ class TextMetrics(BaseModel):
 
     @property
     def judge_bits_per_byte(self) -> float | None:
-        """Bits that the judge needs for each byte."""
+        """Return the bits that the judge needs for each byte."""
         if self.judge_nats is None or not self.judge_bytes:
             return None
         return self.judge_nats / self.judge_bytes / LN2
@@ -126,17 +126,17 @@ class GenerationRecord(TextRecord):
 
     @property
     def settings(self) -> str:
-        """The settings of the sampler in words."""
+        """Return the settings of the sampler in words."""
         return ", ".join(self.sampler.in_words)
 
     @property
     def judge_bits_per_byte(self) -> float | None:
-        """Bits that the judge needs for each byte of what was written."""
+        """Return the bits that the judge needs for each byte of what was written."""
         return None if self.written is None else self.written.judge_bits_per_byte
 
     @property
     def reference_bits_per_byte(self) -> float | None:
-        """The same of the text itself."""
+        """Return the same of the text itself."""
         return self.reference.judge_bits_per_byte
 
     @property

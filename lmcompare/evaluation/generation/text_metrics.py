@@ -121,8 +121,8 @@ def ngram_keys(tokens: Int[ndarray, " N"], n: int) -> UInt[ndarray, " K"]:
     num = max(0, len(tokens) - n + 1)
     keys = np.zeros(num, dtype=np.uint64)
     factors = np.random.default_rng(0).integers(2**63, dtype=np.uint64, size=n) * 2 + 1
-    for place, factor in enumerate(factors):
-        keys += tokens[place : place + num].astype(np.uint64) * factor  # modulo 2^64
+    for index, factor in enumerate(factors):
+        keys += tokens[index : index + num].astype(np.uint64) * factor  # modulo 2^64
     return keys
 
 

@@ -90,17 +90,17 @@ class InfillingRecord(TextRecord):
 
     @property
     def left_only(self) -> bool:
-        """Whether what stands behind the hidden tokens was there, and of no use to it."""
+        """Tell whether what stands behind the hidden tokens was there, and of no use to it."""
         return self.given == "left" and QUESTIONS[self.hidden].asks == "holes"
 
     @property
     def bits_per_byte(self) -> float | None:
-        """Bits for each hidden byte of UTF-8."""
+        """Return the bits for each hidden byte of UTF-8."""
         return None if self.nats is None else self.nats / self.num_bytes / LN2
 
     @property
     def bits_per_token(self) -> float | None:
-        """Bits for each hidden token."""
+        """Return the bits for each hidden token."""
         return None if self.nats is None else self.nats / self.num_tokens / LN2
 
 

@@ -237,9 +237,9 @@ def _tokens_within(document: Encoded, max_bytes: int, tokenizer: Tokenizer) -> i
     if text is None:
         return fits
     start = len(text.encode()[:max_bytes].decode(errors="ignore"))
-    for place in range(start, max(0, start - LONGEST_WORD), -1):
-        if text[place] in SPACES and not text[place - 1].isspace():
-            size = len(text[:place].encode())
+    for index in range(start, max(0, start - LONGEST_WORD), -1):
+        if text[index] in SPACES and not text[index - 1].isspace():
+            size = len(text[:index].encode())
             last = int(np.searchsorted(ends, size))
             return last + 1 if ends[last] == size else fits
     return fits

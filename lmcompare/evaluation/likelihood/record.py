@@ -28,7 +28,7 @@ class LikelihoodRecord(TextRecord):
 
     @property
     def text_hash(self) -> str:
-        """The hash of what was scored: of its bytes, or of its tokens where those are unknown."""
+        """Return the hash of the scored bytes, or of the tokens where those are unknown."""
         return self.bytes_hash or self.text
 
     @property
@@ -59,7 +59,7 @@ class LikelihoodRecord(TextRecord):
 
     @property
     def trigram_bits_per_byte(self) -> float | None:
-        """Bits for each byte if every token were predicted from the two before it, by counting."""
+        """Return the bits for each byte where counts of the two tokens before predict a token."""
         return None if self.trigram_nats is None else self.trigram_nats / self.num_bytes / LN2
 
     @property
@@ -69,12 +69,12 @@ class LikelihoodRecord(TextRecord):
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits for each byte of UTF-8."""
+        """Return the bits for each byte of UTF-8."""
         return self.nats / self.num_bytes / LN2
 
     @property
     def bits_per_token(self) -> float:
-        """Bits for each token."""
+        """Return the bits for each token."""
         return self.nats / self.num_tokens / LN2
 
 

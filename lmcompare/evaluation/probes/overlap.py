@@ -52,8 +52,8 @@ def sentences_read(
     wanted = np.unique(_hashes(np.concatenate(starts), window)[::window])
     found = np.zeros(len(wanted), dtype=bool)
     for hashes in _of_training(text, window):
-        place = np.searchsorted(wanted, hashes).clip(max=len(wanted) - 1)
-        found[place[wanted[place] == hashes]] = True
+        index = np.searchsorted(wanted, hashes).clip(max=len(wanted) - 1)
+        found[index[wanted[index] == hashes]] = True
     if not found.any():
         return {}
     warn(

@@ -43,7 +43,7 @@ class LayerResult(BaseModel):
 
     @property
     def selectivity(self) -> float | None:
-        """The score above that of the control task (Hewitt & Liang 2019)."""
+        """Return the score above that of the control task (Hewitt & Liang 2019)."""
         return None if self.control is None else self.value - self.control
 
 
@@ -118,17 +118,17 @@ class ProbeRecord(ResultRecord):
 
     @property
     def is_untrained(self) -> bool:
-        """Whether it is of the model as it started."""
+        """Tell whether it is of the model as it started."""
         return self.step == UNTRAINED
 
     @property
     def best(self) -> LayerResult:
-        """The layer that does best on the validation sentences; of equals the lowest."""
+        """Return the layer that does best on the validation sentences; of equals the lowest."""
         return max(self.layers, key=lambda each: (each.validation, -each.layer))
 
     @property
     def center_of_gravity(self) -> float | None:
-        """Where in the layers it is learned (after Tenney et al. 2019, section 3.2).
+        """Return where in the layers it is learned (after Tenney et al. 2019, section 3.2).
 
         The mean of the layers, each weighted by how much better its validation score is than the
         best of those below it; None where no layer is better than the first one.
@@ -137,7 +137,7 @@ class ProbeRecord(ResultRecord):
 
     @property
     def compression(self) -> float | None:
-        """The uniform codelength over that of the best layer (Voita & Titov 2020)."""
+        """Return the uniform codelength over that of the best layer (Voita & Titov 2020)."""
         codelength = self.best.codelength
         if codelength is None or self.uniform_codelength is None:
             return None

@@ -49,12 +49,12 @@ class Treebank:
 
     @property
     def sentences(self) -> list[Sentence]:
-        """All of them, part by part."""
+        """Return all sentences, part by part."""
         return [sentence for part in PARTS for sentence in self.parts[part]]
 
     @cached_property
     def hash(self) -> str:
-        """The hash of all words and labels, and of which part they are in."""
+        """Return the hash of all words and labels, and of which part they are in."""
         digest = blake2b(digest_size=16)
         for part in PARTS:
             for sentence in self.parts[part]:

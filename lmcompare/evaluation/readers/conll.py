@@ -75,12 +75,12 @@ def entities(tags: Sequence[str]) -> tuple[set[Span], int]:
     """Return the entities of a sentence, and how many of them begin with an I-."""
     found: set[Span] = set()
     num_mended, start, kind = 0, 0, ""
-    for place, tag in enumerate([*tags, OUTSIDE]):
+    for index, tag in enumerate([*tags, OUTSIDE]):
         letter, _, own = tag.partition("-")
         if letter == "I" and own == kind:
             continue
         if kind:
-            found.add((start, place, kind))
+            found.add((start, index, kind))
         num_mended += letter == "I"
-        start, kind = place, own
+        start, kind = index, own
     return found, num_mended

@@ -76,7 +76,7 @@ class Sentence:
 
     @property
     def heads(self) -> tuple[int, ...] | None:
-        """The heads of all words; None where one is not given, or there are several roots."""
+        """Return the heads of all words; None where one is missing, or there are several roots."""
         heads = [word.head for word in self.words]
         if heads.count(0) != 1:
             return None

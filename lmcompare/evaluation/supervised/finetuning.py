@@ -172,12 +172,12 @@ class _Learning:
 
     @property
     def stopped(self) -> bool:
-        """Whether the validation rows have not improved for long enough."""
+        """Tell whether the validation rows have not improved for long enough."""
         return self._step - self._best_step >= PATIENCE * self._between
 
     @property
     def trial(self) -> Trial:
-        """How well it did so far, as asked while it learned."""
+        """Return how well it did so far, as asked while it learned."""
         value, minus_loss = self._best
         return Trial(
             pooling=self.reader.states.pooling,

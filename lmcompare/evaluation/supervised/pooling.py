@@ -93,7 +93,7 @@ class States(nn.Module):
         ]
         text, wanted = stack(whole, [row.document for row in rows], self._vocab)
         for number, row in enumerate(rows):
-            wanted[number, [place for span in row.spans for place in self._places(span)]] = True
+            wanted[number, [index for span in row.spans for index in self._places(span)]] = True
         view = self._read(text)
         if self.pooling == "encoder":
             assert view.source is not None

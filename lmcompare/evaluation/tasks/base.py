@@ -83,13 +83,13 @@ class Task(BaseModel, ABC, Generic[Example]):
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """In which it can be asked; each gives a result."""
+        """Return the ways in which it can be asked; each gives a result."""
         return ("asked",)
 
     @property
     @abstractmethod
     def source(self) -> str:
-        """Its files, in words."""
+        """Return its files, in words."""
 
     @abstractmethod
     def read(self, folder: Path) -> Examples[Example]:

@@ -190,7 +190,7 @@ def _pieces(text: str, words: int, number: int) -> list[str]:
             pieces.append(piece)
         start = stop
     draw = torch.rand(len(pieces), generator=rng.generator("passages", number))
-    return [pieces[place] for place in draw.argsort(stable=True).tolist()]
+    return [pieces[index] for index in draw.argsort(stable=True).tolist()]
 
 
 def _to_the_last_word(text: str) -> str | None:

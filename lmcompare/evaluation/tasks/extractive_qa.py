@@ -184,7 +184,7 @@ def _windows(
         rows.append(
             _Read(
                 document=document,
-                spans=[range(place, place + 1) for place in range(end, len(document) + 1)],
+                spans=[range(index, index + 1) for index in range(end, len(document) + 1)],
                 target=[1 + first - window.start, 1 + last - window.start] if holds else [0, 0],
                 bounds=[bounds[token] for token in shown],
             )

@@ -114,22 +114,22 @@ class TaskRecord(ResultRecord):
 
     @property
     def is_untrained(self) -> bool:
-        """Whether it is of the model as it started."""
+        """Tell whether it is of the model as it started."""
         return self.step == UNTRAINED
 
     @property
     def is_learned(self) -> bool:
-        """Whether the model learned from examples before it was asked."""
+        """Tell whether the model learned from examples before it was asked."""
         return LEARNING_RATE in self.settings or L2 in self.settings
 
     @property
     def pooling(self) -> Pooling | None:
-        """The pooling that was chosen; None where nothing was pooled."""
+        """Return the pooling that was chosen; None where nothing was pooled."""
         return None if self._best is None else self._best.pooling
 
     @property
     def poolings(self) -> dict[Pooling, float]:
-        """The best validation score of each pooling that was tried."""
+        """Return the best validation score of each pooling that was tried."""
         found: dict[Pooling, float] = {}
         for each in self.trials:
             if each.pooling is not None:
@@ -138,7 +138,7 @@ class TaskRecord(ResultRecord):
 
     @property
     def at_edge(self) -> Literal["lowest", "highest"] | None:
-        """Which end of the rates or L2 strengths tried did best, so that one beyond may do better.
+        """Return the end of the rates or strengths tried that did best: one beyond may do better.
 
         All were tried that may be then, as the search goes on while its last value is the best.
         """
@@ -153,18 +153,18 @@ class TaskRecord(ResultRecord):
 
     @property
     def cut_off(self) -> bool:
-        """Whether the chosen model still improved when the most steps were done."""
+        """Tell whether the chosen model still improved when the most steps were done."""
         return self._best is not None and self._best.cut_off
 
     @property
     def below_probe(self) -> bool:
-        """Whether the fine-tuned model does worse than the frozen probe of the same model."""
+        """Tell whether the fine-tuned model does worse than the frozen probe of the same model."""
         probe = self.figures.get(FROZEN_PROBE)
         return probe is not None and self.value is not None and self.value < probe
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be known of how it learned, a short sentence each."""
+        """Return what is to be known of how it learned, a short sentence each."""
         found = []
         if len(self.poolings) > 1:
             scores = ", ".join(f"{name} {value:.1%}" for name, value in self.poolings.items())

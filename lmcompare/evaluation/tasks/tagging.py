@@ -206,7 +206,7 @@ def _rows(
     counts: Counter[str],
 ) -> list[_Read]:
     """Cut sentences to the rows that were trained on, and count the words that this leaves out."""
-    number = {tag: place for place, tag in enumerate(tags)}
+    number = {tag: index for index, tag in enumerate(tags)}
     pieces = _pieces(model, sentences)
     rows = []
     for sentence in sentences:
