@@ -47,7 +47,7 @@ class Result:
 
     @property
     def seed(self) -> int:
-        """Return the hashes of order, initial weights and corruption."""
+        """Return the seed of the order, the initial weights and the corruption."""
         return self.record.config.seed
 
     def of(self, kind: type[Kept]) -> list[Kept]:

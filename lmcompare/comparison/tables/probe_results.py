@@ -1,4 +1,4 @@
-"""Tell which results of probes compare: of the same sentences and layers, by models at their ends."""
+"""The results of probes that compare: of the same sentences and layers, by models at their ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
