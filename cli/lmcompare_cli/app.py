@@ -17,6 +17,7 @@ from lmcompare_cli.commands.export import export
 from lmcompare_cli.commands.generate import generate
 from lmcompare_cli.commands.objectives import objectives
 from lmcompare_cli.commands.probe import probe
+from lmcompare_cli.commands.report import report
 from lmcompare_cli.commands.results import results
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
@@ -38,6 +39,7 @@ app.command("eval")(evaluate)
 app.command()(generate)
 app.command()(probe)
 app.command()(compare)
+app.command()(report)
 app.command()(objectives)
 app.command()(tasks)
 app.command()(cloze)

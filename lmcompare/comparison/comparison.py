@@ -31,6 +31,7 @@ _NAMED = 3  # facts held equal that the summary names
 class Comparison:
     """A comparison holds what is known of some runs, side by side."""
 
+    arms: Sequence[Arm]
     frame: pd.DataFrame  # tidy: a row for each run and metric
     tables: Mapping[str, Sequence[Any]]  # by the key of `lmcompare.comparison.tables`
     facts: Sequence[ControlCheck]  # what was held equal, and what not
@@ -129,6 +130,7 @@ def compare(
         notes += each.notes(arms, tables, reference=reference)
         frame = with_rows(frame, each.rows(tables, named))
     return Comparison(
+        arms=arms,
         frame=frame,
         tables={each.key: tables for each, tables in shown},
         facts=facts,

@@ -19,11 +19,12 @@ def document(comparison: "Comparison") -> list[Block]:
         *comparison.summary,
         *(block for each, tables in shown for block in each.blocks(tables)),
         Notes([*footnotes, *comparison.notes]),
-        *([_control_sheet(comparison.facts)] if comparison.facts else []),
+        *([control_sheet(comparison.facts)] if comparison.facts else []),
     ]
 
 
-def _control_sheet(facts: Sequence[ControlCheck]) -> Table:
+def control_sheet(facts: Sequence[ControlCheck]) -> Table:
+    """Return what was compared between runs, and what was found."""
     return Table(
         columns=[*names("fact"), Column("held equal", "number"), *words("found")],
         parts=[

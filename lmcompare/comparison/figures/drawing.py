@@ -35,6 +35,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
 }
 UNKNOWN = ("#777777", "d")  # of an objective that was added elsewhere
 GREY = "#666666"  # of what is of no arm
+LONGEST_NAME = 40  # characters in a legend
 # of the first arm of an objective, its second, ...; dashes and dots have meanings of their own
 LINES: Sequence[Any] = ("-", (0, (9, 2)), "-.", (0, (9, 2, 1, 2, 1, 2)))
 
@@ -116,6 +117,12 @@ def written(figure: "Figure", format: str) -> bytes:
 
 
 def name_of(text: str) -> str:
-    """Return a name for a legend, which would leave out one that begins with a low line."""
+    """Return a name for a legend, which would leave out one that begins with a low line.
+
+    Of one that is too long the middle is left out, so that it leaves room for the picture.
+    """
     shown = visible(text, keep="")
+    if len(shown) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        shown = f"{shown[: half + 1]}…{shown[-half + 2 :]}"
     return f" {shown}" if shown.startswith("_") else shown
