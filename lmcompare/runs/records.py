@@ -82,6 +82,8 @@ class MetricsLine(BaseModel):
     learning_rate: float
     gradient_norm: float
     validation: float | None = None  # nats a target, on the fixed validation set
+    # nats a token, on the hidden tokens that all objectives are asked for: `common_question`
+    common: float | None = None
     parts: list[int] | None = None  # of a mixture: the targets of this step by part
 
     @property

@@ -1,6 +1,7 @@
 """A network that is being trained, with its optimizer: the passes of a step, forward and back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -67,12 +68,17 @@ class Learner:
         self.optimizer.collect()
         return loss.detach()
 
-    @torch.no_grad()
+    @contextmanager
+    def evaluated(self) -> Iterator[Backbone]:
+        """Return the network with the weights that are evaluated, without gradients."""
+        self.net.eval()
+        with torch.no_grad(), self.optimizer.averaged():
+            yield self.net
+
     def loss(self, pieces: Iterable[View]) -> float:
         """Return the loss under the weights that are evaluated, nats a target."""
-        self.net.eval()
         total = torch.zeros((), device=self._device)
-        with self.optimizer.averaged():
+        with self.evaluated() as net:
             for piece in pieces:
-                total += self.net(piece.to(self._device))
+                total += net(piece.to(self._device))
         return float(total)

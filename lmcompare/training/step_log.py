@@ -13,6 +13,7 @@ from lmcompare.runs.contention import Pace
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
 from lmcompare.training.events import Board, Progress, Report
+from lmcompare.training.validation import Validated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class StepResult:
     rate: float
     loss: Tensor
     norm: Tensor
-    validation: float | None
+    validated: Validated | None
     parts: list[int] | None
 
 
@@ -81,9 +82,11 @@ class StepLog:
         for number, (step, (loss, norm)) in enumerate(zip(steps, read, strict=True), start=1):
             self._require_finite(loss, "loss", step.after.steps)
             self._require_finite(norm, "norm of the gradient", step.after.steps)
-            if step.validation is not None:
-                self.validation = step.validation
-                self._require_finite(step.validation, "validation loss", step.after.steps)
+            validation = common = None
+            if step.validated is not None:
+                validation, common = step.validated.loss, step.validated.common
+                self.validation = validation
+                self._require_finite(validation, "validation loss", step.after.steps)
             line = MetricsLine(
                 step=step.after.steps,
                 tokens=step.after.tokens,
@@ -93,7 +96,8 @@ class StepLog:
                 loss=loss,
                 learning_rate=step.rate,
                 gradient_norm=norm,
-                validation=step.validation,
+                validation=validation,
+                common=common,
                 parts=step.parts,
             )
             self._run.add_metrics(line)

@@ -261,7 +261,7 @@ class _Session:
                 rate=rate,
                 loss=loss,
                 norm=norm,
-                validation=self.learner.loss(self.validation.pieces) if due else None,
+                validated=self.validation(self.learner) if due else None,
                 parts=batch.parts,
             )
         )

@@ -1,4 +1,6 @@
-"""The validation text of a run: some blocks, and when the loss on them is due."""
+"""The validation text of a run: what is asked about it, and when that is due."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -7,29 +9,50 @@ from lmcompare import rng
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import RunConfig
 from lmcompare.data import Prepared
+from lmcompare.runs.common_question import CommonQuestion, length_of
 from lmcompare.training.batches import pieces
+from lmcompare.training.learner import Learner
 from lmcompare.view import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """What a model made of the validation text."""
+
+    loss: float  # nats a target of its objective
+    common: float | None  # nats a hidden token, the same for every objective; None: no answer
 
 
 class Validation:
     """The same blocks under the same corruption for every run of an objective.
 
-    Attributes:
-        pieces: views on the blocks, each for one pass; empty where nothing is to be validated.
+    And the same hidden tokens for every run on a text.
     """
 
     def __init__(
         self, config: RunConfig, prepared: Prepared, *, micro_batch: int, device: torch.device
     ):
-        self._config = config
-        self.pieces: list[View] = []
+        self._config, self._vocab = config, prepared.vocab
+        self._pieces: list[View] = []  # each for one pass
+        self._rows_at_once = max(1, micro_batch * config.batch.length // length_of(config))
         if config.validation.times > 0:
-            self.pieces = pieces(_view(config, prepared), micro_batch, device)
+            self._pieces = pieces(_view(config, prepared), micro_batch, device)
+            split = prepared.split("validation")
+            self._question = CommonQuestion.drawn(config, split, prepared.vocab)
 
     def is_due(self, before: Spent, after: Spent) -> bool:
         """Tell whether the step between these two is to be followed by validation."""
         times, budget = self._config.validation.times, self._config.budget
         return int(min(budget.progress(after), 1.0) * times) > int(budget.progress(before) * times)
+
+    def __call__(self, learner: Learner) -> Validated:
+        """Ask a network, where `is_due` said so; nothing that training depends on is changed."""
+        loss = learner.loss(self._pieces)
+        with learner.evaluated() as net:
+            common = self._question.answer(
+                self._config.objective, net, self._vocab, rows_at_once=self._rows_at_once
+            )
+        return Validated(loss=loss, common=common)
 
 
 def _view(config: RunConfig, prepared: Prepared) -> View:

@@ -1,0 +1,174 @@
+"""What a run had learned, step by step, and what had been spent on it by then."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+
+from lmcompare.config.budget import Spent
+from lmcompare.runs.common_question import TEXTS_A_BLOCK, given_to, length_of, scoring_of
+from lmcompare.runs.records import MetricsLine, RunRecord
+from lmcompare.runs.run import Run, State
+
+# What can be spent, and what can be learned, in nats, the less the better: `common` of a hidden
+# token, the same for every objective; the others of a target of the objective.
+Axis = Literal["tokens", "targets", "flops", "seconds"]
+LearnedMetric = Literal["common", "validation", "loss"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+METRICS: tuple[LearnedMetric, ...] = get_args(LearnedMetric)
+
+STRETCHES = 100  # in which the loss of training is averaged, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """A value, and what had been spent when it was measured."""
+
+    spent: Spent
+    value: float
+
+    def on(self, axis: Axis) -> float:
+        """Return how much of something had been spent."""
+        return float(getattr(self.spent, axis))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """A quality was reached.
+
+    Attributes:
+        spent: how much when it was first reached.
+        at_most: it was reached by the first point already, so it may have been earlier.
+    """
+
+    spent: float
+    at_most: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotReached:
+    """A quality was not reached; `last` is the value at the end, None where none was logged."""
+
+    last: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The curve of a run.
+
+    Attributes:
+        run: the run.
+        record: what it is.
+        state: where it stood when it was read; all but finished ones may go on.
+        values: the points of each metric, in order; none where a run did not log it.
+    """
+
+    run: Run
+    record: RunRecord
+    state: State
+    values: Mapping[LearnedMetric, Sequence[CurvePoint]] = field(repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was complete."""
+        return self.state == "finished"
+
+    @property
+    def scoring(self) -> str | None:
+        """The scoring by which its objective answers the common question."""
+        return scoring_of(self.record.config.objective)
+
+    @property
+    def given(self) -> Literal["left", "both"] | None:
+        """Which side of a hidden token the answers to the common question make use of."""
+        return given_to(self.record.config.objective)
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What is equal for two runs that were asked for the same hidden tokens of the same texts.
+
+        Only then does `common` compare.
+        """
+        config, sheet = self.record.config, self.record.sheet
+        num_texts = TEXTS_A_BLOCK * config.validation.blocks
+        return sheet.text, sheet.tokenizer, self.record.text_hash, length_of(config), num_texts
+
+    def points(self, metric: LearnedMetric = "common") -> Sequence[CurvePoint]:
+        """Return the points of a metric; none where the run did not log it."""
+        return self.values[metric]
+
+    def reach(
+        self, quality: float, axis: Axis, metric: LearnedMetric = "common"
+    ) -> Reached | NotReached:
+        """Tell how much had been spent when a quality was first reached.
+
+        Between two points the value is taken to fall in a straight line over the logarithm of what
+        is spent, as losses nearly do. Nothing is said beyond the points.
+
+        Args:
+            quality: a value of the metric; one that is lower or equal reaches it.
+            axis: what is spent.
+            metric: of which quality.
+        """
+        points = self.points(metric)
+        if not points:
+            return NotReached(last=None)
+        if points[0].value <= quality:
+            return Reached(spent=points[0].on(axis), at_most=True)
+        for before, after in pairwise(points):
+            if after.value <= quality:
+                share = (before.value - quality) / (before.value - after.value)
+                return Reached(spent=_between(before.on(axis), after.on(axis), share))
+        return NotReached(last=points[-1].value)
+
+
+def read_curve(run: Run) -> Curve:
+    """Read the curve of a run, as far as it is.
+
+    Raises:
+        UserError: no run there, or one whose files are damaged.
+    """
+    record, state = run.record(), run.state()
+    lines = list(run.metrics())
+    return Curve(
+        run=run,
+        record=record,
+        state=state,
+        values={
+            "common": [*_logged(lines, "common")],
+            "validation": [*_logged(lines, "validation")],
+            "loss": [*_averaged(lines)],
+        },
+    )
+
+
+def _logged(lines: Sequence[MetricsLine], metric: LearnedMetric) -> Iterator[CurvePoint]:
+    for line in lines:
+        value = getattr(line, metric)
+        if value is not None:
+            yield CurvePoint(spent=line.spent, value=value)
+
+
+def _averaged(lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
+    """Yield the mean loss over the targets of each stretch of steps, at its end.
+
+    That of one step is mostly its batch's.
+    """
+    if not lines:
+        return
+    loss = np.array([line.loss for line in lines])
+    targets = np.diff([line.targets for line in lines], prepend=0)
+    for stretch in np.array_split(np.arange(len(lines)), min(STRETCHES, len(lines))):
+        if targets[stretch].any():
+            value = float(np.average(loss[stretch], weights=targets[stretch]))
+            yield CurvePoint(spent=lines[stretch[-1]].spent, value=value)
+
+
+def _between(start: float, stop: float, share: float) -> float:
+    """Return the number at a share of the way between two, over their logarithms."""
+    if start <= 0:
+        return start + share * (stop - start)
+    return math.exp(math.log(start) + share * (math.log(stop) - math.log(start)))
