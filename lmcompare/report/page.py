@@ -1,22 +1,31 @@
 """The page: sections in the order in which they are read, and the file that they are written to."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files as resources
 from pathlib import Path
+from statistics import fmean
 
 from lmcompare import files
 from lmcompare.blocks import Block, Notes
 from lmcompare.comparison.comparison import Comparison
 from lmcompare.comparison.document import control_sheet
+from lmcompare.comparison.figures.learning_curves import SPENT
+from lmcompare.comparison.figures.training_curves import curves_of, draw
 from lmcompare.comparison.tables import all_tables
+from lmcompare.evaluation.metric import short
 from lmcompare.report.html import environment
 from lmcompare.report.reproduction import commands, provenance, study_files
 from lmcompare.report.samples import Sample, samples
+from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric
 
+METRICS: dict[LearnedMetric, str] = {
+    "common": "Nats a hidden token, the same question to all",
+    "validation": "Validation loss, nats a target of each objective's own",
+}
 QUESTION = (
     "What does a pre-training objective buy? These models share their backbone, their text, its "
     "order and their budget, so far as the control sheet says so; their objectives differ."
@@ -109,6 +118,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
 def _sections(comparison: Comparison) -> Iterator[Section]:
     results = [result for arm in comparison.arms for result in arm.results]
     yield Section(id="equal", title="What was held equal", blocks=comparison.summary)
+    yield Section(id="curves", title="Learning curves", choices=[*_curves(comparison)])
     for each in all_tables():
         tables = comparison.tables.get(each.key, ())
         yield Section(
@@ -137,6 +147,36 @@ def _sections(comparison: Comparison) -> Iterator[Section]:
         blocks=[provenance(results)],
         code=[commands(results), *study_files(results)],
     )
+
+
+def _curves(comparison: Comparison) -> Iterator[Choice]:
+    """Yield the curves of each metric that was logged, against all that is spent."""
+    for metric, question in METRICS.items():
+        if curves := curves_of(comparison.arms, metric):
+            yield Choice(
+                id=f"curves-{metric}",
+                question=f"{question}, against",
+                figures=[
+                    (
+                        SPENT[axis],
+                        Figure(
+                            svg=draw(curves, metric, axis),
+                            alt=f"{question} against {SPENT[axis]}: {_ends(curves, metric, axis)}",
+                        ),
+                    )
+                    for axis in AXES
+                ],
+            )
+
+
+def _ends(curves: Mapping[str, Sequence[Curve]], metric: LearnedMetric, axis: Axis) -> str:
+    """Return where the curves end, in words."""
+    found = []
+    for label, own in curves.items():
+        last = [curve.points(metric)[-1] for curve in own]
+        value, spent = fmean(each.value for each in last), fmean(each.on(axis) for each in last)
+        found.append(f"{label} ends at {value:.3f} after {short(spent)}")
+    return "; ".join(found)
 
 
 def _notes(items: Sequence[str]) -> list[Block]:

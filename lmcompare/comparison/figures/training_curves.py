@@ -1,0 +1,69 @@
+"""Curves of training: what was learned, against what had been spent by then."""
+
+from collections.abc import Sequence
+
+from lmcompare.comparison.arms import Arm
+from lmcompare.comparison.figures.drawing import looks, name_of, style, written
+from lmcompare.comparison.figures.learning_curves import SPENT
+from lmcompare.evaluation.metric import short
+from lmcompare.runs.curves import Axis, Curve, LearnedMetric, read_curve
+
+WHAT: dict[LearnedMetric, str] = {  # on the vertical axis
+    "common": "nats a hidden token, the same for all",
+    "validation": "nats a target, of each objective its own",
+    "loss": "nats a target of training, of each objective its own",
+}
+
+
+def curves_of(arms: Sequence[Arm], metric: LearnedMetric) -> dict[str, list[Curve]]:
+    """Return the curves of each arm's runs that logged a metric twice or more."""
+    found = {
+        arm.label: [
+            curve
+            for curve in (read_curve(result.run) for result in arm.results)
+            if len(curve.points(metric)) > 1
+        ]
+        for arm in arms
+    }
+    return {label: curves for label, curves in found.items() if curves}
+
+
+def draw(
+    curves: dict[str, list[Curve]], metric: LearnedMetric, axis: Axis, *, format: str = "svg"
+) -> bytes:
+    """Draw a line a run; the seeds of an arm look alike.
+
+    Args:
+        curves: of each arm.
+        metric: what was learned.
+        axis: what was spent, on a logarithmic scale.
+        format: svg, or another that matplotlib writes.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    with style():
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        objectives = {label: own[0].record.config.objective.name for label, own in curves.items()}
+        for label, look in looks(objectives).items():
+            for number, curve in enumerate(curves[label]):
+                points = curve.points(metric)
+                axes.plot(
+                    [point.on(axis) for point in points],
+                    [point.value for point in points],
+                    label=name_of(label) if number == 0 else None,
+                    markersize=4,
+                    linewidth=1.2,
+                    **look.plotted,
+                )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(SPENT[axis])
+        axes.set_ylabel(WHAT[metric])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(visible=True, color="#dddddd", linewidth=0.5)
+        axes.legend(frameon=False)
+        return written(figure, format)
