@@ -120,7 +120,7 @@ def test_pictures_have_words_and_do_nothing(page: str) -> None:
 def test_tables_have_headings_and_can_be_scrolled_by_keys(page: str) -> None:
     read = Read(page)
     assert {own["scope"] for own in read.all("th")} == {"col", "row"}
-    regions = [own for own in read.all("div") if own.get("role") == "region"]
+    regions = [own for own in read.all("div") if own.get("role") == "group"]
     assert len(regions) == len(read.all("table"))
     assert all(own["tabindex"] == "0" and own["aria-label"] for own in regions)
     ids = [own["id"] for _, own in read.tags if "id" in own]
