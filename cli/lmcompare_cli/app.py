@@ -12,6 +12,7 @@ from lmcompare_cli import signals
 from lmcompare_cli.commands.check import check
 from lmcompare_cli.commands.cloze import cloze
 from lmcompare_cli.commands.compare import compare
+from lmcompare_cli.commands.curves import curves
 from lmcompare_cli.commands.eval import evaluate
 from lmcompare_cli.commands.export import export
 from lmcompare_cli.commands.generate import generate
@@ -46,6 +47,7 @@ app.command()(cloze)
 app.command()(show)
 app.command()(check)
 app.command()(runs)
+app.command()(curves)
 app.command()(results)
 app.command()(export)
 

@@ -73,22 +73,22 @@ class Curve:
 
     @property
     def finished(self) -> bool:
-        """Whether the run was complete."""
+        """Tell whether the run was complete."""
         return self.state == "finished"
 
     @property
     def scoring(self) -> str | None:
-        """The scoring by which its objective answers the common question."""
+        """Return the scoring by which its objective answers the common question."""
         return scoring_of(self.record.config.objective)
 
     @property
     def given(self) -> Literal["left", "both"] | None:
-        """Which side of a hidden token the answers to the common question make use of."""
+        """Say which side of a hidden token the answers to the common question make use of."""
         return given_to(self.record.config.objective)
 
     @property
     def question(self) -> tuple[object, ...]:
-        """What is equal for two runs that were asked for the same hidden tokens of the same texts.
+        """Return what is equal for runs that were asked for the same hidden tokens of a text.
 
         Only then does `common` compare.
         """

@@ -1,0 +1,130 @@
+"""`lmcompare curves`: what runs had learned, against what had been spent on them by then."""
+
+import csv
+from enum import StrEnum
+from functools import partial
+from io import StringIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lmcompare.errors import UserError
+from lmcompare.runs.places import EXPERIMENTS, find_places
+from lmcompare_cli import options
+from lmcompare_cli.console import print_json, say, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lmcompare.runs.curves import Curve, LearnedMetric
+
+
+class Format(StrEnum):
+    """How curves are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def curves(
+    places: options.Places = None,
+    against: Annotated[
+        Literal["tokens", "targets", "flops", "seconds"],
+        typer.Option(help="What was spent."),
+    ] = "tokens",
+    metric: Annotated[
+        Literal["common", "validation", "loss"],
+        typer.Option(
+            help="What was learned: common is about hidden tokens that are the same for every "
+            "objective, validation and loss are each objective's own.",
+        ),
+    ] = "common",
+    out: options.Out = EXPERIMENTS,
+    layout: Annotated[
+        Format, typer.Option("--format", "-f", help="A picture, or data: a row a point.")
+    ] = Format.table,
+) -> None:
+    """Draw what runs had learned against what had been spent on them by then.
+
+    A line is a run; an arm's color and marker are those of its objective in every picture. Runs
+    that still train are drawn as far as they are: the same command draws them anew.
+
+    lmcompare curves experiments/first --against flops
+    """
+    from lmcompare.runs.curves import read_curve
+    from lmcompare.runs.finding import find_runs
+
+    chosen = find_places(places, out=out) if places else [out]
+    found: list[Curve] = []
+    for run in find_runs(chosen, warn=partial(say, style="yellow")):
+        try:
+            found.append(read_curve(run))
+        except UserError as error:
+            say(f"left out: {error}", "yellow")
+    shown = [curve for curve in found if curve.points(metric)]
+    if not shown:
+        raise UserError(f"no run has logged {metric} yet: {_why_none(found, metric)}")
+    if lacking := [curve.run.path.name for curve in found if curve not in shown]:
+        say(f"left out, as they have not logged {metric}: {', '.join(lacking)}", "yellow")
+    for caution in _cautions(shown, metric):
+        say(caution, "yellow")
+    if layout is Format.table:
+        from lmcompare_cli.rendering.curves import print_curves
+
+        print_curves(shown, metric, against)
+        return
+    rows = [row for curve in shown for row in _rows(curve, metric)]
+    if layout is Format.json:
+        print_json(rows)
+        return
+    table = StringIO()
+    lines = csv.DictWriter(table, rows[0], lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows)
+    write(table.getvalue())
+
+
+def _why_none(found: "Sequence[Curve]", metric: "LearnedMetric") -> str:
+    """Say what to do where no run has points."""
+    if any(curve.points("validation") for curve in found):
+        return "runs of earlier versions did not, choose --metric validation"
+    if any(curve.points("loss") for curve in found):
+        return "wait for the first validation, or choose --metric loss"
+    return "train them first, or wait for the first checkpoint"
+
+
+def _cautions(shown: "Sequence[Curve]", metric: "LearnedMetric") -> "Iterator[str]":
+    """Yield what must be known before the curves are compared."""
+    if metric == "common":
+        left = dict.fromkeys(curve.record.arm for curve in shown if curve.given == "left")
+        if left and any(curve.given == "both" for curve in shown):
+            yield (
+                f"{', '.join(left)}: given the left side of a hidden token only, which cannot be "
+                "compared with answers from both sides"
+            )
+        if len({curve.question for curve in shown}) > 1:
+            yield "not all were asked for the same tokens of the same texts: these do not compare"
+    elif len({curve.record.config.objective for curve in shown}) > 1:
+        yield (
+            f"objectives predict unlike things, so their {metric} does not compare between them: "
+            "--metric common does"
+        )
+
+
+def _rows(curve: "Curve", metric: "LearnedMetric") -> "Iterator[dict[str, Any]]":
+    """Yield a row for each point."""
+    record = curve.record
+    for point in curve.points(metric):
+        yield {
+            "run": str(curve.run.path),
+            "arm": record.arm,
+            "objective": record.config.objective.name,
+            "seed": record.config.seed,
+            "state": curve.state,
+            "metric": metric,
+            "scoring": curve.scoring if metric == "common" else None,
+            "given": curve.given if metric == "common" else None,
+            **point.spent.model_dump(),
+            "value": point.value,
+        }
