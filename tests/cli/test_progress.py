@@ -8,7 +8,7 @@ import pytest
 
 from lmcompare.runs.loaded_model import load_model
 from lmcompare_cli.rendering import progress
-from lmcompare_cli.rendering.progress import EvaluationDisplay
+from lmcompare_cli.rendering.progress import EvaluationDisplay, TrainingDisplay
 from lmcompare_cli.signals import Ended
 from tests.tiny import Command, flags
 
@@ -35,6 +35,52 @@ def test_a_line_at_the_start_and_one_now_and_then(
         "   28%  causal  0:29 left",
         "   55%  causal  0:18 left",
     ]
+
+
+def test_a_later_step_says_how_long_all_of_them_will_take(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EvaluationDisplay(6) as display:
+        for seconds in (0, 30, 100):
+            clock[0] = seconds
+            display.begin(Path("run"), "likelihood")
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/6] run likelihood",
+        "[2/6] run likelihood, about 2:30 left of all",
+        "[3/6] run likelihood, about 3:20 left of all",
+    ]
+
+
+def test_work_that_reports_nothing_is_not_silent(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EvaluationDisplay(1) as display:
+        display.begin(Path("run"), "likelihood")
+        for clock[0] in range(1, 30):
+            display._remind()
+        display("pll", 0.25)
+        clock[0] = 41
+        display._remind()
+    with TrainingDisplay() as training:
+        clock[0] = 60
+        training._remind()
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "  likelihood, 0:11 so far",
+        "  likelihood, 0:22 so far",
+        "  pll, 0:41 so far",
+        "  starting, 0:19 so far",
+    ]
+
+
+def test_nothing_is_said_after_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LOG_EVERY", 0.001)
+    with EvaluationDisplay(1) as display:
+        while "so far" not in capsys.readouterr().err:
+            pass
+    display._reminder.join(timeout=60)
+    assert not display._reminder.is_alive()
 
 
 def test_another_part_has_a_time_of_its_own(
@@ -72,8 +118,11 @@ def test_an_interruption_says_what_is_kept(
         said = command("eval", study, "--limit", "60")
     assert said.code == 130
     assert said.out == ""
-    first, second, kept = said.err.splitlines()
+    first, result, second, kept = said.err.splitlines()
     assert re.fullmatch(r"\[1/2\] experiments/default/clm-s0-\w{8} likelihood", first)
-    assert re.fullmatch(r"\[2/2\] experiments/default/mlm-s0-\w{8} likelihood", second)
+    assert re.fullmatch(r"  likelihood of validation \(causal, exact\): [\d.]+ bits/byte", result)
+    assert re.fullmatch(
+        r"\[2/2\] experiments/default/mlm-s0-\w{8} likelihood, about \d+:\d\d left of all", second
+    )
     assert kept == "interrupted in step 2 of 2: 1 result is kept, the same command continues"
     assert len([*study.glob("*/eval/*.json")]) == 1

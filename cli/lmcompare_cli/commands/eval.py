@@ -138,6 +138,7 @@ def evaluate_runs(
                 report, begin=lambda run, step: report.begin(run.path, step.name)
             ):
                 found[kind].append((run, record))
+                report.result(run.path, record)
         except Ended as ended:
             ended.kept = report.kept(force=force)
             raise
