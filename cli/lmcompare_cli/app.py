@@ -22,6 +22,7 @@ from lmcompare_cli.commands.report import report
 from lmcompare_cli.commands.results import results
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
+from lmcompare_cli.commands.study import study
 from lmcompare_cli.commands.tasks import tasks
 from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import Commands, fail, output, say
@@ -41,6 +42,7 @@ app.command()(generate)
 app.command()(probe)
 app.command()(compare)
 app.command()(report)
+app.command()(study)
 app.command()(objectives)
 app.command()(tasks)
 app.command()(cloze)

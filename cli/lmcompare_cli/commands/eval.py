@@ -115,6 +115,27 @@ def evaluate_runs(
         force: whether what was measured before is measured again.
         more: what else is printed of the results of each kind, below their table.
     """
+    found, num_faults = measure(places, asked, force=force)
+    if format == "json":
+        print_json([_as_json(*each) for results in found.values() for each in results])
+    else:
+        _print(found, more)
+    if num_faults:
+        raise typer.Exit(1)
+
+
+def measure(
+    places: Sequence[Path], asked: "Mapping[AnyKind, EvalOptions]", *, force: bool = False
+) -> "tuple[Mapping[AnyKind, Results], int]":
+    """Measure all of it, run by run; return the results, and how many things failed.
+
+    What failed is said as it fails.
+
+    Args:
+        places: of runs or studies.
+        asked: the kinds of evaluation that are meant, with their options.
+        force: whether what was measured before is measured again.
+    """
     from lmcompare.evaluation.evaluate import Evaluation
     from lmcompare.evaluation.kind import Context
     from lmcompare.runs.finding import find_models
@@ -142,12 +163,7 @@ def evaluate_runs(
         except Ended as ended:
             ended.kept = report.kept(force=force)
             raise
-    if format == "json":
-        print_json([_as_json(*each) for results in found.values() for each in results])
-    else:
-        _print(found, more)
-    if faults:
-        raise typer.Exit(1)
+    return found, len(faults)
 
 
 def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
