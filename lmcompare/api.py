@@ -18,6 +18,7 @@ from lmcompare.evaluation.evaluate import Evaluation
 from lmcompare.evaluation.kind import Context
 from lmcompare.evaluation.registry import read_options
 from lmcompare.paths import cache_folder
+from lmcompare.runs.curves import Axis
 from lmcompare.runs.finding import find_runs, with_models
 from lmcompare.runs.places import EXPERIMENTS, find_places, find_study
 from lmcompare.runs.run import Run
@@ -76,9 +77,19 @@ class Runs(Sequence[Run]):
         reference: str | None = None,
         only: str | Sequence[str] | None = None,
         latest: bool = False,
+        at: Axis | None = None,
+        quality: float | None = None,
     ) -> Comparison:
         """Put the runs side by side; arguments and errors are those of `lmcompare.compare`."""
-        return compare(self, unfinished=unfinished, reference=reference, only=only, latest=latest)
+        return compare(
+            self,
+            unfinished=unfinished,
+            reference=reference,
+            only=only,
+            latest=latest,
+            at=at,
+            quality=quality,
+        )
 
     def evaluate(self, *tasks: AnyPath, **options: Any) -> EvaluationResults:
         """Measure the runs; `tasks`, `options` and errors are those of `lmcompare.evaluate`."""
@@ -233,6 +244,8 @@ def compare(
     reference: str | None = None,
     only: str | Sequence[str] | None = None,
     latest: bool = False,
+    at: Axis | None = None,
+    quality: float | None = None,
     warn: Warn = _warn,
 ) -> Comparison:
     """Put finished runs side by side: what each objective bought, and what was held equal.
@@ -244,11 +257,15 @@ def compare(
             default.
         only: take in these results alone, selected as by `lmcompare compare --only`.
         latest: of results of a run that differ in their settings only, take in the last.
+        at: in the summary, tell what arms learn where as much of this was spent ("tokens",
+            "targets", "flops" or "seconds"); by default of each in turn.
+        quality: in the summary, tell what it took to reach this, nats of a hidden token; by default
+            the worst that a run ended with.
         warn: told of runs that cannot be read, which are left out.
 
     Raises:
-        UserError: no run is finished, one is broken, no arm is called as the reference, or no
-            result is what was selected.
+        UserError: no run is finished, one is broken, no arm is called as the reference, no result
+            is what was selected, or the quality is none.
     """
     return compare_runs(
         _runs(runs, warn=warn),
@@ -256,6 +273,8 @@ def compare(
         reference=reference,
         only=[only] if isinstance(only, str) else only or None,
         latest=latest,
+        at=at,
+        quality=quality,
     )
 
 

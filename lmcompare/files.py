@@ -251,9 +251,18 @@ def checksum(path: Path, *, size: int | None = None, fast: bool = False) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    state = state_of(path)
+    return _checksum(path, state[2] if size is None else size, fast, state)
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     now = path.stat()
-    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    return _checksum(path, now.st_size if size is None else size, fast, state)
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 @lru_cache(maxsize=4096)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lmcompare.comparison.plateau import steps_to_leave, unigram_of_targets
 from lmcompare.config.budget import Spent
+from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.registry import kinds
 from lmcompare.runs.records import ResultRecord, RunRecord, TextRecord
@@ -215,11 +216,17 @@ def _variant(result: Result) -> object:
     record = result.record
     return (
         _folder(result),
-        record.config.model_copy(update={"seed": 0}).identity,
+        _identity(record.config.model_copy(update={"seed": 0})),
         record.sheet.text,
         record.sheet.tokenizer,
         record.text_hash,
     )
+
+
+@cache
+def _identity(config: RunConfig) -> str:
+    """Return the identity of a configuration; a thousand seeds of one have it found out once."""
+    return config.identity
 
 
 def _folder(result: Result) -> Path:

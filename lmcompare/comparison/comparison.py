@@ -1,5 +1,6 @@
 """From runs to everything that a table of them says."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,11 @@ from lmcompare.comparison.document import document
 from lmcompare.comparison.frame import tidy, with_rows
 from lmcompare.comparison.plateau import note_on_plateaus
 from lmcompare.comparison.selecting import select
-from lmcompare.comparison.tables import all_tables
+from lmcompare.comparison.summary import Material, Summary
+from lmcompare.comparison.tables import AnyTables, all_tables
+from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import short
+from lmcompare.runs.curves import Axis
 from lmcompare.runs.records import ResultRecord
 from lmcompare.runs.run import Run
 
@@ -24,7 +28,7 @@ _CAUSES = ("tokenizer", "backbone", "budget", "batch")
 
 _FEWEST_SEEDS = 3
 _LARGEST_ERROR = 0.01  # of a sampled likelihood: above it a note says so
-_NAMED = 3  # facts held equal that the summary names
+_NAMED = 3  # facts held equal that the preface names
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -37,6 +41,8 @@ class Comparison:
     facts: Sequence[ControlCheck]  # what was held equal, and what not
     consequences: Sequence[ControlCheck]
     notes: Sequence[str]
+    notes_on: Mapping[str, Sequence[str]]  # of these, by the key of a table, those about it alone
+    summary: Summary
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.frame['label'].unique())})"
@@ -49,7 +55,7 @@ class Comparison:
         return str(self)
 
     @property
-    def summary(self) -> list[Paragraph]:
+    def preface(self) -> list[Paragraph]:
         """Return what must be read before the tables."""
         if not self.facts:
             return [Paragraph("Held equal", "there is one run, and nothing to compare it with")]
@@ -88,6 +94,8 @@ def compare(
     reference: str | None = None,
     only: Sequence[str] | None = None,
     latest: bool = False,
+    at: Axis | None = None,
+    quality: float | None = None,
 ) -> Comparison:
     """Put finished runs side by side.
 
@@ -99,16 +107,23 @@ def compare(
         only: take in these results alone, selected as in `lmcompare.evaluation.selection`; all by
             default.
         latest: of results of a run that differ in their settings only, take in the last.
+        at: in the summary, tell what arms learn where as much of this was spent; by default, of
+            each in turn.
+        quality: in the summary, tell what it took to reach this, nats of a hidden token; by default
+            the worst that a run ended with.
 
     Raises:
         UserError: no run is finished, or one is broken or of another schema, or no arm is called
-            as the reference, or no result is what was selected.
+            as the reference, or no result is what was selected, or the quality is none.
     """
+    if quality is not None and not 0 < quality < math.inf:
+        raise UserError(f"{quality:g} nats is no quality to reach: choose a `quality=` above 0")
     notes: list[str] = []
     results = read_results(runs, unfinished=unfinished, note=notes.append)
     results = select(results, only=only, latest=latest, note=notes.append)
     arms = group_arms(results, note=notes.append)
     frame = tidy(arms)
+    notes_on = {each.key: [*_notes_on_measuring(arms, each)] for each in all_tables()}
     notes += _notes_on_runs(arms)
     notes += _notes_on_seeds(arms)
     notes += _notes_on_sampling(arms)
@@ -127,16 +142,32 @@ def compare(
         notes.append(plateaus)
     named = {arm.label: arm for arm in arms}
     for each, tables in shown:
-        notes += each.notes(arms, tables, reference=reference)
+        own = [*each.notes(arms, tables, reference=reference)]
+        notes_on[each.key] += own
+        notes += own
         frame = with_rows(frame, each.rows(tables, named))
+    found = {each.key: tables for each, tables in shown}
+    contests = [contest for each, tables in shown for contest in each.contests(tables)]
     return Comparison(
         arms=arms,
         frame=frame,
-        tables={each.key: tables for each, tables in shown},
+        tables=found,
         facts=facts,
         consequences=consequences,
         notes=notes,
+        notes_on=notes_on,
+        summary=Summary.of(
+            Material(arms=arms, tables=found, contests=contests, at=at, quality=quality)
+        ),
     )
+
+
+def _notes_on_measuring(arms: Sequence[Arm], tables: AnyTables) -> Iterator[str]:
+    """Yield of which runs something was not measured for some tables, or before their end."""
+    results = [result for arm in arms for result in arm.results]
+    yield from tables.lacking(results)
+    for result in results:
+        yield from tables.stale(result)
 
 
 def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
@@ -144,10 +175,11 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     marked = [arm.label for arm in arms if not arm.finished]
     if marked:
         yield f"unfinished, so not ranked: {', '.join(marked)}"
-    for each in all_tables():
+    kinds = all_tables()
+    for each in kinds:
         yield from each.lacking(results)
     for result in results:
-        for each in all_tables():
+        for each in kinds:
             yield from each.stale(result)
         again = {_what(record) for record in result.measured}
         old = {_what(record): record.task for record in result.outdated}

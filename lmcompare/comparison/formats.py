@@ -11,7 +11,7 @@ from lmcompare import files
 from lmcompare.blocks import latex, markdown
 from lmcompare.blocks.visible import visible
 from lmcompare.comparison.comparison import Comparison
-from lmcompare.comparison.document import document
+from lmcompare.comparison.document import EVERYTHING, document
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables import all_tables
 
@@ -38,6 +38,7 @@ def to_json(comparison: Comparison) -> str:
     """Return everything, for a machine; what is not known is null."""
     document = {
         "schema_version": SCHEMA,
+        "summary": comparison.summary.as_json(),
         "facts": [asdict(fact) for fact in comparison.facts],
         "consequences": [asdict(fact) for fact in comparison.consequences],
         "tables": {
@@ -59,14 +60,19 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Return the tables and what must be read with them, in GitHub's Markdown."""
-    return markdown.render(document(comparison))
+def to_markdown(comparison: Comparison, tables: Sequence[str] = EVERYTHING) -> str:
+    """Return tables and what must be read with them, in GitHub's Markdown."""
+    return markdown.render(document(comparison, tables))
 
 
-def to_tex(comparison: Comparison) -> str:
+def to_tex(comparison: Comparison, tables: Sequence[str] = EVERYTHING) -> str:
     r"""Return the same for LaTeX, to be read with \input; its labels hold the study's name."""
-    return latex.render(document(comparison), label=str(comparison.frame["study"].iloc[0]))
+    label = str(comparison.frame["study"].iloc[0])
+    return latex.render(document(comparison, tables), label=label)
+
+
+# the formats of which a part can be asked for, as `document` names it
+PAGES: dict[str, Callable[[Comparison, Sequence[str]], str]] = {"md": to_markdown, "tex": to_tex}
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {

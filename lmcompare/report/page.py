@@ -117,7 +117,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
 
 def _sections(comparison: Comparison) -> Iterator[Section]:
     results = [result for arm in comparison.arms for result in arm.results]
-    yield Section(id="equal", title="What was held equal", blocks=comparison.summary)
+    yield Section(id="equal", title="What was held equal", blocks=comparison.preface)
     yield Section(id="curves", title="Learning curves", choices=[*_curves(comparison)])
     for each in all_tables():
         tables = comparison.tables.get(each.key, ())

@@ -38,7 +38,8 @@ class Pace:
         self._append(line)
         if len(self._flops) <= FEWEST or len(self._flops) % LATELY:
             return self._disturbed
-        slow = self._slow(*self._steps(last=RECENT))
+        flops, seconds = self._steps(last=RECENT)
+        slow = _slow(seconds / flops)
         self._disturbed = bool(slow[-LATELY:].mean() > 0.5)
         return self._disturbed
 
@@ -47,12 +48,6 @@ class Pace:
         counts = flops > 0  # a step without a target costs next to nothing
         return flops[counts], seconds[counts]
 
-    @staticmethod
-    def _slow(flops: ndarray, seconds: ndarray) -> ndarray:
-        each = seconds / flops
-        slow: ndarray = each > FAR * np.quantile(each, BEST)
-        return slow
-
     @property
     def undisturbed_seconds(self) -> float | None:
         """Return what a disturbed run would have taken alone; None if it was not disturbed.
@@ -60,10 +55,25 @@ class Pace:
         Its slow steps count at the median speed of the others.
         """
         flops, seconds = self._steps()
-        if len(flops) < FEWEST:
-            return None
-        slow = self._slow(flops, seconds)
-        if slow.mean() < MANY:
+        slow = disturbed(seconds / flops)
+        if not slow.any():
             return None
         usual = np.median(seconds[~slow] / flops[~slow])
         return float(seconds[~slow].sum() + usual * flops[slow].sum())
+
+
+def disturbed(seconds: ndarray) -> ndarray:
+    """Return which of some equal pieces of work something else slowed down.
+
+    None counts as slowed down where they are few, or too few to say anything.
+
+    Args:
+        seconds: of each, N long.
+    """
+    slow = _slow(seconds) if len(seconds) >= FEWEST else np.zeros(len(seconds), dtype=bool)
+    return slow if len(slow) and slow.mean() >= MANY else np.zeros(len(seconds), dtype=bool)
+
+
+def _slow(seconds: ndarray) -> ndarray:
+    slow: ndarray = seconds > FAR * np.quantile(seconds, BEST)
+    return slow

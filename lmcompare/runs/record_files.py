@@ -5,6 +5,7 @@ was compared. Files of schema 1 had none: what is in them cannot be verified.
 """
 
 import json
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Self
@@ -46,9 +47,19 @@ class Record(BaseModel):
             UserError: it is missing, broken, changed, or of another schema.
         """
         try:
+            state = files.state_of(path)
+        except OSError as error:
+            raise cls._unreadable(path, error) from None
+        return cls._read(path, state)
+
+    @classmethod
+    @lru_cache(maxsize=1 << 14)
+    def _read(cls, path: Path, state: tuple[int, ...]) -> Self:
+        """Do the same; a file that stays as it is is read once a process."""
+        try:
             content = json.loads(path.read_bytes())
         except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}: {cls.remedy}") from None
+            raise cls._unreadable(path, error) from None
         except (ValueError, RecursionError) as error:
             raise cls._invalid(path, f"invalid JSON: {error}") from None
         if not isinstance(content, dict):
@@ -72,6 +83,10 @@ class Record(BaseModel):
             raise cls._invalid(path, f"{where}: {first['msg']}") from None
         except UserError as error:
             raise cls._invalid(path, str(error)) from None
+
+    @classmethod
+    def _unreadable(cls, path: Path, error: OSError) -> UserError:
+        return UserError(f"{path} cannot be read: {error.strerror}: {cls.remedy}")
 
     @classmethod
     def _schema(cls, path: Path, content: Content) -> int:

@@ -65,7 +65,7 @@ class Results:
 
         It is empty, and so before all others, where the file has a name that is given no more.
         """
-        file = self._own_file(record)
+        file = self.file_of(record)
         return time_of(file) if file.exists() else ""
 
     def id_of(self, record: ResultRecord) -> str:
@@ -89,13 +89,14 @@ class Results:
         file = self.folder / f"{name}.json"
         return file if os.path.exists(file) else None  # noqa: PTH110 (Path's raises if too long)
 
-    def _own_file(self, record: ResultRecord) -> Path:
+    def file_of(self, record: ResultRecord) -> Path:
         """Return where a result is that was read, also one of schema 1."""
         former = None if record.verified else self._former_file(record)
         return former or self._file(record)
 
-    def _items_file(self, record: ResultRecord) -> Path:
-        return self._own_file(record).with_suffix(".jsonl")
+    def items_file_of(self, record: ResultRecord) -> Path:
+        """Return where its items are."""
+        return self.file_of(record).with_suffix(".jsonl")
 
     def read(self, kind: type[Kept], warn: Warn = None) -> list[Kept]:
         """Return all results of a kind that were measured so far.
@@ -155,7 +156,7 @@ class Results:
         Raises:
             UserError: they are missing or broken.
         """
-        place = self._items_file(record)
+        place = self.items_file_of(record)
         self._require_items(record, place)
         try:
             return [parse(line) for line in lines_of(place)]

@@ -79,10 +79,10 @@ def test_what_is_named_is_removed_and_nothing_else(command: Command, study: Path
     assert before - files_of(study) == {Path(file) for file in trial["files"]}
     assert len(trial["files"]) == 2
     assert trial["id"] not in command("results", study).out
-    assert "several settings" not in command("compare", study, "--no-write").out
+    assert "several settings" not in command("compare", study, "--no-write", "--table", "all").out
     command("results", study, "--only=likelihood", "--remove=all", "--yes")
     assert {each["selected_by"]["kind"][0] for each in listed(command, study)} == {"infilling"}
-    assert "not evaluated" in command("compare", study, "--no-write").out
+    assert "not evaluated" in command("compare", study, "--no-write", "--table", "all").out
 
 
 def test_nothing_is_removed_unasked(
@@ -147,7 +147,7 @@ def test_what_a_model_of_before_was_asked_is_listed_too(command: Command, study:
 
 
 def test_compare_takes_in_what_is_selected(command: Command, study: Path) -> None:
-    latest = command("compare", study, "--latest", "--no-write")
+    latest = command("compare", study, "--latest", "--no-write", "--table", "all")
     assert latest.code == 0
     assert latest.out.count("exact: the model's own probability") == 1
     assert "left out: 1 of" in latest.out
@@ -157,4 +157,5 @@ def test_compare_takes_in_what_is_selected(command: Command, study: Path) -> Non
     whole, selected = (study / "tables" / f"{name}.md" for name in ("compare", "compare-selected"))
     assert len(whole.read_text()) > len(selected.read_text()), "the whole is not written over"
     assert "no result is 'boolq'" in the_error(command("compare", study, "--only=boolq"))
-    assert "pll scoring" not in command("compare", study, "--only=causal", "--no-write").out
+    causal = command("compare", study, "--only=causal", "--no-write", "--table", "all")
+    assert "pll scoring" not in causal.out

@@ -41,6 +41,7 @@ def lines(command: Command, corpus: Path) -> list[list[str]]:
     lines = [
         ["eval", study, "--tasks", tasks, *few],
         ["compare", study, "--no-write"],
+        ["compare", study, "--no-write", "--table", "all"],
         ["runs"],
         ["tasks"],
         ["objectives"],

@@ -14,11 +14,14 @@ from tests.comparison.known_probes import flat, probe, probed
 from tests.comparison.known_runs import CLOSE, FAR, arm
 from tests.terminals import be_terminal
 
+RUN = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"
+COMMAND = (sys.executable, "-c", RUN)
+
 
 def test_the_command_prints_and_writes(invoke, study):
     arm(study, "clm", CLOSE)
     arm(study, "mlm", FAR)
-    result = invoke(study)
+    result = invoke(study, "--table", "all")
     assert result.exit_code == 0, result.output
     assert "Held equal: " in result.stdout
     assert "pseudo: each token given the others" in result.stdout
@@ -35,7 +38,7 @@ def test_the_table_fits_a_terminal_of_100_columns(invoke, study, monkeypatch):
     arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": long})
     arm(study, "clm", CLOSE)
     be_terminal(monkeypatch, 100)
-    result = invoke(study, "--no-write")
+    result = invoke(study, "--no-write", "--table", "all")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
@@ -49,7 +52,7 @@ def test_the_second_table_fits_a_terminal_of_100_columns(invoke, study, monkeypa
             bits = 11 + run.record().config.seed
             ask(run, bits, bits, bits, None, likelihood="bound", given="left")
     be_terminal(monkeypatch, 100)
-    result = invoke(study, "--no-write")
+    result = invoke(study, "--no-write", "--table", "all")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
@@ -65,7 +68,7 @@ def test_the_third_table_fits_a_terminal_of_100_columns(invoke, study, monkeypat
     for run in arm(study, "an-arm-with-a-long-name", FAR, settings={"objective": "mdlm"}):
         wrote(run, 11.5 + run.record().config.seed, sampler={"temperature": 0.7, "steps": 128})
     be_terminal(monkeypatch, 100)
-    result = invoke(study)
+    result = invoke(study, "--table", "all")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
@@ -86,7 +89,7 @@ def test_the_tables_of_probes_fit_a_terminal_of_80_columns(invoke, study, monkey
     for run in runs:
         probe(run, [flat(7)] * 4, step=0, baselines=low)
     be_terminal(monkeypatch, width)
-    result = invoke(study, "--no-write", "--reference", "clm")
+    result = invoke(study, "--no-write", "--reference", "clm", "--table", "all")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= width
@@ -105,9 +108,8 @@ def test_the_tables_of_probes_fit_a_terminal_of_80_columns(invoke, study, monkey
 def test_ascii_is_enough(study, layout):
     [run] = arm(study, "clm", [1.0], record={"text": "Gödel"})
     ask(run, 1, 2, 3, None, likelihood="bound")
-    command = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"
     done = subprocess.run(
-        [sys.executable, "-c", command, str(study), "--no-write", "--format", layout],
+        [*COMMAND, str(study), "--no-write", "--format", layout, "--table", "summary,all"],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=True,

@@ -16,8 +16,8 @@ def test_all_is_held_equal_where_it_is(study):
     assert [str(each) for each in comparison.facts if not each.equal] == []
     num = len(comparison.facts)
     held = f"all {num} facts checked (training text, order of the text, initial weights, ...)"
-    assert comparison.summary[0] == Paragraph("Held equal", f"{held}; see the control sheet")
-    assert not any(each.warns for each in comparison.summary)
+    assert comparison.preface[0] == Paragraph("Held equal", f"{held}; see the control sheet")
+    assert not any(each.warns for each in comparison.preface)
     *_, sheet = document(comparison)
     assert isinstance(sheet, Table)
     assert [[*row] for row in sheet.parts[0].rows] == [
@@ -63,9 +63,9 @@ def test_what_was_not_held_equal_is_said(study, name, changes, words):
     assert not found.equal
     assert words in str(found)
     assert [each.name for each in comparison.facts if not each.equal] == [name]
-    assert comparison.summary[0] == Paragraph("Not held equal", str(found), warns=True)
+    assert comparison.preface[0] == Paragraph("Not held equal", str(found), warns=True)
     num = len(comparison.facts)
-    assert comparison.summary[1].text.startswith(f"{num - 1} of the {num} facts checked (")
+    assert comparison.preface[1].text.startswith(f"{num - 1} of the {num} facts checked (")
     assert str(found) not in comparison.notes[-1]
 
 
@@ -154,7 +154,7 @@ def test_an_encoder_that_an_objective_brings_is_no_other_backbone(study):
     assert str(fact(comparison, "backbone")) == "backbone (nano)"
     depth = next(each for each in comparison.consequences if each.name == "depth")
     assert str(depth) == "depth (4: clm, mlm; 1 + 2: t5)"
-    assert comparison.summary[-1].text.startswith(str(depth))
+    assert comparison.preface[-1].text.startswith(str(depth))
     assert "depth: number of layers; encoder + decoder where there are both" in comparison.notes
 
 
@@ -163,7 +163,7 @@ def test_an_encoder_of_another_size_is_another_backbone(study):
     comparison = compare([write_run(study, "clm", 0), write_run(study, "t5", 0, settings=deep)])
     found = fact(comparison, "backbone")
     assert str(found) == "backbone (encoder_layers 0: clm; encoder_layers 4: t5)"
-    assert "and from what was not held equal" in comparison.summary[-1].about
+    assert "and from what was not held equal" in comparison.preface[-1].about
     assert str(comparison.consequences[0]) == "depth (4: clm; 4 + 4: t5)"
 
 

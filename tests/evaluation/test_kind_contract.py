@@ -65,7 +65,7 @@ def test_it_stands_in_every_format_of_a_comparison(command: Command, study: Path
     assert len(found) == 6
     means = found.groupby("label")["value"].mean()
     for layout in ("table", "md", "tex"):
-        out = command("compare", study, "--no-write", "--format", layout).out
+        out = command("compare", study, "--no-write", "--format", layout, "--table=rarity").out
         assert "Rarity" in out
         for value in means:
             assert f"{value:+.2f}" in out.replace("$-$", "-").replace("\\(-\\)", "-"), layout
@@ -115,7 +115,7 @@ def test_it_is_listed_selected_and_dropped(command: Command, study: Path) -> Non
 def test_runs_that_lack_it_are_named_with_what_to_do(command: Command, study: Path) -> None:
     first = sorted(study.glob("clm-*"))[0]
     assert command("eval", first, "--tasks", "rarity").code == 0
-    out = command("compare", study, "--no-write").out.replace("\n", " ")
+    out = command("compare", study, "--no-write", "--table", "all").out.replace("\n", " ")
     assert "rarity not measured: `lmcompare eval --tasks rarity" in out
 
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -50,6 +50,25 @@ Latest = Annotated[
         "text and scoring, form of infilling, method of writing, benchmark and way, probing task.",
     ),
 ]
+TableNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--table",
+        metavar="NAME",
+        help="What is printed: summary, likelihood, infilling, generation, speed, benchmark, "
+        "probes, control (all that was checked to be equal), or all of the long tables. Repeat the "
+        "option, or separate names by commas.",
+        show_default="summary; of --format md and tex everything",
+    ),
+]
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROW",
+        help="List the files, and how many items, that a row of the summary comes from; print no "
+        "table.",
+    ),
+]
 
 
 def compare(
@@ -60,6 +79,23 @@ def compare(
             "--format", help="A table to read, or data; csv has one row a run and metric."
         ),
     ] = Format.table,
+    tables: TableNames = None,
+    explain: Explain = None,
+    at: Annotated[
+        Literal["tokens", "targets", "flops", "seconds"] | None,
+        typer.Option(
+            help="In the summary: tell what arms learn where as much of this was spent.",
+            show_default="each in turn",
+        ),
+    ] = None,
+    quality: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NATS",
+            help="In the summary: tell what it took until a hidden token costs this many nats.",
+            show_default="the worst that a run ended with",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -90,12 +126,19 @@ def compare(
 ) -> None:
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
 
-    The tables are also written to the study's folder as csv, md, tex and json, with pictures of
-    generated texts that were judged (lmcompare eval --tasks generation --judge RUN), of learning
-    curves, and of what each layer tells a probe (lmcompare probe).
+    It prints the summary, a row an aspect and a column an arm; --table all prints the long tables.
+    Whatever is printed, all of it is written to the study's folder as csv, md, tex and json, with
+    pictures of generated texts that were judged (lmcompare eval --tasks generation --judge RUN), of
+    learning curves, and of what each layer tells a probe (lmcompare probe).
 
     lmcompare compare experiments/first
     """
+    wanted = [each.strip() for given in tables or [] for each in given.split(",")]
+    if wanted and layout in (Format.json, Format.csv):
+        raise UserError(
+            f"`table=` chooses what is read on a page, and {layout.value} holds everything: leave "
+            "it out, or choose another `format=`"
+        )
     if name is None:
         name = "compare-selected" if only or latest else "compare"
     if not name or name.startswith(".") or Path(name).name != name:
@@ -104,18 +147,37 @@ def compare(
         )
 
     from lmcompare import api
-    from lmcompare.comparison import FORMATS, document, write_tables
+    from lmcompare.comparison import (
+        FORMATS,
+        PAGES,
+        SUMMARY,
+        document,
+        require_tables,
+        write_tables,
+    )
 
+    require_tables(wanted)
     runs = api.load(*places or (), warn=say)
     comparison = api.compare(
-        runs, unfinished=unfinished, reference=reference, only=only, latest=latest
+        runs,
+        unfinished=unfinished,
+        reference=reference,
+        only=only,
+        latest=latest,
+        at=at,
+        quality=quality,
     )
+    if explain is not None:
+        print_page(comparison.summary.explained(explain))
+        return
     if layout is Format.table:
-        print_page(document(comparison))
+        print_page(document(comparison, wanted or [SUMMARY]))
+    elif wanted:
+        write(PAGES[layout.value](comparison, wanted))
     else:
         write(FORMATS[layout.value](comparison))
     if layout is Format.csv:  # the one format that cannot hold them
-        for about in comparison.summary:
+        for about in comparison.preface:
             print_paragraph(about, talk)
         for note in comparison.notes:
             paragraph(note, console=talk)

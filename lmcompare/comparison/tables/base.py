@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmcompare.blocks import Block
 from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.tables.verdicts import Contest
 from lmcompare.runs.records import ResultRecord
 
 Shown = TypeVar("Shown")
@@ -86,6 +87,10 @@ class ResultTables(ABC, Generic[Shown]):
 
     def rows(self, tables: Sequence[Shown], arms: Mapping[str, Arm]) -> Iterator[dict[str, object]]:
         """Yield further rows of the tidy frame, which are of several runs."""
+        yield from ()
+
+    def contests(self, tables: Sequence[Shown]) -> Iterator[Contest]:
+        """Yield every verdict of them."""
         yield from ()
 
     def is_ranked(self, tables: Sequence[Shown]) -> bool:

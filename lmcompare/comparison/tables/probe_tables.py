@@ -15,7 +15,7 @@ from lmcompare.comparison.tables import probe_notes, probe_results
 from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.comparison.tables.probe_verdicts import probe_tables
 from lmcompare.comparison.tables.probes import CODE, MARKS, SCORES, ProbeBlock, ProbeTable
-from lmcompare.comparison.tables.verdicts import row_of_difference
+from lmcompare.comparison.tables.verdicts import Contest, row_of_difference
 from lmcompare.evaluation.probes.metrics import POINTS
 from lmcompare.evaluation.probes.record import ProbeRecord
 
@@ -83,6 +83,24 @@ class ProbeTables(ResultTables[ProbeTable]):
                             "n": block.num_examples,
                             "reference": block.reference,
                         }
+
+    def contests(self, tables: Sequence[ProbeTable]) -> Iterator[Contest]:
+        several = len({table.how for table in tables}) > 1
+        for table in tables:
+            for block in table.blocks:
+                known = {row.label: row for row in block.rows}
+                for row in block.rows:
+                    if row.verdict is None or block.reference is None:
+                        continue
+                    other = known[block.reference]
+                    yield Contest(
+                        question=f"{block.task} of {table.how}" if several else block.task,
+                        arm=row.arm,
+                        reference=other.arm,
+                        verdict=row.verdict,
+                        num_seeds=min(len(row.seeds), len(other.seeds)),
+                        doubtful=bool(row.flags or other.flags),
+                    )
 
     def as_json(self, table: ProbeTable) -> Any:
         document = asdict(table)

@@ -16,7 +16,7 @@ from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.comparison.tables.task_verdicts import benchmark_tables
 from lmcompare.comparison.tables.tasks import HEADINGS, MARKS, BenchmarkTable
 from lmcompare.comparison.tables.tasks import Block as TaskBlock
-from lmcompare.comparison.tables.verdicts import row_of_difference
+from lmcompare.comparison.tables.verdicts import Contest, row_of_difference
 from lmcompare.evaluation.tasks.metrics import metric_of
 from lmcompare.evaluation.tasks.record import TaskRecord
 
@@ -57,6 +57,22 @@ class TaskTables(ResultTables[BenchmarkTable]):
         for table in tables:
             for block in table.blocks:
                 yield from _differences(block, arms)
+
+    def contests(self, tables: Sequence[BenchmarkTable]) -> Iterator[Contest]:
+        for block in (block for table in tables for block in table.blocks):
+            known = {row.label: row for row in block.rows}
+            for row in block.rows:
+                if row.verdict is None or block.reference is None:
+                    continue
+                other = known[block.reference]
+                yield Contest(
+                    question=block.task if block.way == "asked" else f"{block.task} {block.way}",
+                    arm=row.label,
+                    reference=other.label,
+                    verdict=row.verdict,
+                    num_seeds=min(len(row.seeds), len(other.seeds)),
+                    doubtful=bool(row.gates or other.gates),
+                )
 
     def as_json(self, table: BenchmarkTable) -> Any:
         document = asdict(table)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lmcompare.comparison.arms import Arm
 from lmcompare.evaluation.metric import Metric
@@ -12,6 +12,22 @@ from lmcompare.stats.significance import Spread, difference, pooled_spread
 
 REFERENCE = "reference"
 Verdict = Literal["wins", "loses", "ties"]
+
+
+class Contest(NamedTuple):
+    """An arm beside another in one question, and how that ended."""
+
+    question: str  # in a few words, the same for both
+    arm: str  # the label of each
+    reference: str
+    verdict: Verdict
+    num_seeds: int  # of that of them which has fewer
+    doubtful: bool  # a check speaks against the figures of one of them
+
+    @property
+    def winner(self) -> str | None:
+        """Return who did better; None if that is not known."""
+        return {"wins": self.arm, "loses": self.reference, "ties": None}[self.verdict]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def write_and_measure(
         Unsupported: the objective cannot write there, or not so.
     """
     batches = [
-        _filled_up([*rows[start : start + ROWS_TOGETHER]])
+        filled_up([*rows[start : start + ROWS_TOGETHER]])
         for start in range(0, len(rows), ROWS_TOGETHER)
     ]
     alone, num_tokens = rows[:NUM_ALONE], sum(rows[0].holes)
@@ -69,13 +69,13 @@ def write_and_measure(
 
     meter = Meter(model.net)
     for row in alone:  # first, as it warms up what is timed
-        _write(meter, model, [row], request)
+        write_rows(meter, model, [row], request)
         done()
     before = _held_from_now(model.net.device)
     together, tokens = 0.0, []
     for batch in batches:
         start = perf_counter()
-        written = _write(model.net, model, batch, request)
+        written = write_rows(model.net, model, batch, request)
         together += perf_counter() - start
         tokens += [[token for _, token in written.in_order(row)] for row in range(len(batch))]
         done()
@@ -83,7 +83,7 @@ def write_and_measure(
     seconds, waited = [], []
     for row in alone:
         start = perf_counter()
-        _write(model.net, model, [row], request)
+        write_rows(model.net, model, [row], request)
         seconds.append(perf_counter() - start)
         done()
         waited.append(_until_begun(model, row, request))
@@ -103,14 +103,14 @@ def write_and_measure(
     return tokens[: len(rows)], cost
 
 
-def _filled_up(batch: list[Row]) -> list[Row]:
+def filled_up(batch: list[Row]) -> list[Row]:
     """Add further samples of its prompts, so that all batches are of one size."""
     num = len(batch)
     more = range(num, ROWS_TOGETHER)
     return batch + [replace(batch[each % num], number=each // num) for each in more]
 
 
-def _write(
+def write_rows(
     net: Writer,
     model: LoadedModel,
     batch: list[Row],
@@ -118,6 +118,18 @@ def _write(
     *,
     on_step: Callable[[DecodeStep], None] | None = None,
 ) -> FillResult:
+    """Write rows at once.
+
+    Args:
+        net: the model's network, or what counts its passes.
+        model: the model.
+        batch: the rows.
+        request: in which way.
+        on_step: told of each step.
+
+    Raises:
+        Unsupported: the objective cannot write there, or not so.
+    """
     vocab = model.tokenizer.vocab
     holes = replace(fill_request(batch, request, vocab), on_step=on_step)
     return model.objective.fill(net, holes, vocab)
@@ -132,7 +144,7 @@ def _until_begun(model: LoadedModel, row: Row, request: Request) -> float:
 
     start = perf_counter()
     with suppress(_Begun):
-        _write(model.net, model, [row], request, on_step=begun)
+        write_rows(model.net, model, [row], request, on_step=begun)
     return perf_counter() - start
 
 

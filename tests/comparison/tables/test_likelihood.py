@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lmcompare.comparison import FORMATS, compare
+from lmcompare.comparison import FORMATS, PAGES, compare
 from lmcompare.comparison.tables.likelihood import cells
 from lmcompare.errors import UserError
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
@@ -104,7 +104,7 @@ def test_exact_likelihoods_are_ranked_whatever_the_scoring(study):
         ("clm", "causal", None),
         ("ul2", "given-length", None),
     ]
-    text = FORMATS["md"](comparison).partition("### Control sheet")[0]
+    text = PAGES["md"](comparison, ["likelihood"])
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")] == [
         "arm",
         "prefix, prefix",

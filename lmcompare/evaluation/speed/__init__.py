@@ -1,0 +1,1 @@
+"""How fast a trained model writes and reads."""
