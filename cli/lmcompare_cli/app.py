@@ -21,6 +21,7 @@ from lmcompare_cli.commands.report import report
 from lmcompare_cli.commands.results import results
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
+from lmcompare_cli.commands.tag import tag
 from lmcompare_cli.commands.tasks import tasks
 from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import Commands, fail, output, say
@@ -46,6 +47,7 @@ app.command()(cloze)
 app.command()(show)
 app.command()(check)
 app.command()(runs)
+app.command()(tag)
 app.command()(results)
 app.command()(export)
 

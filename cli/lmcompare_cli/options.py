@@ -119,6 +119,21 @@ Arm = Annotated[
 StartAgain = Annotated[
     bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
 ]
+Comment = Annotated[
+    str | None,
+    typer.Option(
+        help="What to say of the runs, in place of what was said of them.", show_default=False
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="WORD",
+        help="A word to find the runs by, beside those that they have; repeat for several.",
+        show_default=False,
+    ),
+]
 Parallel = Annotated[
     int,
     typer.Option(

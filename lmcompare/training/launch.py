@@ -9,6 +9,7 @@ from lmcompare.data import Prepared, TextUnavailableError
 from lmcompare.errors import UserError
 from lmcompare.files import name_of
 from lmcompare.runs import training_text
+from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
 from lmcompare.runs.run import Busy, Run
@@ -98,6 +99,7 @@ class Launch:
         finished: how it ended, if it was finished before.
         caution: what is to be known of it first; empty where there is nothing.
         text: what it reads; None where it is finished and its text is gone.
+        notes: what is to be said of it.
     """
 
     planned: Planned
@@ -105,6 +107,7 @@ class Launch:
     finished: DoneRecord | None
     caution: str
     text: Prepared | None
+    notes: NotesChange = NO_CHANGE
 
     def train(
         self, *, report: Report, should_stop: Callable[[], bool] = lambda: False
@@ -112,6 +115,7 @@ class Launch:
         """Train the run to its end as `trainer.train` does, which see; a finished one is left."""
         if self.text is None:
             assert self.finished is not None
+            self.notes.apply(self.run.notes_file)
             return self.finished
         return trainer.train(
             self.planned.config,
@@ -120,6 +124,7 @@ class Launch:
             arm=self.planned.arm,
             report=report,
             should_stop=should_stop,
+            notes=self.notes,
         )
 
 
@@ -129,6 +134,7 @@ def prepare(
     study: Path,
     cache: Path,
     again: bool = False,
+    notes: NotesChange = NO_CHANGE,
     report: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launch:
@@ -139,6 +145,7 @@ def prepare(
         study: the folder of its study.
         cache: the folder of prepared corpora.
         again: start again in a new place; nothing that was written is ever overwritten.
+        notes: what is to be said of it.
         report: told what reading does.
         warn: told what a user should know of the text.
 
@@ -158,6 +165,7 @@ def prepare(
             finished=run.done(),
             caution=f"finished before; whether its text is still the same was not checked: {error}",
             text=None,
+            notes=notes,
         )
     run = training_text.place_of(config, text, arm=arm, study=study, again=again)
     other = training_text.of_another_text(config, text, arm=arm, study=study)
@@ -167,6 +175,7 @@ def prepare(
         finished=run.done(),
         caution="" if other is None or run.record_file.exists() else other,
         text=text,
+        notes=notes,
     )
 
 
@@ -176,6 +185,7 @@ def train_each(
     study: Path,
     cache: Path,
     again: bool,
+    notes: NotesChange,
     report: Report,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -187,6 +197,7 @@ def train_each(
         study: the folder of their study.
         cache: the folder of prepared corpora.
         again: start again in new places, keeping the old runs.
+        notes: what is to be said of each.
         report: told what happens, step by step.
         warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
@@ -209,6 +220,7 @@ def train_each(
             study=study,
             cache=cache,
             again=again,
+            notes=notes,
             report=lambda text: report(Message(text=text)),
             warn=warn,
         )

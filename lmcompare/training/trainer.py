@@ -21,6 +21,7 @@ from lmcompare.optim import learning_rate
 from lmcompare.runs import checkpoints
 from lmcompare.runs.contention import Pace
 from lmcompare.runs.metrics_file import MetricsFile
+from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.records import DoneRecord, Manifest
 from lmcompare.runs.run import Run, counts_file
 from lmcompare.training.batches import Batches, Reader
@@ -40,6 +41,7 @@ def train(
     arm: str,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
+    notes: NotesChange = NO_CHANGE,
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; leave a finished one.
 
@@ -53,6 +55,7 @@ def train(
         report: told what happens.
         should_stop: asked after every step, and within one between its micro-batches; a step that
             is stopped within is left out.
+        notes: what to say of the run, a finished one too.
 
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is not a number, a
@@ -62,10 +65,12 @@ def train(
     """
     done = run.done()
     if done is not None and not run.lacks_text():
+        notes.apply(run.notes_file)
         return done
     # All that can be wrong with settings is found before the run's folder is made.
     device = devices.choose_device(config.runtime.device)
     with run.locked():
+        notes.apply(run.notes_file)
         if done is not None:
             _restore_text(run, prepared, report=report)
             return done
