@@ -158,7 +158,7 @@ def train(
     seeds = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
     planned = plan(file, tables, arm=arm, seeds=seeds, warn=warn)
     planned = launch.as_begun(planned, study=folder, report=warn)
-    launch.require_memory(planned, study=folder, again=again, warn=warn)
+    launch.require_resources(planned, study=folder, again=again, warn=warn)
 
     return Runs(
         launch.train_each(

@@ -92,11 +92,6 @@ class Run:
         return Results(place, self.record_file)
 
     @property
-    def tensorboard(self) -> Path:
-        """Return the folder of TensorBoard's event files."""
-        return self.path / "tensorboard"
-
-    @property
     def notes_file(self) -> Path:
         """`notes.json`."""
         return self.path / "notes.json"

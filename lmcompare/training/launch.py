@@ -14,6 +14,7 @@ from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
 from lmcompare.runs.run import Busy, Run
 from lmcompare.training import memory, trainer
+from lmcompare.training.boards.feeding import require_boards
 from lmcompare.training.events import Message, Progress, Report
 
 DEFAULT_STUDY = "default"
@@ -59,7 +60,7 @@ def as_begun(
     return found
 
 
-def require_memory(
+def require_resources(
     planned: Iterable[Planned],
     *,
     study: Path,
@@ -67,7 +68,7 @@ def require_memory(
     at_once: int = 1,
     warn: Callable[[str], None],
 ) -> None:
-    """Make sure that the memory is there for the runs that are not finished yet.
+    """Make sure that memory and boards are there for the runs that are not finished yet.
 
     Args:
         planned: the runs.
@@ -77,7 +78,7 @@ def require_memory(
         warn: told where memory is nearly short.
 
     Raises:
-        UserError: it is far too small.
+        UserError: memory is far too small, or a board cannot be written to.
     """
     left = [
         (each.arm, each.config)
@@ -87,6 +88,7 @@ def require_memory(
     ]
     if left:
         memory.require(left, at_once=at_once, warn=warn)
+        require_boards({name for _, config in left for name in config.runtime.boards})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,8 @@ def test_runs_of_a_study_are_tagged_and_shown(command: Command, study: Path) -> 
 def test_nothing_is_written_where_anything_is_wrong(command: Command, study: Path) -> None:
     clm, mlm = sorted(study.iterdir())
     command("tag", clm, "--add", "baseline")
-    error = the_error(command("tag", study, "--add", "new", "--remove", "basline"))
-    assert "none of these runs has the tag 'basline': did you mean 'baseline'?" in error
+    error = the_error(command("tag", study, "--add", "new", "--remove", "baseln"))
+    assert "none of these runs has the tag 'baseln': did you mean 'baseline'?" in error
     (mlm / "notes.json").write_text("{")
     assert f"{mlm}/notes.json is no valid Notes" in the_error(command("tag", study, "--add", "new"))
     assert notes_of(clm) == (("baseline",), "")

@@ -55,7 +55,7 @@ def test_what_is_added_and_removed_at_once_or_cannot_be_stored_is_refused() -> N
 
 
 def test_an_unknown_tag_is_answered_with_the_nearest() -> None:
-    change = NotesChange.of(remove=["basline"])
+    change = NotesChange.of(remove=["baseln"])
     with pytest.raises(UserError, match="did you mean 'baseline'"):
         change.require_removable([Notes(tags=("baseline",)), Notes()])
     with pytest.raises(UserError, match="they have no tags"):

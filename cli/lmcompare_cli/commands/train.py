@@ -67,7 +67,7 @@ def train(
         settings=settings,
     )
     planned = launch.as_begun(planned, study=folder, report=_say)
-    launch.require_memory(planned, study=folder, again=force, at_once=parallel, warn=_warn)
+    launch.require_resources(planned, study=folder, again=force, at_once=parallel, warn=_warn)
     if parallel > 1:
         _side_by_side(planned, folder, processes=parallel, again=force, notes=notes)
         return
