@@ -19,6 +19,7 @@ from lmcompare_cli.commands.objectives import objectives
 from lmcompare_cli.commands.probe import probe
 from lmcompare_cli.commands.report import report
 from lmcompare_cli.commands.results import results
+from lmcompare_cli.commands.rm import rm
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
 from lmcompare_cli.commands.tag import tag
@@ -48,6 +49,7 @@ app.command()(show)
 app.command()(check)
 app.command()(runs)
 app.command()(tag)
+app.command()(rm)
 app.command()(results)
 app.command()(export)
 

@@ -46,7 +46,8 @@ def _explained(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(
-            f"the board {name} cannot be begun ({said(error)}): see to that, or {BOARDS[name].remedy}"
+            f"the board {name} cannot be begun ({said(error)}): see to that, or "
+            f"{BOARDS[name].remedy}"
         ) from error
 
 
