@@ -166,7 +166,7 @@ def test_what_is_no_run_stays(command: Command, study: Path) -> None:
         one / "checkpoint" / "step-00000003": f"is a checkpoint: name its run, {one}",
         Path.cwd(): "holds the folder that you are in",
         Path(".."): "holds the folder that you are in",
-        OUT / "defaul": "did you mean",
+        OUT / "dfault": "did you mean",
     }.items():
         assert why in the_error(command("rm", one, place, "--yes")), place
     assert one.exists()
