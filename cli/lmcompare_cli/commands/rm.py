@@ -9,7 +9,7 @@ import typer
 from lmcompare.blocks.visible import visible
 from lmcompare.errors import UserError
 from lmcompare.runs.places import EXPERIMENTS
-from lmcompare_cli import options
+from lmcompare_cli import completion, options
 from lmcompare_cli.asking import confirmed
 from lmcompare_cli.console import output, say
 
@@ -25,12 +25,16 @@ def rm(
             metavar="RUN|STUDY",
             help="Runs and studies to move to the trash; without any, what is there is listed.",
             show_default=False,
+            autocompletion=completion.places,
         ),
     ] = None,
     restore: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Put back what has this name; repeat.", show_default=False
+            metavar="NAME",
+            help="Put back what has this name; repeat.",
+            show_default=False,
+            autocompletion=completion.thrown,
         ),
     ] = None,
     undo: Annotated[

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmcompare.errors import UserError
 from lmcompare.runs.places import EXPERIMENTS, find_places
-from lmcompare_cli import options
+from lmcompare_cli import completion, options
 from lmcompare_cli.console import print_json, say
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ _NUMBERS = {"seed", "step", "share", "loss", "validation"}
 _HEADINGS = {"share": "of budget"}
 
 
-def _words(what: str, metavar: str) -> typer.models.OptionInfo:
+def _words(what: str, metavar: str, complete: Any = None) -> typer.models.OptionInfo:
     """Return an option that chooses runs by words."""
     found: typer.models.OptionInfo = typer.Option(
-        metavar=metavar, help=f"{what} Repeat for more.", show_default=False
+        metavar=metavar,
+        help=f"{what} Repeat for more.",
+        show_default=False,
+        autocompletion=complete,
     )
     return found
 
@@ -31,13 +34,18 @@ def runs(
     places: Annotated[
         list[Path] | None,
         typer.Argument(
-            readable=False, help="Runs, studies, or folders of studies.", show_default=False
+            readable=False,
+            help="Runs, studies, or folders of studies.",
+            show_default=False,
+            autocompletion=completion.places,
         ),
     ] = None,
     objective: Annotated[
-        list[str] | None, _words("Those that were trained for it.", "NAME")
+        list[str] | None, _words("Those that were trained for it.", "NAME", completion.objectives)
     ] = None,
-    study: Annotated[list[str] | None, _words("Those of the study.", "NAME")] = None,
+    study: Annotated[
+        list[str] | None, _words("Those of the study.", "NAME", completion.studies)
+    ] = None,
     arm: Annotated[list[str] | None, _words("Those of the arm.", "NAME")] = None,
     seed: Annotated[list[int] | None, _words("Those of the seed.", "NUMBER")] = None,
     state: Annotated[
@@ -46,7 +54,12 @@ def runs(
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD", help="Those with the tag; all must hold.", show_default=False),
+        typer.Option(
+            metavar="WORD",
+            help="Those with the tag; all must hold.",
+            show_default=False,
+            autocompletion=completion.tags,
+        ),
     ] = None,
     where: Annotated[
         list[str] | None,
@@ -54,6 +67,7 @@ def runs(
             metavar="KEY=VALUE",
             help="Those with the setting, as batch.rows=32; all must hold.",
             show_default=False,
+            autocompletion=completion.settings,
         ),
     ] = None,
     sort: Annotated[

@@ -7,23 +7,36 @@ from typing import Annotated
 import typer
 
 from lmcompare.runs.places import find_places
-from lmcompare_cli import options
+from lmcompare_cli import completion, options
 from lmcompare_cli.console import print_json, say
 
 
 def tag(
     places: Annotated[
         list[Path],
-        typer.Argument(readable=False, metavar="RUN|STUDY", help="Runs, or studies of them."),
+        typer.Argument(
+            readable=False,
+            metavar="RUN|STUDY",
+            help="Runs, or studies of them.",
+            autocompletion=completion.places,
+        ),
     ],
     add: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD", help="A tag to add; repeat for several.", show_default=False),
+        typer.Option(
+            metavar="WORD",
+            help="A tag to add; repeat for several.",
+            show_default=False,
+            autocompletion=completion.tags,
+        ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WORD", help="A tag to remove; repeat for several.", show_default=False
+            metavar="WORD",
+            help="A tag to remove; repeat for several.",
+            show_default=False,
+            autocompletion=completion.tags,
         ),
     ] = None,
     comment: options.Comment = None,
