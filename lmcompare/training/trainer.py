@@ -192,16 +192,16 @@ class _Session:
                     self.spent = self.log.write(self.spent, boards)
                     self._save()
                     raise Interrupted(f"stopped at step {self.spent.steps}, which is saved")
-        done = DoneRecord(
-            spent=self.spent,
-            loss=self._final_loss(),
-            validation=self.log.validation,
-            wall_seconds=perf_counter() - self.start,
-            peak_memory=devices.peak_memory(self.device),
-            undisturbed_seconds=self.log.pace.undisturbed_seconds,
-            manifest=self._manifest(),
-        )
-        done.write(self.run.done_file)
+            done = DoneRecord(
+                spent=self.spent,
+                loss=self._final_loss(),
+                validation=self.log.validation,
+                wall_seconds=perf_counter() - self.start,
+                peak_memory=devices.peak_memory(self.device),
+                undisturbed_seconds=self.log.pace.undisturbed_seconds,
+                manifest=self._manifest(),
+            )
+            done.write(self.run.done_file)  # before what a slow board may take
         return done
 
     def _boards(self) -> Boards:

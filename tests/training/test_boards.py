@@ -209,6 +209,7 @@ def test_wandb_keeps_every_step_offline_under_one_id(
     NotesChange.of(add=["first", "second"], comment="a comment").apply(run.notes_file)
     train(config)
     assert capfd.readouterr().out == ""
+    offline.teardown()  # as at the end of a process: all that it was told is on the disk then
     runs, shown, told = of_wandb(run.path)
     assert {each.run_id for each in runs} == {f"{run.path.name}-{run.hash[:8]}"}
     last = runs[-1]
