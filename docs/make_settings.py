@@ -63,6 +63,8 @@ def shown(value: Any) -> str:
     """A default as one would write it."""
     if isinstance(value, bool | None):
         return {None: "none", True: "true", False: "false"}[value]
+    if value == ():
+        return "none"
     models = isinstance(value, tuple) and isinstance(value[0], BaseModel)
     return brief(value) if models else str(value)
 

@@ -20,6 +20,7 @@ from lmcompare.evaluation.registry import read_options
 from lmcompare.paths import cache_folder
 from lmcompare.runs.curves import Axis
 from lmcompare.runs.finding import find_runs, with_models
+from lmcompare.runs.notes import NotesChange
 from lmcompare.runs.places import EXPERIMENTS, find_places, find_study
 from lmcompare.runs.run import Run
 from lmcompare.training import launch
@@ -114,6 +115,8 @@ def train(
     study: str | None = None,
     out: AnyPath = EXPERIMENTS,
     again: bool = False,
+    comment: str | None = None,
+    tags: str | Sequence[str] = (),
     report: Callable[[Message | Progress], None] = lambda event: None,
     warn: Warn = _warn,
     should_stop: Callable[[], bool] = lambda: False,
@@ -139,6 +142,8 @@ def train(
         study: the name of the study, whose folder is made in `out`; "default" by default.
         out: the folder of all studies.
         again: start again in a new place, keeping the old run.
+        comment: what to say of the runs.
+        tags: words to find them by, beside those that they have.
         report: told what happens, step by step.
         warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
@@ -160,10 +165,11 @@ def train(
             'no objective is given: say objective="mlm", for example, or name a study file'
         )
     folder = launch.folder_of(file, name=study, out=Path(out))
+    change = NotesChange.of(add=[tags] if isinstance(tags, str) else tags, comment=comment)
     seeds = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
     planned = plan(file, tables, arm=arm, seeds=seeds, warn=warn)
     planned = launch.as_begun(planned, study=folder, report=warn)
-    launch.require_memory(planned, study=folder, again=again, warn=warn)
+    launch.require_resources(planned, study=folder, again=again, warn=warn)
 
     return Runs(
         launch.train_each(
@@ -171,6 +177,7 @@ def train(
             study=folder,
             cache=cache_folder(),
             again=again,
+            notes=change,
             report=report,
             warn=warn,
             should_stop=should_stop,

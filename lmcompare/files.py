@@ -165,6 +165,14 @@ def remove_leftovers(folder: Path) -> None:
             _remove(old)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that it is there whole or not at all; raise as `write_bytes`."""
+    old = path.with_name(f"{_OLD}{token_hex(4)}-{name_of(path.name)}")
+    with explained(path):
+        path.rename(old)
+        shutil.rmtree(old)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

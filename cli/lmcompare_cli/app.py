@@ -20,9 +20,11 @@ from lmcompare_cli.commands.objectives import objectives
 from lmcompare_cli.commands.probe import probe
 from lmcompare_cli.commands.report import report
 from lmcompare_cli.commands.results import results
+from lmcompare_cli.commands.rm import rm
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
 from lmcompare_cli.commands.study import study
+from lmcompare_cli.commands.tag import tag
 from lmcompare_cli.commands.tasks import tasks
 from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import Commands, fail, output, say
@@ -50,6 +52,8 @@ app.command()(show)
 app.command()(check)
 app.command()(runs)
 app.command()(curves)
+app.command()(tag)
+app.command()(rm)
 app.command()(results)
 app.command()(export)
 

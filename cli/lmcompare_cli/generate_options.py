@@ -12,6 +12,7 @@ import typer
 
 from lmcompare.errors import UserError
 from lmcompare.paths import JSON_LINES, suffix_of
+from lmcompare_cli import completion
 
 if TYPE_CHECKING:
     from lmcompare.generation.prompts import Request
@@ -21,7 +22,10 @@ Form = Literal["text", "jsonl", "json"]
 PrecisionName = Literal["float32", "bfloat16"]  # as in `lmcompare.devices`, without its imports
 
 Runs = Annotated[
-    list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+    list[Path],
+    typer.Argument(
+        readable=False, help="Runs or studies.", metavar="RUN...", autocompletion=completion.places
+    ),
 ]
 Prompt = Annotated[
     list[str] | None,

@@ -10,6 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from lmcompare.evaluation.options import EvalOptions, extra_of, name_of, own_options
+from lmcompare_cli import completion
 from lmcompare_cli.flags import as_options, flag
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -74,6 +75,7 @@ def _annotation(model: type[EvalOptions], name: str, field: FieldInfo) -> Any:
         min=next((each.ge for each in field.metadata if hasattr(each, "ge")), None),
         rich_help_panel=model.heading or None,
         readable=False,
+        autocompletion=completion.OF_FIELDS.get((model.name, name)),
     )
     return Annotated[Optional[kind], made]  # noqa: UP045 (a kind may be a value, not a name)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmcompare.runs.places import EXPERIMENTS
+from lmcompare_cli import completion
 from lmcompare_cli.console import talk
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ Places = Annotated[
         metavar="RUN|STUDY",
         help="Runs, studies, or folders of studies.",
         show_default=str(EXPERIMENTS),
+        autocompletion=completion.places,
     ),
 ]
 Study = Annotated[
     Path | None,
     typer.Argument(
-        readable=False, help="A study file (TOML) of several arms and seeds.", show_default=False
+        readable=False,
+        help="A study file (TOML) of several arms and seeds.",
+        show_default=False,
+        autocompletion=completion.places,
     ),
 ]
 Objective = Annotated[
@@ -38,6 +43,7 @@ Objective = Annotated[
         "-o",
         help="What to train for: clm, mlm, ... (see `lmcompare objectives`).",
         show_default=False,
+        autocompletion=completion.objectives,
     ),
 ]
 Data = Annotated[
@@ -91,7 +97,11 @@ Seed = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", "-s", help="Any setting, as batch.rows=32; repeat for several.", show_default=False
+        "--set",
+        "-s",
+        help="Any setting, as batch.rows=32; repeat for several.",
+        show_default=False,
+        autocompletion=completion.settings,
     ),
 ]
 SetData = Annotated[
@@ -110,6 +120,7 @@ StudyName = Annotated[
         metavar="NAME",
         help="The study that a run given by options belongs to.",
         show_default="default",
+        autocompletion=completion.studies,
     ),
 ]
 Arm = Annotated[
@@ -118,6 +129,22 @@ Arm = Annotated[
 ]
 StartAgain = Annotated[
     bool, typer.Option("--force", help="Start again in a new place, keeping the old run.")
+]
+Comment = Annotated[
+    str | None,
+    typer.Option(
+        help="What to say of the runs, in place of what was said of them.", show_default=False
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="WORD",
+        help="A word to find the runs by, beside those that they have; repeat for several.",
+        show_default=False,
+        autocompletion=completion.tags,
+    ),
 ]
 Parallel = Annotated[
     int,

@@ -8,11 +8,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmcompare_cli import signals
 from lmcompare_cli.stopping import Stop
 
-Job = tuple[str, str, Path, bool]  # arm, configuration as JSON, folder of the study, again
+if TYPE_CHECKING:
+    from lmcompare.runs.notes import NotesChange
+
+# arm, configuration as JSON, folder of the study, again, what to say of the run
+Job = tuple[str, str, Path, bool, "NotesChange"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,9 @@ def _begin(ending: Event) -> None:
     _ending = ending
 
 
-def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended:
+def _train(
+    arm: str, given: str, study: Path, again: bool, notes: "NotesChange", cache: Path
+) -> Ended:
     """Train one run, in a process of the pool."""
     from lmcompare.config.run import RunConfig
     from lmcompare.config.study import Planned
@@ -76,7 +83,7 @@ def _train(arm: str, given: str, study: Path, again: bool, cache: Path) -> Ended
     try:
         with Stop() as stop:
             planned = Planned(arm=arm, config=config)
-            ready = launch.prepare(planned, study=study, cache=cache, again=again)
+            ready = launch.prepare(planned, study=study, cache=cache, again=again, notes=notes)
             name = str(ready.run.path)
             done = ready.train(
                 report=lambda _: None, should_stop=lambda: stop() or _ending.is_set()

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,7 @@ from pydantic import (
 
 from lmcompare.config.budget import AnyBudget, Budget
 from lmcompare.config.refusals import sentence
+from lmcompare.config.runtime import RuntimeConfig
 from lmcompare.data import DataConfig, TokenizerConfig
 from lmcompare.defaults import FIRST, VERSION, completed, differing, filled
 from lmcompare.defaults import given as given_of
@@ -57,50 +58,8 @@ class ValidationConfig(BaseModel):
     blocks: int = Field(64, gt=0, description="at most this many blocks")
 
 
-COMPILED_WIDTH = 512
-
-
-class RuntimeConfig(BaseModel):
-    """How a run is carried out on a machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    device: str = Field("auto", description="auto, cpu, cuda, mps")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["auto"] | bool = Field(
-        "auto",
-        description="torch.compile, which takes a minute or two at first: auto does on a GPU, from "
-        "the width of `small` on; needs a C++ compiler on a CPU",
-    )
-    micro_batch: int | None = Field(
-        None, gt=0, description="rows of one forward pass; what suits the device by default"
-    )
-    memory_gb: float | None = Field(
-        None,
-        gt=0,
-        strict=True,
-        allow_inf_nan=False,
-        description="GB that training may take, by the estimate of `lmcompare check`; what the "
-        "machine has by default",
-    )
-    threads: int | None = Field(
-        None, gt=0, le=1024, description="of the CPU; what torch chooses by default"
-    )
-    save_every: int = Field(500, gt=0, description="steps between checkpoints")
-    keep: int = Field(
-        2, ge=2, description="checkpoints kept; the one before the last is the fall-back"
-    )
-    tensorboard: bool = Field(False, description="write event files too (extra: tensorboard)")
-
-    def compiles(self, device_type: str, width: int) -> bool:
-        """Tell whether a model of `width` is compiled on such a device."""
-        if self.compile == "auto":
-            return device_type == "cuda" and width >= COMPILED_WIDTH
-        return self.compile
-
-
 # what changes how a run is carried out but not what comes out of it
-_NOT_RESULT = {"runtime": {"device", "compile", "memory_gb", "save_every", "keep", "tensorboard"}}
+_NOT_RESULT = {"runtime": {"device", "compile", "memory_gb", "save_every", "keep", "boards"}}
 # what is known by its outcome: by the hash of the text, and by all that was left out
 _KNOWN_OTHERWISE = {"data", "tokenizer", "defaults"}
 

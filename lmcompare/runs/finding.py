@@ -6,6 +6,7 @@ from pathlib import Path
 from lmcompare import files
 from lmcompare.errors import UserError
 from lmcompare.runs import checkpoints
+from lmcompare.runs.places import in_trash
 from lmcompare.runs.run import Run
 
 
@@ -23,6 +24,11 @@ def find_runs(places: Iterable[Path], *, warn: Callable[[str], None] = lambda _:
             and cannot be read.
     """
     return _find(places, Run.record, warn)
+
+
+def find_all(places: Iterable[Path]) -> list[Run]:
+    """Find runs as `find_runs` does, those that cannot be read too."""
+    return _find(places, lambda run: None, lambda text: None)
 
 
 def find_models(places: Iterable[Path], *, warn: Callable[[str], None]) -> list[Run]:
@@ -53,6 +59,8 @@ def _find(
     found: dict[tuple[Path, int | None], Run] = {}
     for place in places:
         folder = place.parent if place.is_file() else place
+        if in_trash(folder.absolute()):
+            raise UserError(f"{place} is in the trash: `lmcompare rm --restore NAME` puts it back")
         if not folder.exists():
             raise UserError(
                 f"there is no run or study at {place}: start one with `lmcompare train`"
@@ -90,7 +98,8 @@ def _within(
 ) -> Iterator[Run]:
     """Yield the good runs of a study, or of a folder of studies; raise as `_good`."""
     paths = sorted([*folder.glob("*/"), *folder.glob("*/*/")])
-    return _good(map(Run, paths), f"the runs in {folder}", require, warn)
+    runs = [Run(path) for path in paths if not in_trash(path.relative_to(folder))]
+    return _good(runs, f"the runs in {folder}", require, warn)
 
 
 def _good(

@@ -14,6 +14,12 @@ from lmcompare.files import name_of
 
 EXPERIMENTS = Path("experiments")  # the folder of all studies
 STUDY_FILE = "study.toml"
+TRASH = ".trash"  # a folder beside what was thrown away, whose runs are found by nothing else
+
+
+def in_trash(path: Path) -> bool:
+    """Tell whether a path leads into the trash."""
+    return TRASH in path.parts
 
 
 def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path]:

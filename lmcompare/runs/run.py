@@ -22,6 +22,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.runs import checkpoints
 from lmcompare.runs.metrics_file import MetricsFile
+from lmcompare.runs.notes import Notes
 from lmcompare.runs.records import DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.runs.results import Results
 
@@ -91,9 +92,17 @@ class Run:
         return Results(place, self.record_file)
 
     @property
-    def tensorboard(self) -> Path:
-        """Return the folder of TensorBoard's event files."""
-        return self.path / "tensorboard"
+    def notes_file(self) -> Path:
+        """`notes.json`."""
+        return self.path / "notes.json"
+
+    def notes(self) -> Notes:
+        """Read what people say of it.
+
+        Raises:
+            UserError: the file is broken.
+        """
+        return Notes.at(self.notes_file)
 
     def record(self) -> RunRecord:
         """Read what the run is.

@@ -9,10 +9,12 @@ from lmcompare.data import Prepared, TextUnavailableError
 from lmcompare.errors import UserError
 from lmcompare.files import name_of
 from lmcompare.runs import training_text
+from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
 from lmcompare.runs.run import Busy, Run
 from lmcompare.training import memory, trainer
+from lmcompare.training.boards.feeding import require_boards
 from lmcompare.training.events import Message, Progress, Report
 
 DEFAULT_STUDY = "default"
@@ -58,7 +60,7 @@ def as_begun(
     return found
 
 
-def require_memory(
+def require_resources(
     planned: Iterable[Planned],
     *,
     study: Path,
@@ -66,7 +68,7 @@ def require_memory(
     at_once: int = 1,
     warn: Callable[[str], None],
 ) -> None:
-    """Make sure that the memory is there for the runs that are not finished yet.
+    """Make sure that memory and boards are there for the runs that are not finished yet.
 
     Args:
         planned: the runs.
@@ -76,7 +78,7 @@ def require_memory(
         warn: told where memory is nearly short.
 
     Raises:
-        UserError: it is far too small.
+        UserError: memory is far too small, or a board cannot be written to.
     """
     left = [
         (each.arm, each.config)
@@ -86,6 +88,7 @@ def require_memory(
     ]
     if left:
         memory.require(left, at_once=at_once, warn=warn)
+        require_boards({name for _, config in left for name in config.runtime.boards})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,7 @@ class Launch:
         finished: how it ended, if it was finished before.
         caution: what is to be known of it first; empty where there is nothing.
         text: what it reads; None where it is finished and its text is gone.
+        notes: what is to be said of it.
     """
 
     planned: Planned
@@ -105,6 +109,7 @@ class Launch:
     finished: DoneRecord | None
     caution: str
     text: Prepared | None
+    notes: NotesChange = NO_CHANGE
 
     def train(
         self, *, report: Report, should_stop: Callable[[], bool] = lambda: False
@@ -112,6 +117,7 @@ class Launch:
         """Train the run to its end as `trainer.train` does, which see; a finished one is left."""
         if self.text is None:
             assert self.finished is not None
+            self.notes.apply(self.run.notes_file)
             return self.finished
         return trainer.train(
             self.planned.config,
@@ -120,6 +126,7 @@ class Launch:
             arm=self.planned.arm,
             report=report,
             should_stop=should_stop,
+            notes=self.notes,
         )
 
 
@@ -129,6 +136,7 @@ def prepare(
     study: Path,
     cache: Path,
     again: bool = False,
+    notes: NotesChange = NO_CHANGE,
     report: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launch:
@@ -139,6 +147,7 @@ def prepare(
         study: the folder of its study.
         cache: the folder of prepared corpora.
         again: start again in a new place; nothing that was written is ever overwritten.
+        notes: what is to be said of it.
         report: told what reading does.
         warn: told what a user should know of the text.
 
@@ -158,6 +167,7 @@ def prepare(
             finished=run.done(),
             caution=f"finished before; whether its text is still the same was not checked: {error}",
             text=None,
+            notes=notes,
         )
     run = training_text.place_of(config, text, arm=arm, study=study, again=again)
     other = training_text.of_another_text(config, text, arm=arm, study=study)
@@ -167,6 +177,7 @@ def prepare(
         finished=run.done(),
         caution="" if other is None or run.record_file.exists() else other,
         text=text,
+        notes=notes,
     )
 
 
@@ -176,6 +187,7 @@ def train_each(
     study: Path,
     cache: Path,
     again: bool,
+    notes: NotesChange,
     report: Report,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -187,6 +199,7 @@ def train_each(
         study: the folder of their study.
         cache: the folder of prepared corpora.
         again: start again in new places, keeping the old runs.
+        notes: what is to be said of each.
         report: told what happens, step by step.
         warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
@@ -209,6 +222,7 @@ def train_each(
             study=study,
             cache=cache,
             again=again,
+            notes=notes,
             report=lambda text: report(Message(text=text)),
             warn=warn,
         )

@@ -83,6 +83,22 @@ def begin_record(
     return record, rate
 
 
+def restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
+    """Write again what a run keeps of its text, if the text is still that of its training.
+
+    Raises:
+        UserError: it has changed.
+    """
+    record, text = run.record(), prepared.split("train")
+    if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):
+        raise UserError(
+            f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
+            "changed: bring the old one back, or start again with `again=True`"
+        )
+    run.keep_text(prepared.tokenizer, counts_file(text.token_counts()))
+    report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
+
+
 def _require_same(
     run: Run, record: RunRecord, config: RunConfig, prepared: Prepared, sheet: ControlSheet
 ) -> None:

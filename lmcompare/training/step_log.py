@@ -12,7 +12,8 @@ from lmcompare.runs import checkpoints
 from lmcompare.runs.contention import Pace
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
-from lmcompare.training.events import Board, Progress, Report
+from lmcompare.training.boards.feeding import Boards
+from lmcompare.training.events import Progress, Report
 from lmcompare.training.validation import Validated
 
 
@@ -59,12 +60,12 @@ class StepLog:
         """Let a step wait to be read."""
         self._waiting.append(step)
 
-    def write(self, spent: Spent, board: Board) -> Spent:
+    def write(self, spent: Spent, boards: Boards) -> Spent:
         """Read the steps that wait, report them and write them down.
 
         Args:
             spent: by the run, the last of these steps included.
-            board: that they are shown on, too.
+            boards: that they are shown on, too.
 
         Returns:
             The same with the seconds that the device was waited for.
@@ -102,7 +103,7 @@ class StepLog:
             )
             self._run.add_metrics(line)
             self._report(self._progress(line, step.before, seconds=each))
-            board.write(line)
+            boards.write(line)
         return spent
 
     def _progress(self, line: MetricsLine, before: Spent, *, seconds: float) -> Progress:

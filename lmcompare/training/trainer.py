@@ -21,13 +21,15 @@ from lmcompare.optim import learning_rate
 from lmcompare.runs import checkpoints
 from lmcompare.runs.contention import Pace
 from lmcompare.runs.metrics_file import MetricsFile
+from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.records import DoneRecord, Manifest
-from lmcompare.runs.run import Run, counts_file
+from lmcompare.runs.run import Run
 from lmcompare.training.batches import Batches, Reader
+from lmcompare.training.boards.feeding import Boards, require_boards
 from lmcompare.training.control_sheet import ReadSoFar
-from lmcompare.training.events import Board, Interrupted, Message, Report
+from lmcompare.training.events import Interrupted, Message, Report
 from lmcompare.training.learner import Learner
-from lmcompare.training.run_record import begin_record
+from lmcompare.training.run_record import begin_record, restore_text
 from lmcompare.training.step_log import StepLog, StepResult
 from lmcompare.training.validation import Validation
 
@@ -40,6 +42,7 @@ def train(
     arm: str,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
+    notes: NotesChange = NO_CHANGE,
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; leave a finished one.
 
@@ -53,6 +56,7 @@ def train(
         report: told what happens.
         should_stop: asked after every step, and within one between its micro-batches; a step that
             is stopped within is left out.
+        notes: what to say of the run, a finished one too.
 
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is not a number, a
@@ -62,12 +66,15 @@ def train(
     """
     done = run.done()
     if done is not None and not run.lacks_text():
+        notes.apply(run.notes_file)
         return done
     # All that can be wrong with settings is found before the run's folder is made.
     device = devices.choose_device(config.runtime.device)
+    require_boards(config.runtime.boards)
     with run.locked():
+        notes.apply(run.notes_file)
         if done is not None:
-            _restore_text(run, prepared, report=report)
+            restore_text(run, prepared, report=report)
             return done
         return _Session(config, run, prepared, device, arm=arm, report=report).train(should_stop)
 
@@ -91,22 +98,6 @@ def read_text(
     if config.validation.times > 0:
         prepared.split("validation").num_blocks(config.batch.length)
     return prepared
-
-
-def _restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
-    """Write again what a run keeps of its text, if the text is still that of its training.
-
-    Raises:
-        UserError: it has changed.
-    """
-    record, text = run.record(), prepared.split("train")
-    if (text.hash, prepared.tokenizer.hash) != (record.sheet.text, record.sheet.tokenizer):
-        raise UserError(
-            f"{run.path} lost its tokenizer or counts, which cannot be restored as its text has "
-            "changed: bring the old one back, or start again with `again=True`"
-        )
-    run.keep_text(prepared.tokenizer, counts_file(text.token_counts()))
-    report(Message(text=f"restored {run.tokenizer_file.name} and {run.counts_file.name}"))
 
 
 class _Session:
@@ -148,7 +139,7 @@ class _Session:
         found = checkpoints.latest(
             self.run.checkpoints,
             run=self.run.hash,
-            warn=lambda text: self.report(Message(text=text, warning=True)),
+            warn=self._warn,
         )
         metrics = MetricsFile(self.run.metrics_file)
         if found is None:
@@ -187,32 +178,38 @@ class _Session:
             Interrupted: `should_stop` said so.
         """
         budget, saved = self.config.budget, self.spent.steps
-        folder = self.run.tensorboard if self.config.runtime.tensorboard else None
-        with Board(folder, step=self.spent.steps) as board, self._batches() as batches:
+        with self._boards() as boards, self._batches() as batches:
             while budget.progress(self.spent) < 1:
                 stopped = not self._step(batches, should_stop)
                 over = budget.progress(self.spent) >= 1
                 due = over or self.spent.steps - saved >= self.config.runtime.save_every
                 if due or len(self.log) >= devices.steps_unread(self.device):
-                    self.spent = self.log.write(self.spent, board)
+                    self.spent = self.log.write(self.spent, boards)
                 if due:
                     self._save()
                     saved = self.spent.steps
                 if (stopped or should_stop()) and not over:
-                    self.spent = self.log.write(self.spent, board)
+                    self.spent = self.log.write(self.spent, boards)
                     self._save()
                     raise Interrupted(f"stopped at step {self.spent.steps}, which is saved")
-        done = DoneRecord(
-            spent=self.spent,
-            loss=self._final_loss(),
-            validation=self.log.validation,
-            wall_seconds=perf_counter() - self.start,
-            peak_memory=devices.peak_memory(self.device),
-            undisturbed_seconds=self.log.pace.undisturbed_seconds,
-            manifest=self._manifest(),
-        )
-        done.write(self.run.done_file)
+            done = DoneRecord(
+                spent=self.spent,
+                loss=self._final_loss(),
+                validation=self.log.validation,
+                wall_seconds=perf_counter() - self.start,
+                peak_memory=devices.peak_memory(self.device),
+                undisturbed_seconds=self.log.pace.undisturbed_seconds,
+                manifest=self._manifest(),
+            )
+            done.write(self.run.done_file)  # before what a slow board may take
         return done
+
+    def _boards(self) -> Boards:
+        names, step = self.config.runtime.boards, self.spent.steps
+        return Boards(names, self.run, step=step, warn=self._warn)
+
+    def _warn(self, text: str) -> None:
+        self.report(Message(text=text, warning=True))
 
     def _final_loss(self) -> float:
         """Return the mean loss of the last tenth of the steps, nats a target."""

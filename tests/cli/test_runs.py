@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lmcompare.config.study import Planned
+from lmcompare.runs.notes import NO_CHANGE
 from lmcompare.runs.run import Run
+from lmcompare.training import launch
 from lmcompare_cli.stopping import Stop
 from tests.terminals import be_terminal
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, flags, the_error, tiny
 
 
 @pytest.fixture
@@ -102,3 +105,115 @@ def test_no_run(command: Command) -> None:
     assert "start one with `lmcompare train`" in the_error(command("runs"))
     Path("experiments").mkdir()
     assert "experiments holds no run yet" in the_error(command("runs"))
+
+
+def listed(command: Command, *arguments: str | Path) -> list[str]:
+    """The arms of the runs that are listed."""
+    said = command("runs", *arguments, "--format", "json")
+    assert said.code == 0, said
+    return [row["arm"] for row in json.loads(said.out)]
+
+
+CHOSEN: list[tuple[list[str], list[str]]] = [
+    (["--objective", "mlm"], ["mlm", "new"]),
+    (["--objective", "mlm", "--objective", "clm"], ["clm", "mlm", "new"]),
+    (["--objective", "t5"], []),
+    (["--study", "default"], ["clm", "mlm", "new"]),
+    (["--arm", "new", "--arm", "clm"], ["clm", "new"]),
+    (["--seed", "0"], ["clm", "mlm", "new"]),
+    (["--state", "finished"], ["clm"]),
+    (["--state", "unfinished"], ["mlm", "new"]),
+    (["--state", "unfinished", "--arm", "new"], ["new"]),
+    (["--state", "running"], []),
+    (["--tag", "a"], ["clm", "mlm"]),
+    (["--tag", "a", "--tag", "b"], ["mlm"]),
+    (["--where", "batch.rows=4"], ["clm", "mlm", "new"]),
+    (["--where", "batch.rows=32"], []),
+    (["--where", "budget=1k steps"], ["new"]),
+    (["--where", "objective.rate=0.15"], ["mlm", "new"]),
+    (["--where", "objective.rate=0.15", "--where", "budget=4 steps"], ["mlm"]),
+    (["--where", "objective.name=clm"], ["clm"]),
+    (["--where", "optimizer.learning_rate=3e-3"], ["clm", "mlm", "new"]),
+    (["--sort", "arm", "--reverse"], ["new", "mlm", "clm"]),
+    (["--reverse"], ["new", "mlm", "clm"]),
+    (["--sort", "step"], ["new", "mlm", "clm"]),
+]
+
+
+def test_runs_are_chosen_and_sorted(command: Command, study: Path) -> None:
+    clm, mlm, _ = sorted(study.iterdir())
+    command("tag", clm, mlm, "--add", "a")
+    command("tag", mlm, "--add", "b", "--comment", "a comment")
+    for arguments, arms in CHOSEN:
+        assert listed(command, *arguments) == arms, arguments
+    for by in ("loss", "validation"):  # what has none comes last, whichever way
+        assert listed(command, "--sort", by)[-1] == "new"
+        assert listed(command, "--sort", by, "--reverse")[-1] == "new"
+    up, down = (listed(command, "--sort", "loss", *also) for also in ([], ["--reverse"]))
+    assert up[:2] == down[1::-1]
+    assert "tags" in command("runs").out.splitlines()[0].split()
+    rows = json.loads(command("runs", "--columns", "arm, tags,comment", "--format=json").out)
+    assert rows[1] == {"arm": "mlm", "tags": ["a", "b"], "comment": "a comment"}
+    table = command("runs", "--columns", "arm,objective,seed", "--arm", "new").out.splitlines()
+    assert [line.split() for line in table] == [["arm", "objective", "seed"], ["new", "mlm", "0"]]
+    assert "no run is like that" in command("runs", "--objective", "t5").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["--objective", "mlmm"], "no run has the objective 'mlmm': did you mean 'mlm'?"),
+        (["--study", "dfault"], "no run has the study 'dfault': did you mean 'default'?"),
+        (["--arm", "nev"], "did you mean 'new'?"),
+        (["--seed", "7"], "no run has the seed '7': known: 0"),
+        (["--state", "finishex"], "did you mean 'finished'?"),
+        (["--tag", "a"], "no run has the tag 'a': there is none at all"),
+        (["--sort", "los"], "there is no column 'los': did you mean 'loss'?"),
+        (["--columns", "run,sed"], "there is no column 'sed': did you mean 'seed'?"),
+        (["--where", "batch.row=3"], "there is no setting 'batch.row': did you mean 'batch.rows'?"),
+        (["--where", "batch.rows"], "'batch.rows' sets nothing: write key=value"),
+        (["--where", "batch.rows=x"], "batch.rows cannot be 'x'"),
+    ],
+)
+def test_an_unknown_word_is_answered_with_the_nearest(
+    command: Command, one_run: Path, arguments: list[str], answer: str
+) -> None:
+    assert answer in the_error(command("runs", one_run, *arguments))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, cache: Path) -> Path:
+    """A study of one run, whose arm is called new."""
+    folder = tmp_path_factory.mktemp("kept") / "default"
+    config = tiny(corpus, "mlm", "budget=2 steps")
+    launch.train_each(
+        [Planned(arm="new", config=config)],
+        study=folder,
+        cache=cache,
+        again=False,
+        notes=NO_CHANGE,
+        report=lambda event: None,
+        warn=pytest.fail,
+        should_stop=lambda: False,
+    )
+    return folder
+
+
+@pytest.fixture
+def one_run(command: Command, trained: Path) -> Path:
+    return trained
+
+
+def test_broken_runs_are_listed_with_what_is_wrong(command: Command, study: Path) -> None:
+    clm, mlm, _ = sorted(study.iterdir())
+    (clm / "run.json").write_text("{")
+    (mlm / "notes.json").write_text("{")
+    said = command("runs", "--state", "broken")
+    assert (said.code, said.err) == (0, "")
+    _, one, two = said.out.splitlines()
+    assert one.split()[:2] == [str(clm), "broken"]
+    assert "run.json is no valid RunRecord" in one
+    assert "notes.json is no valid Notes" in two
+    assert len(command("runs", "--state", "broken", "--state", "stopped").out.splitlines()) == 4
+    shutil.rmtree(study / next(study.glob("new-*")).name)
+    assert "none of the 2 runs can be read" in the_error(command("runs"))

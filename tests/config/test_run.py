@@ -167,6 +167,7 @@ def other(value: object, kind: Any, name: str) -> object:
         "width": 256,
         "beta1": 0.5,
         "beta2": 0.5,
+        "boards": ("wandb",),
     }
     if name in special:
         return special[name]
@@ -198,7 +199,7 @@ def changed(model: BaseModel, key: str) -> BaseModel:
 
 # What makes the text is not part of it either: the hash of the text itself is.
 IMPARTIAL = {f"runtime.{name}" for name in ("device", "compile", "save_every", "keep")}
-IMPARTIAL |= {"runtime.tensorboard", "runtime.memory_gb", "defaults"}
+IMPARTIAL |= {"runtime.boards", "runtime.memory_gb", "defaults"}
 IMPARTIAL |= {key for key in known_keys() if key.startswith(("data.", "tokenizer."))}
 
 

@@ -291,19 +291,6 @@ def test_arms_read_the_same_text_and_start_alike(corpus: Path, train: Trainer) -
     assert other.weights[embedding] != sheets[0].weights[embedding]
 
 
-def test_tensorboard_shows_what_is_logged(corpus: Path, train: Trainer) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    config = tiny(corpus, "clm", "runtime.tensorboard=true", "budget=6 steps")
-    train(config, stop_at=3)
-    run = train(config)
-    events = EventAccumulator(str(run.tensorboard))
-    events.Reload()
-    shown = {event.step: event.value for event in events.Scalars("loss")}
-    assert shown == pytest.approx({line.step: line.loss for line in run.metrics()})
-
-
 def test_what_was_read_is_hashed_as_it_goes(
     corpus: Path, train: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

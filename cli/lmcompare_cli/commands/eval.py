@@ -10,7 +10,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.registry import OPTIONS, read_options
 from lmcompare.paths import cache_folder
 from lmcompare.runs.places import find_places
-from lmcompare_cli import options
+from lmcompare_cli import completion, options
 from lmcompare_cli.console import fail, output, print_json, say, warn
 from lmcompare_cli.generate_options import num_rows_of
 from lmcompare_cli.model_options import with_options_of
@@ -32,7 +32,13 @@ DERIVED = (
 @with_options_of([each for each in OPTIONS if not each.command])
 def evaluate(
     places: Annotated[
-        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+        list[Path],
+        typer.Argument(
+            readable=False,
+            help="Runs or studies.",
+            metavar="RUN...",
+            autocompletion=completion.places,
+        ),
     ],
     tasks: Annotated[
         list[str] | None,
@@ -42,6 +48,7 @@ def evaluate(
             "benchmark or group from `lmcompare tasks`, or a TOML file of your own. Repeat the "
             "option, or separate names by commas.",
             show_default="likelihood",
+            autocompletion=completion.tasks,
         ),
     ] = None,
     split: Annotated[

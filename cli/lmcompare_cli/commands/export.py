@@ -8,6 +8,7 @@ import typer
 
 from lmcompare.blocks.visible import visible
 from lmcompare.runs.places import find_place
+from lmcompare_cli import completion
 from lmcompare_cli.console import output, say, warn
 
 
@@ -19,7 +20,13 @@ class To(StrEnum):
 
 def export(
     place: Annotated[
-        Path, typer.Argument(readable=False, help="The run to export.", metavar="RUN")
+        Path,
+        typer.Argument(
+            readable=False,
+            help="The run to export.",
+            metavar="RUN",
+            autocompletion=completion.places,
+        ),
     ],
     folder: Annotated[
         Path, typer.Argument(readable=False, help="A new or empty folder.", metavar="DIR")

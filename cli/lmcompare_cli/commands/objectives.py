@@ -8,6 +8,7 @@ import typer
 from rich.text import Text as Line
 
 from lmcompare.blocks import names, words
+from lmcompare_cli import completion
 from lmcompare_cli.console import output, write
 from lmcompare_cli.rendering.tables import ANY_WIDTH, print_table
 
@@ -30,7 +31,12 @@ class Format(StrEnum):
 
 def objectives(
     name: Annotated[
-        str | None, typer.Argument(help="The one to show in full.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="The one to show in full.",
+            show_default=False,
+            autocompletion=completion.objectives,
+        ),
     ] = None,
     layout: Annotated[
         Format, typer.Option("--format", help="A table to read, or data.")

@@ -8,7 +8,7 @@ import typer
 from lmcompare.evaluation.probes.options import ProbeOptions
 from lmcompare.evaluation.registry import read_options
 from lmcompare.runs.places import find_places
-from lmcompare_cli import options
+from lmcompare_cli import completion, options
 from lmcompare_cli.commands.eval import evaluate_runs
 from lmcompare_cli.generate_options import num_rows_of
 from lmcompare_cli.model_options import with_options_of
@@ -17,7 +17,13 @@ from lmcompare_cli.model_options import with_options_of
 @with_options_of([ProbeOptions])
 def probe(
     places: Annotated[
-        list[Path], typer.Argument(readable=False, help="Runs or studies.", metavar="RUN...")
+        list[Path],
+        typer.Argument(
+            readable=False,
+            help="Runs or studies.",
+            metavar="RUN...",
+            autocompletion=completion.places,
+        ),
     ],
     confusion: Annotated[
         bool,

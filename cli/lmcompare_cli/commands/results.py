@@ -1,6 +1,5 @@
 """`lmcompare results`: what was measured of runs and kept, and how to drop it."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -11,7 +10,8 @@ import typer
 from lmcompare.errors import UserError
 from lmcompare.runs.places import EXPERIMENTS, find_places
 from lmcompare_cli import options
-from lmcompare_cli.console import paragraph, print_json, say, talk, warn
+from lmcompare_cli.asking import confirmed
+from lmcompare_cli.console import paragraph, print_json, say, warn
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.stored_results import StoredResult
@@ -63,7 +63,7 @@ def results(
     _print(going, format)
     if not going:
         say("there is nothing to remove")
-    elif yes or _confirmed(len(going)):
+    elif confirmed(f"{_num(len(going))} and the items", yes=yes, verb="Remove", done="removed"):
         for result in going:
             result.remove()
         say(f"removed {_num(len(going))}")
@@ -85,18 +85,6 @@ def _chosen(found: "list[StoredResult]", wanted: Sequence[str] | None) -> "list[
     facets = [result.facets for result in found]
     selection.require(facets)
     return [result for result, own in zip(found, facets, strict=True) if selection.matches(own)]
-
-
-def _confirmed(num: int) -> bool:
-    """Ask on the terminal.
-
-    Raises:
-        UserError: nobody is there to answer.
-    """
-    if not sys.stdin.isatty():
-        raise UserError(f"{_num(num)} would be removed, and nobody is there to ask: add --yes")
-    talk.print(f"Remove {_num(num)} and the items? [y/N] ", end="")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _num(num: int) -> str:

@@ -20,6 +20,7 @@ from rich.text import Text as Line
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.paths import cache_folder
 from lmcompare.runs.places import find_place
+from lmcompare_cli import completion
 from lmcompare_cli.console import output, talk, warn
 from lmcompare_cli.rendering.live_text import replay as play
 from lmcompare_cli.rendering.view import draw, draw_list
@@ -42,7 +43,10 @@ class Format(StrEnum):
 
 def show(
     objective: Annotated[
-        str | None, typer.Option(help="Its name.", show_default="mlm, or the run's")
+        str | None,
+        typer.Option(
+            help="Its name.", show_default="mlm, or the run's", autocompletion=completion.objectives
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -58,7 +62,11 @@ def show(
     ] = 1,
     run: Annotated[
         Path | None,
-        typer.Option(readable=False, help="A run to take the objective and the tokenizer from."),
+        typer.Option(
+            readable=False,
+            help="A run to take the objective and the tokenizer from.",
+            autocompletion=completion.places,
+        ),
     ] = None,
     tokenizer: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
+    from lmcompare.runs.notes import NotesChange
     from lmcompare.runs.run import Run
 
 
@@ -32,6 +33,8 @@ def train(
     name: options.StudyName = None,
     arm: options.Arm = None,
     force: options.StartAgain = False,
+    comment: options.Comment = None,
+    tag: options.Tags = None,
     parallel: options.Parallel = 1,
     out: options.Out = EXPERIMENTS,
 ) -> None:
@@ -40,9 +43,11 @@ def train(
     The folder of each run is printed to stdout. What another process trains is passed over, so that
     two processes share the runs of a study.
     """
+    from lmcompare.runs.notes import NotesChange
     from lmcompare.runs.run import Busy
     from lmcompare.training import launch
 
+    notes = NotesChange.of(add=tag or (), comment=comment)
     study = find_study(study, out=out)
     folder = launch.folder_of(study, name=name, out=out)
     planned = options.planned_runs(
@@ -62,9 +67,9 @@ def train(
         settings=settings,
     )
     planned = launch.as_begun(planned, study=folder, report=_say)
-    launch.require_memory(planned, study=folder, again=force, at_once=parallel, warn=_warn)
+    launch.require_resources(planned, study=folder, again=force, at_once=parallel, warn=_warn)
     if parallel > 1:
-        _side_by_side(planned, folder, processes=parallel, again=force)
+        _side_by_side(planned, folder, processes=parallel, again=force, notes=notes)
         return
     busy: list[str] = []
     with Stop() as stop:
@@ -72,7 +77,7 @@ def train(
             stop.trains = False
             title = f"[{number}/{len(planned)}]"
             try:
-                run = _train(each, study=folder, title=title, force=force, stop=stop)
+                run = _train(each, study=folder, title=title, force=force, notes=notes, stop=stop)
             except Busy as other:
                 if len(planned) == 1:
                     raise
@@ -89,7 +94,15 @@ def train(
         )
 
 
-def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop") -> "Run":
+def _train(
+    each: "Planned",
+    *,
+    study: Path,
+    title: str,
+    force: bool,
+    notes: "NotesChange",
+    stop: "Stop",
+) -> "Run":
     """Read the text of a run, find where it lives, and train it if it is not finished."""
     from lmcompare.errors import UserError
     from lmcompare.training import launch
@@ -97,7 +110,13 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop
     from lmcompare_cli.rendering.progress import TrainingDisplay
 
     ready = launch.prepare(
-        each, study=study, cache=cache_folder(), again=force, report=_say, warn=_warn
+        each,
+        study=study,
+        cache=cache_folder(),
+        again=force,
+        notes=notes,
+        report=_say,
+        warn=_warn,
     )
     talk.print(f"{title} {ready.run.path}", style="bold", soft_wrap=True)
     if ready.caution:
@@ -120,7 +139,9 @@ def _train(each: "Planned", *, study: Path, title: str, force: bool, stop: "Stop
     return ready.run
 
 
-def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, again: bool) -> None:
+def _side_by_side(
+    planned: "list[Planned]", folder: Path, *, processes: int, again: bool, notes: "NotesChange"
+) -> None:
     """Train all runs, as many at a time as `processes`; one that fails stops no other."""
     from lmcompare.data import is_stream
     from lmcompare.errors import UserError
@@ -132,7 +153,7 @@ def _side_by_side(planned: "list[Planned]", folder: Path, *, processes: int, aga
             f"runs side by side read the text each for itself, and {', '.join(sorted(streams))} "
             "can be read only once: name a file"
         )
-    jobs = [(each.arm, json.dumps(each.config.given), folder, again) for each in planned]
+    jobs = [(each.arm, json.dumps(each.config.given), folder, again, notes) for each in planned]
     failed, interrupted = [], 0
     for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
         say(f"{ended.name}: {ended.error or ended.summary}")

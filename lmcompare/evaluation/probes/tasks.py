@@ -54,7 +54,7 @@ class ProbingTask:
 
 
 _TREE = "a tree (columns HEAD and DEPREL)"
-_TASKS = (
+TASKS = (
     ProbingTask(
         name="upos",
         group="token",
@@ -224,7 +224,7 @@ def choose_tasks(names: Sequence[str], treebank: Treebank) -> tuple[list[Probing
     features = Counter(
         name for each in treebank.parts["train"] for word in each.words for name in word.features
     )
-    known = {task.name: task for task in (*_TASKS, *map(_feature, sorted(features)))}
+    known = {task.name: task for task in (*TASKS, *map(_feature, sorted(features)))}
     groups: dict[str, list[ProbingTask]] = {"features": [], ALL: [*known.values()]}
     for task in known.values():
         groups.setdefault(task.group, []).append(task)
