@@ -39,8 +39,8 @@ class Result:
     ) -> None:
         """Write the files."""
         from lmcompare.comparison.figures.views import draw_views
-        from lmcompare.comparison.teaching_page import teaching_page
         from lmcompare.files import write_text
+        from lmcompare.report.teaching import teaching_page
 
         if self.svg is not None and views is not None:
             write_text(self.svg, draw_views(views))

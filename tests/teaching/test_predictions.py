@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lmcompare.blocks import Notes, Paragraph, Table
-from lmcompare.comparison.teaching_page import teaching_page
 from lmcompare.data import Tokenizer
 from lmcompare.evaluation.span_scoring import scorings_for
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, Clm, Objective, Scoring, parse_objective
+from lmcompare.report.teaching import teaching_page
 from lmcompare.teaching import predictions
 from lmcompare.teaching.prediction_formats import blocks_of, labels, to_csv, to_json, to_markdown
 from lmcompare.teaching.predictions import predictions_of, readings

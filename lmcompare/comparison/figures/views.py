@@ -20,7 +20,7 @@ LETTER, LINE = 6.05, 14.0  # the width of a letter of 10 pixels, and a line of t
 LABEL = 12  # letters of a token beside the matrix
 LEAST, WIDEST = 346.0, 1160.0  # the width of a panel, and of all panels side by side
 MARGIN = 12.0
-INK, DIM, PAPER = ("#1a1a1a", "#f2f2f2"), ("#595959", "#b3b3b3"), ("#ffffff", "#15171b")
+INK, DIM, PAPER = ("#1a1a1a", "#f2f2f2"), ("#595959", "#b3b3b3"), ("#ffffff", "#15171a")
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 ARROW = "\N{RIGHTWARDS ARROW}"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -45,7 +45,8 @@ def draw_views(views: Views, *, id: str = "") -> str:
     """
     id = id or f"views-{blake2b(repr(views).encode(), digest_size=4).hexdigest()}"
     panels = [_Panel(view) for view in views.views]
-    tall = 3.2 * LINE + LINE * len(wrap(legible(views.text), _letters(WIDEST - 2 * MARGIN)))
+    lines = wrap(legible(views.text), _letters(WIDEST - 2 * MARGIN) * 5 // 6)
+    tall = (3.2 + len(lines)) * LINE
     rows, places = [MARGIN], list[tuple[float, float]]()
     left, top, height = MARGIN, tall + LINE, 0.0
     for panel in panels:
@@ -57,29 +58,26 @@ def draw_views(views: Views, *, id: str = "") -> str:
     root = _svg(id, max(*rows, 420.0), top + height + MARGIN)
     _named(root, id, "One text under several objectives", _described(views))
     heading = SubElement(root, "g", transform=f"translate({MARGIN} {1.5 * LINE})")
-    for number, line in enumerate(
-        [
-            *wrap(legible(views.text), _letters(WIDEST - 2 * MARGIN)),
-            f"{views.cut} seed {views.seed}".strip(),
-        ]
-    ):
-        _text(heading, 0, number * LINE, line, "ink", size=12 if not number else 10)
+    for number, line in enumerate(lines):
+        _text(heading, 0, number * LINE, line, "ink", size=12)
+    _text(heading, 0, len(lines) * LINE, f"{views.cut} seed {views.seed}".strip(), "ink")
     _legend(root, MARGIN, tall)
     for panel, (x, y) in zip(panels, places, strict=True):
         panel.draw(SubElement(root, "g", transform=f"translate({x:g} {y:g})"))
     return tostring(root, encoding="unicode")
 
 
-def draw_view(view: ObjectiveView, *, id: str) -> str:
+def draw_view(view: ObjectiveView, *, id: str, styled: bool = True) -> str:
     """Return the `<svg>` of one panel, without its name above it.
 
     Args:
         view: of one objective.
         id: what the ids in it begin with, which no other picture of a page may have.
+        styled: whether it has its style sheet, `dark_style`, in it; else the page must have it.
     """
     panel = _Panel(view, headed=False)
     root = _svg(id, panel.width, panel.height)
-    _named(root, id, f"{view.name}: who sees whom", described(view))
+    _named(root, id, f"{view.name}: who sees whom", described(view), styled=styled)
     panel.draw(root)
     return tostring(root, encoding="unicode")
 
@@ -117,12 +115,10 @@ def _svg(id: str, width: float, height: float) -> Element:
     )
 
 
-def _named(root: Element, id: str, title: str, described: str) -> None:
-    """Add name and description, the style for dark screens, and the paper."""
-    SubElement(root, "title", id=f"{id}-title").text = title
-    SubElement(root, "desc", id=f"{id}-desc").text = described
+def dark_style(within: str) -> str:
+    """Return the style sheet for dark screens, of what is within some element."""
     rules = "".join(
-        f"#{id} .{name}{{{property}:{dark}}}"
+        f"{within} .{name}{{{property}:{dark}}}"
         for name, property, (_, dark) in (
             ("ink", "fill", INK),
             ("dim", "fill", DIM),
@@ -131,7 +127,15 @@ def _named(root: Element, id: str, title: str, described: str) -> None:
             ("faint", "stroke", DIM),
         )
     )
-    SubElement(root, "style").text = f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
+    return f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
+
+
+def _named(root: Element, id: str, title: str, described: str, *, styled: bool = True) -> None:
+    """Add name and description, the style for dark screens, and the paper."""
+    SubElement(root, "title", id=f"{id}-title").text = title
+    SubElement(root, "desc", id=f"{id}-desc").text = described
+    if styled:
+        SubElement(root, "style").text = dark_style(f"#{id}")
     paper = {"class": "paper", "width": "100%", "height": "100%", "fill": PAPER[0]}
     SubElement(root, "rect", paper)
 
@@ -211,7 +215,8 @@ class _Panel:
         self.slots: Mapping[str, Sequence[Slot]] = view.slots
         size = sum(map(len, self.slots.values())) * CELL + (len(self.slots) - 1) * GAP
         longest = max(columns_of(self._target(slot)) for slot in self._all())
-        self.left = (LABEL + 3.5) * LETTER
+        label = max(columns_of(_label(slot.input)) for slot in self._all())
+        self.left = (label + 3.5) * LETTER
         self.width = max(LEAST, self.left + size + (longest + 1) * LETTER)
         room = _letters(self.width)
         self.above = [
@@ -225,8 +230,7 @@ class _Panel:
         ]
         self.headed = headed
         self.start = (1.5 * LINE + len(self.above) * LINE) if headed else 4.0
-        self.top = self.start + max(columns_of(_label(slot.input)) for slot in self._all()) * LETTER
-        self.top += 8
+        self.top = self.start + label * LETTER + 8
         self.bottom = self.top + size + (LINE if len(self.slots) > 1 else 0)
         self.height = self.bottom + (len(self.below) * LINE if headed else 0) + 4
 

@@ -1,23 +1,24 @@
 """A page in HTML that shows a text under several objectives, and what models expect of it.
 
-It is one file without scripts that asks nothing of the network. Jinja escapes all texts.
+It is one file without scripts that asks nothing of the network, under the same policy as a report.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files as resources
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from lmcompare.blocks.visible import legible
-from lmcompare.comparison.figures.views import ARROW, SPACE, color_of, draw_view
-from lmcompare.errors import UserError
+from lmcompare.comparison.figures.views import ARROW, SPACE, color_of, dark_style, draw_view
+from lmcompare.report.html import environment
 from lmcompare.teaching.prediction_formats import SEEN, groups, notes_of, percent, rows_of
 from lmcompare.teaching.predictions import Predictions
 from lmcompare.teaching.slots import Slot
 from lmcompare.teaching.views import ObjectiveView, Views
-
-TEMPLATE = Path(__file__).with_name("teaching_page.html.j2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,38 +42,41 @@ def teaching_page(
     Raises:
         UserError: Jinja is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise UserError(
-            "a page needs jinja2: pip install 'lmcompare[report]', or leave out --html"
-        ) from error
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"legible": legible, "piece": _piece, "percent": percent}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     panels: list[dict[str, Any]] = [
         {
             "view": view,
             "color": color_of(view.objective),
-            "svg": Markup(draw_view(view, id=f"picture-{number}")),
+            "svg": draw_view(view, id=f"picture-{number}", styled=False),
             "tables": _tables(view),
         }
         for number, view in enumerate(views.views if views else ())
     ]
-    return template.render(
-        text=text,
-        views=views,
-        panels=panels,
-        groups=[
-            {"models": group, "rows": [*rows_of(group)], "notes": [*notes_of(group)]}
-            for group in groups(predictions)
-        ],
-        seen=SEEN,
-        color_of=color_of,
-        arrow=ARROW,
+    style = "".join(
+        resources("lmcompare.report").joinpath(f"templates/{name}").read_text("utf-8")
+        for name in ("style.css", "teaching.css")
+    )
+    style += dark_style(".picture")
+    return str(
+        environment()
+        .get_template("teaching.html.j2")
+        .render(
+            style=style,
+            style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+            version=version("lmcompare"),
+            text=text,
+            views=views,
+            panels=panels,
+            groups=[
+                {"models": group, "rows": [*rows_of(group)], "notes": [*notes_of(group)]}
+                for group in groups(predictions)
+            ],
+            seen=SEEN,
+            color_of=color_of,
+            arrow=ARROW,
+            piece=_piece,
+            legible=legible,
+            percent=percent,
+        )
     )
 
 
