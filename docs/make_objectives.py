@@ -12,9 +12,9 @@ from rich.console import Console
 from lmcompare import rng
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.objectives import OBJECTIVES, parse_objective
+from lmcompare.teaching.slots import one_row
 from lmcompare.training.objective_table import NOTES, catalogue, to_markdown
 from lmcompare.vocab import ALIASES, NUM_SENTINELS
-from lmcompare_cli.commands.show import one_row
 from lmcompare_cli.rendering.view import draw, draw_list
 
 DOCUMENTS = (Path(__file__).parents[1] / "README.md", Path(__file__).with_name("objectives.md"))

@@ -21,6 +21,7 @@ from rich.text import Text as Line
 from typer.core import TyperGroup
 
 from lmcompare.blocks.visible import OBEYED, visible
+from lmcompare.blocks.visible import legible as in_visible_characters
 from lmcompare_cli.flags import as_options
 
 # Each environment variable of a terminal's size, and what it must be at least to be believed; rich
@@ -165,7 +166,7 @@ def glyphs() -> Glyphs:
 
 def legible(piece: str) -> str:
     """Return a token in visible characters that stdout can write; a space shows as a low line."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
+    shown = in_visible_characters(piece)
     if output.options.ascii_only:
         shown = shown.encode("ascii", "backslashreplace").decode()
     return shown.replace(" ", glyphs().space)

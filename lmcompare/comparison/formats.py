@@ -9,14 +9,13 @@ from typing import Any
 
 from lmcompare import files
 from lmcompare.blocks import latex, markdown
-from lmcompare.blocks.visible import visible
+from lmcompare.blocks.visible import cell
 from lmcompare.comparison.comparison import Comparison
 from lmcompare.comparison.document import EVERYTHING, document
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables import all_tables
 
 SCHEMA = 2  # of the JSON
-_FORMULA = ("=", "+", "-", "@")  # what one begins with
 
 
 def to_csv(comparison: Comparison) -> str:
@@ -28,10 +27,7 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def _cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = visible(value, keep="")
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return cell(value) if isinstance(value, str) else value
 
 
 def to_json(comparison: Comparison) -> str:

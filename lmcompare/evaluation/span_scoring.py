@@ -61,9 +61,9 @@ def choose_scoring(model: LoadedModel, parts: Sequence[Span]) -> str:
         Unsupported: there is none.
     """
     objective, question = model.objective, _question(parts)
-    ways = _ways(objective, question)
+    ways = scorings_for(objective, question)
     if not ways and question == "continuation":
-        ways = _ways(objective, "holes")  # the end of a text is one
+        ways = scorings_for(objective, "holes")  # the end of a text is one
     if not ways:
         objective.choose_scoring(None, question)
     # what a way cannot do it says of the part of most tokens, and so of this one alone
@@ -84,7 +84,12 @@ def _question(parts: Sequence[Span]) -> Question:
     return next(each for each in ("holes", "continuation", "text") if each in questions)
 
 
-def _ways(objective: Objective, question: Question) -> list[str]:
+def scorings_for(objective: Objective, question: Question) -> list[str]:
+    """Return the scorings that answer a question in few passes, the best first.
+
+    Those that can make use of both sides of a hole stand before those that cannot, and those that
+    are sampled last.
+    """
     able = {
         name: how
         for name, how in objective.scorings.items()

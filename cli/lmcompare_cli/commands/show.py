@@ -5,13 +5,10 @@ here knows an objective by its name, so a new one, or one with more positions th
 shows.
 """
 
-import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -20,10 +17,11 @@ from rich.text import Text as Line
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.paths import cache_folder
 from lmcompare.runs.places import find_place
-from lmcompare_cli import completion
-from lmcompare_cli.console import output, talk, warn
+from lmcompare_cli import show_options as options
+from lmcompare_cli.console import dumps, output, talk, warn, write
 from lmcompare_cli.rendering.live_text import replay as play
 from lmcompare_cli.rendering.view import draw, draw_list
+from lmcompare_cli.teaching import Result, objectives_shown, show_predictions, show_several
 
 if TYPE_CHECKING:
     from lmcompare.config.run import RunConfig
@@ -31,100 +29,91 @@ if TYPE_CHECKING:
     from lmcompare.objectives import Objective
     from lmcompare.view import Text, View
 
-SENTENCE = "A list is a sequence of values, and a tuple is a list that never changes."
-
-
-class Format(StrEnum):
-    """A format of the result."""
-
-    table = "table"
-    json = "json"
-
 
 def show(
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help="Its name.", show_default="mlm, or the run's", autocompletion=completion.objectives
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", "-s", metavar="KEY=VALUE", help="A setting of it, as rate=0.4; repeatable."
-        ),
-    ] = None,
-    text: Annotated[str, typer.Option(help="What to look at; - reads standard input.")] = SENTENCE,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
-    step: Annotated[int, typer.Option(min=0, help="Of training: each draws anew.")] = 0,
-    draws: Annotated[
-        int, typer.Option(min=1, help="This many steps, one under the other, without a picture.")
-    ] = 1,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            readable=False,
-            help="A run to take the objective and the tokenizer from.",
-            autocompletion=completion.places,
-        ),
-    ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            readable=False, help="A tokenizer.json.", show_default="trained on the built-in text"
-        ),
-    ] = None,
-    layout: Annotated[
-        Format, typer.Option("--format", help="To read, or all there is.")
-    ] = Format.table,
-    replay: Annotated[
-        Path | None,
-        typer.Option(readable=False, help="Play a trace of `lmcompare generate` instead."),
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(metavar="PROMPT.NUMBER", help="Of the trace; all by default.")
-    ] = None,
+    context: typer.Context,
+    places: options.Runs = None,
+    objective: options.Objectives = None,
+    settings: options.Settings = None,
+    text: options.TextOption = options.SENTENCE,
+    seed: options.Seed = 0,
+    step: options.Step = 0,
+    draws: options.Draws = 1,
+    run: options.RunOption = None,
+    tokenizer: options.TokenizerOption = None,
+    layout: options.Layout = None,
+    replay: options.Replay = None,
+    sample: options.Sample = None,
+    every: options.All = False,
+    svg: options.Svg = None,
+    html: options.Html = None,
+    predict: options.Predict = False,
+    device: options.Device = "auto",
 ) -> None:
-    """Show what a model sees of a text: what goes in, what it must predict, and who sees whom."""
+    """Show what a model sees of a text: what goes in, what it must predict, and who sees whom.
+
+    Of several objectives, `--all` or `-o clm -o mlm`, each is drawn in brief. With `--predict`,
+    show what the models of runs expect at each place of the text.
+    """
+    names = list(dict.fromkeys(objective or ()))
+    several = every or len(names) > 1 or svg is not None or html is not None
+    options.require_use(context, several=several)
     if replay is not None:
         return play(replay, sample=sample)
-    if sample is not None:
-        raise UserError("--sample is one of a trace: name its file with --replay, or leave it out")
-    from lmcompare import rng
-
+    sentence, to = options.read(text), Result(layout=layout, svg=svg, html=html)
+    if predict:
+        return show_predictions(sentence, places or [], seed=seed, device=device, to=to)
     run = None if run is None else find_place(run)
-    sentence = _read(text)
-    config = _configuration(objective, settings or [], run=run, tokenizer=tokenizer)
+    alone = names[0] if len(names) == 1 else None
+    config = _configuration(alone, settings or [], run=run, tokenizer=tokenizer)
     loaded = _tokenizer(config, run)
-    row = one_row(sentence, loaded)
-    try:
-        config.objective.require(loaded.vocab, length=row.tokens.shape[1])
-    except UserError as error:
-        warn(f"blocks this short are shown but never trained on: {error}")
-    views = {
-        number: config.objective.corrupt(
-            row, loaded.vocab, rng.generator("corruption", seed, number)
-        )
-        for number in range(step, step + draws)
-    }
-    if layout is Format.json:
-        content = {
-            "objective": config.objective.model_dump(),
-            "text": sentence,
-            "pieces": loaded.pieces(row.tokens[0].tolist()),
-            "seed": seed,
-            "draws": [{"step": n, "view": _lists(view, loaded)} for n, view in views.items()],
-        }
-        output.out(json.dumps(content, ensure_ascii=output.options.ascii_only), highlight=False)
-        return
-    _print_views(views, config.objective, row, loaded)
-    if run is None and tokenizer is None:
+    if several:
+        chosen = objectives_shown(names, config.objective, settings or [], every=every)
+        show_several(sentence, chosen, loaded, seed=seed, to=to)
+    else:
+        steps = range(step, step + draws)
+        _show_one(sentence, config.objective, loaded, seed=seed, steps=steps, layout=layout)
+    if run is None and tokenizer is None and layout is not options.Format.json:
         talk.print(
             f"words are cut by a tokenizer of {config.data.names[0]} ({loaded.vocab.size:,} ids); "
             "--run RUN and --tokenizer FILE bring another",
             style="dim",
             soft_wrap=True,
         )
+
+
+def _show_one(
+    text: str,
+    objective: "Objective",
+    tokenizer: "Tokenizer",
+    *,
+    seed: int,
+    steps: Sequence[int],
+    layout: options.Format | None,
+) -> None:
+    """Show a text under one objective in full, or several draws of it."""
+    from lmcompare import rng
+    from lmcompare.teaching.slots import one_row
+
+    row, vocab = one_row(text, tokenizer), tokenizer.vocab
+    try:
+        objective.require(vocab, length=row.tokens.shape[1])
+    except UserError as error:
+        warn(f"blocks this short are shown but never trained on: {error}")
+    views = {
+        number: objective.corrupt(row, vocab, rng.generator("corruption", seed, number))
+        for number in steps
+    }
+    if layout is not options.Format.json:
+        return _print_views(views, objective, row, tokenizer)
+    content = {
+        "objective": objective.model_dump(),
+        "text": text,
+        "pieces": tokenizer.pieces(row.tokens[0].tolist()),
+        "seed": seed,
+        "draws": [{"step": n, "view": _lists(view, tokenizer)} for n, view in views.items()],
+    }
+    write(dumps(content) + "\n")
 
 
 def _print_views(
@@ -141,18 +130,6 @@ def _print_views(
         talk.print("chance left nothing to predict: another --step draws again")
     elif len(views) > 1 and len({str(_lists(view, tokenizer)) for view in views.values()}) == 1:
         talk.print("the draws are alike: this text is too short for chance to make a difference")
-
-
-def _read(text: str) -> str:
-    if text == "-":
-        text = sys.stdin.read().rstrip("\n")
-    if not text or text.isspace():
-        raise UserError('there is no text: write --text "...", or --text - to read standard input')
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError("the text is not in UTF-8: convert it first") from None
-    return text
 
 
 def _configuration(
@@ -203,22 +180,6 @@ def _tokenizer(config: "RunConfig", run: Path | None) -> "Tokenizer":
             warn=warn,
         )
     return prepared.tokenizer
-
-
-def one_row(text: str, tokenizer: "Tokenizer") -> "Text":
-    """Return the text as one row, which begins as rows do in training."""
-    import torch
-
-    from lmcompare.view import Text
-
-    encoded = tokenizer.encode([text])[0]
-    if not len(encoded):
-        raise UserError("the tokenizer keeps nothing of this text: give another text or tokenizer")
-    return Text(
-        tokens=torch.tensor([[tokenizer.vocab.bos, *encoded.ids.tolist()]]),
-        visible=torch.ones(1, 1 + len(encoded), dtype=torch.bool),
-        word=torch.tensor([[0, *encoded.starts_word.cumsum().tolist()]]),
-    )
 
 
 def _description(objective: "Objective") -> list[Line | Table]:

@@ -3,8 +3,8 @@
 Nothing here knows an objective: the view says it all.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
@@ -17,26 +17,11 @@ from lmcompare_cli.console import glyphs, legible, output
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
+    from lmcompare.teaching.slots import Slot
     from lmcompare.view import Text, View
 
 LARGEST_PICTURE = 64  # positions
 LONGEST_LABEL = 12  # columns of a token at the left of the picture
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """One position of a view, to be read."""
-
-    index: int  # in the text, as the rotary embedding has it
-    within: int | None  # index in a span that shares one position
-    text: str  # the text's own token at that index; empty where these are not of the text
-    input: str
-    change: str  # what was done to it: a key of `STYLES`
-    target: str  # empty: nothing is predicted here
-    ahead: bool  # what is predicted comes after this position
-    weight: float
-
-
 PREDICTS = "cyan"
 STYLES = {
     "": "",
@@ -49,59 +34,18 @@ STYLES = {
 }
 
 
-def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> list[list[Slot]]:
-    """Return the positions of each row of `view`, in order, with the text it was made of."""
-    from torch.nn.functional import pad
+def read_slots(view: "View", text: "Text", tokenizer: "Tokenizer") -> "list[list[Slot]]":
+    """Return the positions of each row of a view, spelled in characters that stdout has."""
+    from lmcompare.teaching import slots
 
-    from lmcompare.view import IGNORE
+    return [[spelled(slot) for slot in row] for row in slots.read_slots(view, text, tokenizer)]
 
-    size, vocab = text.tokens.shape[1], tokenizer.vocab
-    own = pad(text.tokens[0], (0, 1), value=IGNORE)
-    here = own[view.position.clamp(max=size)]
-    after = own[(view.position + 1).clamp(max=size)]
-    predicted = view.target != IGNORE
-    special = vocab.is_special(view.tokens)
-    # A text that was taken apart has moved. Where all of it has its own positions, each token is
-    # its own or special, or is predicted here or from the position before.
-    known = (view.target == here) | (view.target.roll(1, dims=1) == here)
-    placed = ((view.tokens == here) | special | (known & (here != IGNORE))).all(1, keepdim=True)
-    placed &= view.position.amax(1, keepdim=True) >= size - 1
-    at_own = placed & (here == view.target).where(predicted, True).all(1, keepdim=True)
-    follows = (view.target == view.tokens.roll(-1, dims=1)) | (placed & (view.target == after))
-    follows |= vocab.is_special(view.target.clamp(min=0))  # the end of an output
-    ahead = (~at_own & follows.where(predicted, True).all(1, keepdim=True)).expand_as(predicted)
-    same = (view.tokens == here).where(placed, ~special)
-    changes = {  # of each position, the first that holds
-        "kept": predicted & same & at_own,
-        "": same,
-        "query": predicted & ~view.visible,
-        "padding": ~view.visible,
-        "masked": view.tokens == vocab.roles.get("mask", IGNORE),
-        "special": special,
-        "replaced": view.tokens == view.tokens,
-    }
 
-    def piece(number: int) -> str:
-        if number == IGNORE:
-            return ""
-        return legible(tokenizer.pieces([number])[0]) or f"<{number}>"  # an id without a token
-
-    return [
-        [
-            Slot(
-                index=int(view.position[row, column]),
-                within=None if view.within is None else int(view.within[row, column]),
-                text=piece(int(here[row, column])) if placed[row] else "",
-                input=piece(int(view.tokens[row, column])),
-                change=next(name for name, holds in changes.items() if holds[row, column]),
-                target=piece(int(view.target[row, column])),
-                ahead=bool(ahead[row, column]),
-                weight=float(view.weight[row, column]),
-            )
-            for column in range(view.tokens.shape[1])
-        ]
-        for row in range(len(view.tokens))
-    ]
+def spelled(slot: "Slot") -> "Slot":
+    """Return a position with its tokens in visible characters that stdout has."""
+    return replace(
+        slot, text=legible(slot.text), input=legible(slot.input), target=legible(slot.target)
+    )
 
 
 def draw(
@@ -136,7 +80,7 @@ def draw(
 
 
 def _table_and_picture(
-    slots: list[Slot], sees: list[list[bool]], table: bool, name: str = ""
+    slots: "list[Slot]", sees: list[list[bool]], table: bool, name: str = ""
 ) -> Iterator[Line | Table]:
     """Draw a view, or the one of its two parts that is named."""
     if table and name:
@@ -148,7 +92,7 @@ def _table_and_picture(
     yield Line()
 
 
-def slot_table(slots: list[Slot]) -> Table:
+def slot_table(slots: "list[Slot]") -> Table:
     """Return a table with one line for each position."""
     signs = glyphs()
     nothing = Line(signs.none, style="dim")
@@ -182,10 +126,10 @@ def slot_table(slots: list[Slot]) -> Table:
 
 
 def picture(
-    slots: list[Slot],
+    slots: "list[Slot]",
     sees: list[list[bool]],
     *,
-    keys: list[Slot] | None = None,
+    keys: "list[Slot] | None" = None,
     title: str = "Who sees whom",
 ) -> list[Line]:
     """Draw who sees whom: a row for each position that looks, a column for each looked at.
@@ -203,29 +147,13 @@ def picture(
     size = min(len(keys), LARGEST_PICTURE, room)
     wide = 2 if 2 * size <= room else 1  # columns of the terminal
 
-    def cell(slot: Slot, seen: bool) -> tuple[str, str]:
-        if not seen:
-            return signs.none.ljust(wide), "dim"
-        sign, style = (signs.full, PREDICTS) if slot.target else (signs.half, "dim")
-        return sign.ljust(wide), style
-
-    tens = [slot.index // 10 % 10 for slot in keys[:size]]
-    numbers = [
-        ["" if now == before else str(now) for before, now in pairwise([0, *tens])],
-        [str(slot.index % 10) for slot in keys[:size]],
-    ]
-    head = [
-        Line(" " * margin + "".join(digit.ljust(wide) for digit in digits), style="dim")
-        for digits in numbers
-        if any(digits)
-    ]
     shown = slots[:LARGEST_PICTURE]
     rows = [
         Line.assemble(
             (f"{slot.index:>3} ", "dim"),
             (set_cell_size(slot.input, label), STYLES[slot.change]),
             " ",
-            *(cell(slot, seen) for seen in looks[:size]),
+            *(cell(slot, seen, wide) for seen in looks[:size]),
         )
         for slot, looks in zip(shown, sees, strict=False)
     ]
@@ -238,10 +166,39 @@ def picture(
     cut = [Line(f"only the first {size} of {len(keys)} positions are drawn")]
     return [
         Line(title, style="bold"),
-        *head,
+        *column_numbers(keys[:size], margin, wide),
         *rows,
         legend,
         *(cut if size < len(keys) else []),
+    ]
+
+
+def cell(slot: "Slot", seen: bool, wide: int) -> tuple[str, str]:
+    """Return the sign that says whether a position is seen from `slot`, and its style."""
+    signs = glyphs()
+    if not seen:
+        return signs.none.ljust(wide), "dim"
+    sign, style = (signs.full, PREDICTS) if slot.target else (signs.half, "dim")
+    return sign.ljust(wide), style
+
+
+def column_numbers(keys: "Sequence[Slot]", margin: int, wide: int) -> list[Line]:
+    """Return the lines above a picture: the index of each position, its digits below each other.
+
+    Args:
+        keys: the positions that are looked at.
+        margin: columns before the first.
+        wide: columns of the terminal for each.
+    """
+    tens = [slot.index // 10 % 10 for slot in keys]
+    numbers = [
+        ["" if now == before else str(now) for before, now in pairwise([0, *tens])],
+        [str(slot.index % 10) for slot in keys],
+    ]
+    return [
+        Line(" " * margin + "".join(digit.ljust(wide) for digit in digits), style="dim")
+        for digits in numbers
+        if any(digits)
     ]
 
 
@@ -265,16 +222,16 @@ def draw_list(views: Mapping[int, "View"], text: "Text", tokenizer: "Tokenizer")
     return table
 
 
-def _inputs(slots: list[Slot]) -> Line:
+def _inputs(slots: "list[Slot]") -> Line:
     return Line(" ").join(Line(slot.input, style=STYLES[slot.change]) for slot in slots)
 
 
-def _predictions(slots: list[Slot]) -> Line:
+def _predictions(slots: "list[Slot]") -> Line:
     targets = [_prediction(slot) for slot in slots if slot.target]
     return Line("  ").join(targets) or Line("nothing", style="dim")
 
 
-def _prediction(slot: Slot) -> Line:
+def _prediction(slot: "Slot") -> Line:
     """Return a line such as `7:▁list (masked)`, or `7→▁list` for a token after its position."""
     if slot.ahead:
         return Line.assemble((f"{slot.index}{glyphs().arrow}", "dim"), (slot.target, "bold"))

@@ -10,8 +10,8 @@ import torch
 from lmcompare import rng
 from lmcompare.config.run import assign, parse_run
 from lmcompare.objectives import OBJECTIVES, Mlm
+from lmcompare.teaching.slots import one_row
 from lmcompare.view import IGNORE, Text, View
-from lmcompare_cli.commands.show import one_row
 from lmcompare_cli.console import legible, output
 from lmcompare_cli.rendering.view import draw, picture, read_slots, slot_table
 from tests.cli.show.drawings import (
