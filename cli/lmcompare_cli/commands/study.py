@@ -14,7 +14,7 @@ from lmcompare_cli.console import say
 
 # what the summary is made of, with options that keep it short
 KINDS = ("likelihood", "infilling", "generation", "speed")
-OPTIONS = {"limit": 10_000, "texts": 32, "rounds": 8}
+OPTIONS = {"limit": 10_000, "texts": 32, "new_tokens": 32, "rounds": 8}
 
 
 def study(
