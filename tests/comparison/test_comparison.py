@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from lmcompare.comparison import FORMATS, collect, compare
+from lmcompare.comparison import FORMATS, PAGES, collect, compare
 from lmcompare.comparison.tables.likelihood import cells
 from lmcompare.errors import UserError
 from lmcompare.runs.finding import find_runs
@@ -110,7 +110,8 @@ def test_a_run_without_evaluation_has_dashes_and_a_note(study):
     comparison = compare(runs)
     assert [each.scored is None for each in comparison.tables["likelihood"]] == [False, True]
     assert f"not evaluated: `lmcompare eval --tasks likelihood {runs[-1].path}`" in comparison.notes
-    [line] = [line for line in FORMATS["md"](comparison).splitlines() if line.startswith("| mlm")]
+    text = PAGES["md"](comparison, ["likelihood"])
+    [line] = [line for line in text.splitlines() if line.startswith("| mlm")]
     assert [cell.strip() for cell in line.split("|")][2:5] == ["—", "", "—"]
 
 

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from lmcompare.comparison import FORMATS, Comparison, compare, write_tables
+from lmcompare.comparison import FORMATS, PAGES, Comparison, compare, write_tables
 from lmcompare.errors import UserError
 from tests.comparison.known_runs import CLOSE, arm, write_run
 
@@ -59,7 +59,7 @@ def test_json_has_nulls_and_both_tables(odd):
 
 
 def test_markdown_keeps_its_columns(odd):
-    text = FORMATS["md"](odd).partition("### Control sheet")[0]
+    text = PAGES["md"](odd, ["likelihood"])
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {15}
     assert "**Held equal:** " in text

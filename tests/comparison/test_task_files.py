@@ -93,7 +93,7 @@ def test_the_benchmarks_fit_a_terminal_of_100_columns(invoke, study, monkeypatch
             likelihood="bound",
         )
     be_terminal(monkeypatch, 100)
-    result = invoke(study, "--no-write", "--reference", "an-arm-of-12")
+    result = invoke(study, "--no-write", "--reference", "an-arm-of-12", "--table", "all")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
@@ -115,7 +115,7 @@ def test_ascii_is_enough_for_benchmarks(study):
     models(study, "a", right(20), untrained=right(41), likelihood="bound", scoring="bound")
     command = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"
     done = subprocess.run(
-        [sys.executable, "-c", command, str(study), "--no-write"],
+        [sys.executable, "-c", command, str(study), "--no-write", "--table", "all"],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=True,
