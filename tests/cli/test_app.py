@@ -95,7 +95,7 @@ def test_an_error_is_one_line_whatever_it_holds(
 def test_an_interruption_is_said_in_a_word(
     command: Command, monkeypatch: pytest.MonkeyPatch, number: int, word: str
 ) -> None:
-    monkeypatch.setattr("lmcompare.runs.finding.find_runs", lambda *_, **__: signals.end(number))
+    monkeypatch.setattr("lmcompare.runs.finding.find_all", lambda *_, **__: signals.end(number))
     said = command("runs")
     assert (said.code, said.out, said.err) == (128 + number, "", f"{word}\n")
 
@@ -155,7 +155,7 @@ def test_whatever_goes_wrong_is_one_line(
         raise error
 
     monkeypatch.delenv("LMCOMPARE_TRACEBACK")
-    monkeypatch.setattr("lmcompare.runs.finding.find_runs", fails)
+    monkeypatch.setattr("lmcompare.runs.finding.find_all", fails)
     assert the_error(command("runs")).startswith(said)
 
 

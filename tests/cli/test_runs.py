@@ -216,4 +216,4 @@ def test_broken_runs_are_listed_with_what_is_wrong(command: Command, study: Path
     assert "notes.json is no valid Notes" in two
     assert len(command("runs", "--state", "broken", "--state", "stopped").out.splitlines()) == 4
     shutil.rmtree(study / next(study.glob("new-*")).name)
-    assert "none of the 2 runs can be read" in the_error(command("runs"))
+    assert "none of the 2 runs can be read; the first: " in the_error(command("runs"))

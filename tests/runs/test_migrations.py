@@ -50,6 +50,8 @@ def test_the_configuration_is_kept_as_it_was(schema: int) -> None:
     record = Run(OLD[schema]).record()
     written = json.loads((OLD[schema] / "run.json").read_text())["config"]
     config = record.config.model_dump(mode="json")
+    assert written["runtime"].pop("tensorboard") is False  # what boards were called then
+    assert config["runtime"]["boards"] == []
     for table, settings in written.items():
         if isinstance(settings, dict):
             assert {key: config[table][key] for key in settings} == settings

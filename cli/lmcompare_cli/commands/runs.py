@@ -132,10 +132,11 @@ def _say_broken(found: "Sequence[Listed]") -> None:
         UserError: all of them are.
     """
     faults = [each.row.fault for each in found if each.row.fault]
+    if len(faults) == len(found):
+        first = f"none of the {len(found)} runs can be read; the first: {faults[0]}"
+        raise UserError(faults[0] if len(found) == 1 else first)
     for fault in faults:
         say(f"left out: {fault}", "yellow")
-    if len(faults) == len(found):
-        raise UserError(f"none of the {len(found)} runs can be read: lmcompare runs --state broken")
 
 
 def _any(rows: "Sequence[Row]", column: str) -> bool:
