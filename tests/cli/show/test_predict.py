@@ -61,7 +61,7 @@ def test_a_page_of_runs(trained: Command) -> None:
     assert said.out == ""
     page = Path("page.html").read_text()
     assert page.count("What trained models expect") == 1
-    assert page.count("<svg") == 4  # of clm, mlm, and both parts of hybrid
+    assert page.count('role="img"') == 4  # of clm, mlm, and both parts of hybrid
     assert "hybrid as mntp" in page
 
 
