@@ -30,7 +30,7 @@ class Result:
 
     @property
     def printed(self) -> options.Format | None:
-        """The format of what goes to stdout; None where files are enough."""
+        """Return the format of what goes to stdout; None where files are enough."""
         files = self.svg is not None or self.html is not None
         return self.layout or (None if files else options.Format.table)
 

@@ -1,58 +1,32 @@
 """The page: sections in the order in which they are read, and the file that they are written to."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files as resources
 from pathlib import Path
-from statistics import fmean
 
 from lmcompare import files
 from lmcompare.blocks import Block, Notes
 from lmcompare.comparison.comparison import Comparison
 from lmcompare.comparison.document import control_sheet
-from lmcompare.comparison.figures.learning_curves import SPENT
-from lmcompare.comparison.figures.training_curves import curves_of, draw
 from lmcompare.comparison.tables import all_tables
-from lmcompare.evaluation.metric import short
+from lmcompare.report.figures import SENTENCE, Choice, Figure, curves, views
 from lmcompare.report.html import environment
 from lmcompare.report.reproduction import commands, provenance, study_files
 from lmcompare.report.samples import Sample, samples
-from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric
 
-METRICS: dict[LearnedMetric, str] = {
-    "common": "Nats a hidden token, the same question to all",
-    "validation": "Validation loss, nats a target of each objective's own",
-}
 QUESTION = (
     "What does a pre-training objective buy? These models share their backbone, their text, its "
     "order and their budget, so far as the control sheet says so; their objectives differ."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A picture, and what stands for it where it is not seen."""
-
-    svg: bytes
-    alt: str
-    caption: str = ""
-
-    @property
-    def base64(self) -> str:
-        """Return the picture as a data URL holds it."""
-        return b64encode(self.svg).decode()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """Figures of which a reader sees the one that is chosen."""
-
-    id: str
-    question: str
-    figures: Sequence[tuple[str, Figure]]
+SEES = (
+    f'What training makes of "{SENTENCE}" A row is a position that looks, a column one that is '
+    "looked at: a square where it may look, a large one where something is predicted from what it "
+    "sees. At the left stands what goes in, at the right what is predicted."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +92,9 @@ def write_report(comparison: Comparison, path: Path) -> None:
 def _sections(comparison: Comparison) -> Iterator[Section]:
     results = [result for arm in comparison.arms for result in arm.results]
     yield Section(id="equal", title="What was held equal", blocks=comparison.preface)
-    yield Section(id="curves", title="Learning curves", choices=[*_curves(comparison)])
+    yield Section(id="summary", title="Summary", blocks=[*comparison.summary.blocks()])
+    yield Section(id="sees", title="Who sees whom", lead=SEES, figures=[*views(comparison.arms)])
+    yield Section(id="curves", title="Learning curves", choices=[*curves(comparison.arms)])
     for each in all_tables():
         tables = comparison.tables.get(each.key, ())
         yield Section(
@@ -147,36 +123,6 @@ def _sections(comparison: Comparison) -> Iterator[Section]:
         blocks=[provenance(results)],
         code=[commands(results), *study_files(results)],
     )
-
-
-def _curves(comparison: Comparison) -> Iterator[Choice]:
-    """Yield the curves of each metric that was logged, against all that is spent."""
-    for metric, question in METRICS.items():
-        if curves := curves_of(comparison.arms, metric):
-            yield Choice(
-                id=f"curves-{metric}",
-                question=f"{question}, against",
-                figures=[
-                    (
-                        SPENT[axis],
-                        Figure(
-                            svg=draw(curves, metric, axis),
-                            alt=f"{question} against {SPENT[axis]}: {_ends(curves, metric, axis)}",
-                        ),
-                    )
-                    for axis in AXES
-                ],
-            )
-
-
-def _ends(curves: Mapping[str, Sequence[Curve]], metric: LearnedMetric, axis: Axis) -> str:
-    """Return where the curves end, in words."""
-    found = []
-    for label, own in curves.items():
-        last = [curve.points(metric)[-1] for curve in own]
-        value, spent = fmean(each.value for each in last), fmean(each.on(axis) for each in last)
-        found.append(f"{label} ends at {value:.3f} after {short(spent)}")
-    return "; ".join(found)
 
 
 def _notes(items: Sequence[str]) -> list[Block]:

@@ -93,7 +93,7 @@ class Run:
 
     @property
     def notes_file(self) -> Path:
-        """`notes.json`."""
+        """Return the path of `notes.json`."""
         return self.path / "notes.json"
 
     def notes(self) -> Notes:

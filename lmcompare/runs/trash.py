@@ -35,17 +35,17 @@ class Thrown:
 
     @property
     def time(self) -> datetime:
-        """When it was thrown away."""
+        """Return when it was thrown away."""
         return datetime.strptime(self._parts[0], _TIME).replace(tzinfo=UTC)
 
     @property
     def origin(self) -> Path:
-        """Where it lay, and comes back to."""
+        """Return where it lay, and comes back to."""
         return self.path.parent.parent / self._parts[1]
 
     @property
     def num_runs(self) -> int:
-        """How many runs it holds."""
+        """Return how many runs it holds."""
         return sum(1 for _ in _runs_in(self.path))
 
     def restore(self) -> Path:

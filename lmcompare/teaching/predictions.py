@@ -52,7 +52,7 @@ class Expected:
 
     @property
     def probability(self) -> float:
-        """The probability of the token that stands there."""
+        """Return the probability of the token that stands there."""
         return exp(self.log_prob)
 
 

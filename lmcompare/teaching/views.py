@@ -34,7 +34,7 @@ class Matrix:
 
     @property
     def sees_all(self) -> bool:
-        """Whether every position looks at all of them."""
+        """Tell whether every position looks at all of them."""
         return all(map(all, self.sees))
 
 
@@ -63,12 +63,12 @@ class ObjectiveView:
 
     @property
     def name(self) -> str:
-        """The name of the objective, with its part."""
+        """Return the name of the objective, with its part."""
         return f"{self.objective}, {self.part}" if self.part else self.objective
 
     @property
     def slots(self) -> dict[str, Sequence[Slot]]:
-        """The positions, of an encoder-decoder those of the source and those of the output."""
+        """Return the positions; of an encoder-decoder those of source and output."""
         return {each.name: each.rows for each in self.matrices if each.rows is each.columns}
 
 
@@ -94,7 +94,7 @@ class Views:
 
     @property
     def cut(self) -> str:
-        """What is not shown of the text, as a sentence; empty where all is."""
+        """Return what is not shown of the text, as a sentence; empty where all is."""
         if len(self.pieces) == self.num_tokens:
             return ""
         return f"Only the first {len(self.pieces)} of its {self.num_tokens} tokens are shown."
@@ -157,7 +157,7 @@ class _Draw:
 
     @property
     def tells(self) -> tuple[bool, bool]:
-        """How much there is to see in it."""
+        """Return how much there is to see in it."""
         return self.view.num_targets > 0, self.changes
 
 

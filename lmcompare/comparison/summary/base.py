@@ -44,7 +44,7 @@ class Material:
 
     @cached_property
     def curves(self) -> Curves:
-        """What was logged of the common question."""
+        """Return what was logged of the common question."""
         return Curves(results=self.results, wanted=self.quality)
 
     @cached_property
@@ -58,7 +58,7 @@ class Material:
 
     @cached_property
     def _studies(self) -> dict[Path, list[Path]]:
-        """All runs, by the folders of their studies."""
+        """Return all runs, by the folders of their studies."""
         studies: dict[Path, list[Path]] = {}
         for each in self.results:
             studies.setdefault(each.run.path.parent, []).append(each.run.path)

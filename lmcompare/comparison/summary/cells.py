@@ -55,7 +55,7 @@ class Cell:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """Tell whether there is nothing to show."""
         return not self.shown
 
 

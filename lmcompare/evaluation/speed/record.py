@@ -49,7 +49,7 @@ class SpeedRecord(ResultRecord):
 
     @property
     def machine(self) -> str:
-        """What it was timed on, in words; speeds of unlike machines do not compare."""
+        """Return what it was timed on, in words; speeds of unlike machines do not compare."""
         return f"{self.device}, {self.threads} threads"
 
     @property
@@ -76,13 +76,13 @@ class SpeedRecord(ResultRecord):
 
     @property
     def disturbed(self) -> bool:
-        """Whether other work on the machine slowed some rounds down."""
+        """Tell whether other work on the machine slowed some rounds down."""
         paces = (self.alone, self.together, self.reading)
         return any(each is not None and each.num_disturbed for each in paces)
 
     @property
     def values(self) -> Mapping[str, float | None]:
-        """Its figures by the names of their metrics."""
+        """Return its figures by the names of their metrics."""
         return {
             "speed_alone": None if self.alone is None else self.alone.median,
             "speed_together": None if self.together is None else self.together.median,

@@ -49,7 +49,7 @@ class About:
 
     @property
     def told(self) -> dict[str, Any]:
-        """All that has no place of its own on a board, as JSON has it."""
+        """Return all that has no place of its own on a board, as JSON has it."""
         names = {"study": self.study, "arm": self.arm, "seed": self.seed}
         return {**self.config, **names, "tags": [*self.tags], "comment": self.comment}
 

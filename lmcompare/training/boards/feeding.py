@@ -98,7 +98,7 @@ class Boards:
         self._say_faults()
 
     def write(self, line: MetricsLine) -> None:
-        """Hand a line to each board, without waiting for any."""
+        """Return hand a line to each board, without waiting for any."""
         for feed in self._feeds:
             feed.put(line)
         self._say_faults()
