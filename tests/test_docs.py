@@ -2,16 +2,20 @@
 
 import importlib.util
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import pytest
+import tomli_w
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from lmcompare.config.run import assign
 from lmcompare.config.study import read_study
 from lmcompare.evaluation.tasks.record import Group
 from lmcompare.evaluation.tasks.registry import AnyTask, read_tasks
@@ -23,8 +27,48 @@ from lmcompare_cli.app import app
 from tests import ROOT
 from tests.conftest import make_net
 from tests.objectives import test_contract as contract
+from tests.tiny import SETTINGS, Command, flags
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+}
+# Pages whose commands are run from first to last; those of the others are parsed only.
+LESSONS = [f"docs/{name}.md" for name in ("getting-started", "tutorial-class", "tutorial-paper")]
+LONGER = "batch.length=67"  # rows that hold a prompt and what `study` lets models write
+PARSED_ONLY = re.compile(r"<!-- parsed only: .+ -->")
+# The first holds usages, made from the code; the other an option that its own code adds.
+NOT_TYPED = {"docs/cli.md", "docs/add-an-evaluation.md"}
+
+
+class Typed(NamedTuple):
+    """A command that a page tells to type, and whether it can be run in an empty folder."""
+
+    words: list[str]
+    runs: bool
+
+
+def typed(page: str) -> Iterator[Typed]:
+    """Yield what follows `lmcompare` in the blocks of commands, which are indented."""
+    runs = True
+    for line in PAGES[page].replace("\\\n", " ").splitlines():
+        if PARSED_ONLY.fullmatch(line):
+            runs = False
+        elif line and not line.startswith("    "):
+            runs = True  # a mark is about the block under it
+        elif found := re.match(r"    (?:.* \| )?lmcompare (.*)", line):
+            yield Typed(shlex.split(found[1], comments=True), runs)
+
+
+def anchors(page: str) -> set[str]:
+    """Return what links may name in a page: its headings as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.M)
+    return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
 def load(path: Path) -> Any:
@@ -136,17 +180,78 @@ def test_the_readme_names_every_command() -> None:
     }
 
 
-def test_the_readmes_options_exist() -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def test_there_are_commands() -> None:
+    assert all([*typed(page)] for page in LESSONS)
+    words, runs = next(each for each in typed("README.md") if each.words[0] == "train")
+    assert (words, runs) == (["train", "--objective", "mlm"], True)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - NOT_TYPED))
+def test_the_command_line_takes_what_a_page_tells(page: str) -> None:
+    group: Any = get_command(app)
+    for (name, *words), _ in typed(page):
+        group.commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - NOT_TYPED))
+def test_options_that_are_mentioned_exist(page: str) -> None:
     runner = CliRunner()
-    for command, rest in re.findall(r"lmcompare (\w+)([^\n#`]*)", README):
-        options = re.findall(r"--[a-z-]+", rest)
+    for command, rest in re.findall(r"lmcompare ([a-z]+)([^\n#`|]*)", PAGES[page]):
+        options = re.findall(r"--[a-z][a-z-]+", rest)
         if options:
             text = runner.invoke(app, [command, "--help"], env={"COLUMNS": "300"}).output
-            assert all(option in text for option in options), (command, rest)
+            assert all(option in text for option in {*options} - {"--help"}), (command, rest)
 
 
-def test_the_readmes_study_is_valid(tmp_path: Path) -> None:
-    text = next(block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    here = (ROOT / page).parent
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", PAGES[page]):
+        path, _, anchor = link.partition("#")
+        there = (here / path if path else ROOT / page).resolve()
+        assert there.exists(), link
+        if anchor:
+            assert anchor in anchors(there.read_text(encoding="utf-8")), link
+
+
+def test_all_pages_are_listed() -> None:
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", PAGES["docs/README.md"]))
+    assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def studies(page: str) -> Iterator[tuple[Path, str]]:
+    """Yield the study files in a page: where each lies, by its first line, and what is in it."""
+    for block in re.findall(r"```toml\n(.*?)```", PAGES[page], re.DOTALL):
+        if found := re.match(r"# (experiments/\S+/study\.toml)\n", block):
+            yield Path(found[1]), block
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", LESSONS)
+def test_all_that_a_lesson_tells_to_type_runs(page: str, command: Command, corpus: Path) -> None:
+    """In an empty folder but for a text, one after another, with models that are tiny."""
+    text = corpus.read_text(encoding="utf-8")
+    Path("my.txt").write_text(text, encoding="utf-8")
+    for path, block in studies(page):
+        tables = tomllib.loads(block)
+        source = f"data.source={corpus}"
+        tables["shared"] |= {"budget": "3 steps", "model": {}}
+        tables["shared"] = assign(tables["shared"], [*SETTINGS, LONGER, source])
+        path.parent.mkdir(parents=True)
+        path.write_text(tomli_w.dumps(tables), encoding="utf-8")
+    for words, runs in typed(page):
+        if runs:
+            made = words[0] in ("train", "study") and not words[1].endswith(".toml")
+            said = command(*words, *(flags(corpus, LONGER) if made else ()))
+            assert said.code == 0, (words, said)
+
+
+def test_the_study_to_begin_with_is_valid(tmp_path: Path) -> None:
+    ((_, text),) = studies("docs/getting-started.md")
     study = tmp_path / "study.toml"
     study.write_text(text, encoding="utf-8")
     assert tomllib.loads(text)["shared"]["seeds"] == [0, 1, 2]
