@@ -27,8 +27,12 @@ def commands(results: Sequence[Result]) -> str:
                 if isinstance(record, kind.record)
             ]
             if measured:
-                verb = kind.options.command or f"eval --tasks {kind.name}"
-                lines.append(f"lmcompare {verb} {place}")
+                own = kind.options.command
+                lines.append(
+                    f"lmcompare {own} {place}"
+                    if own
+                    else f"lmcompare eval --tasks {kind.name} {place}"
+                )
                 lines += dict.fromkeys(f"#   {_how(record)}" for record in measured)
         lines += [f"lmcompare compare {place}", f"lmcompare report {place}"]
     return "\n".join(lines)

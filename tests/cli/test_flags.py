@@ -17,7 +17,7 @@ from tests import ROOT
 from tests.tiny import Command, the_error
 
 _OPEN = "\0"  # what a text is made of only when it is said
-_COMMAND = re.compile(r"`[^`]*`")
+_COMMAND = re.compile(r"`[^`]*`|\Almcompare .*", re.DOTALL)  # or a text that is one
 _OPTION = re.compile(rf"(?<![\w{_OPEN}-])-(?:-(?:{_OPEN}|[a-z][a-z-]*)|[a-z](?![\w{_OPEN}-]))")
 
 

@@ -14,7 +14,7 @@ from lmcompare_cli.console import say
 
 # what the summary is made of, with options that keep it short
 KINDS = ("likelihood", "infilling", "generation", "speed")
-OPTIONS = {"limit": 10_000, "texts": 32, "new_tokens": 32, "rounds": 8}
+OPTIONS = {"limit": 10_000, "texts": 16, "new_tokens": 32, "protocol": "in-order", "rounds": 8}
 
 
 def study(
@@ -38,6 +38,7 @@ def study(
     was trained and measured before is not again, so the same command goes on where it was stopped.
 
     lmcompare study textbook
+
     lmcompare study mine --data my.txt --objectives clm,mlm,t5
     """
     from lmcompare.config.run import assign

@@ -42,7 +42,7 @@ def tag(
     comment: options.Comment = None,
     format: options.Format = "table",
 ) -> None:
-    """Return tag runs, or comment on them, and show what is said of them.
+    """Tag runs, or comment on them, and show what is said of them.
 
     Tags and comments change no result and no run. `lmcompare runs --tag` finds runs by them.
 

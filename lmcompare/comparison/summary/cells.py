@@ -60,9 +60,11 @@ class Cell:
 
 
 def _rounded_up(metric: Metric, half: float) -> str:
-    """Return half of an interval, never as 0."""
+    """Return half of an interval, never as 0, and in percent where its value is."""
     shown = metric.shown(half)
-    return shown if float(f"0{''.join(c for c in shown if c in '.123456789')}") else f"{half:.1g}"
+    if any(digit in shown for digit in "123456789"):
+        return shown
+    return f"{100 * half:.1g}%" if metric.pattern.endswith("%") else f"{half:.1g}"
 
 
 @dataclass(frozen=True, kw_only=True)
