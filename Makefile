@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[report]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/demo
@@ -18,10 +18,8 @@ $(VENV)/bench: $(VENV)/demo
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
-demo: $(VENV)/demo  ## train a causal and a masked model on real English, and compare them
-	$(BIN)/lmcompare train experiments/first/study.toml
-	$(BIN)/lmcompare eval experiments/first
-	$(BIN)/lmcompare compare experiments/first
+demo: $(VENV)/demo  ## train a causal and a masked model on real English, ask both, compare and report
+	$(BIN)/lmcompare study textbook
 
 # a worker for each core, each with one thread: threads of several would wait for one another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto

@@ -19,7 +19,7 @@ ALL = "all"
 # words behind within the budget.
 SHARED: Mapping[str, Any] = {
     "model": "nano",
-    "budget": "300k tokens",
+    "budget": "500k tokens",
     "seeds": [0],
     "batch": {"rows": 8, "length": 64},
 }

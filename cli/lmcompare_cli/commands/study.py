@@ -13,8 +13,8 @@ from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import say
 
 # what the summary is made of, with options that keep it short
-KINDS = ("likelihood", "infilling", "generation", "speed")
-OPTIONS = {"limit": 10_000, "texts": 16, "new_tokens": 32, "protocol": "in-order", "rounds": 8}
+KINDS = ("likelihood", "generation", "speed")
+OPTIONS = {"limit": 10_000, "texts": 16, "new_tokens": 32, "rounds": 8}
 
 
 def study(
