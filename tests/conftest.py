@@ -23,7 +23,7 @@ from lmcompare.vocab import ALIASES, Vocab  # noqa: E402
 from tests import DATA, ROOT  # noqa: E402
 
 # Whose fixtures every test may ask for; they are read after this file, so with the hook in place.
-pytest_plugins = ["tests.tiny", "tests.untrained"]
+pytest_plugins = ["tests.browser", "tests.tiny", "tests.untrained"]
 
 ROWS, LENGTH, SIZE = 5, 23, 61
 

@@ -1,4 +1,4 @@
-"""What the shell offers for a word that is half typed.
+"""Offer the shell what a word that is half typed may become.
 
 It must answer in an instant and say nothing of what is broken, so it looks at names of files alone
 and imports no torch. What only the library knows is in `words.json`, which `docs/make_words.py`

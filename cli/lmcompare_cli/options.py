@@ -153,6 +153,10 @@ Parallel = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", readable=False, help="The folder of all studies.")]
+Unfinished = Annotated[
+    bool,
+    typer.Option("--unfinished", help="Show unfinished runs too; they are marked and not ranked."),
+]
 Format = Annotated[
     Literal["table", "json"],
     typer.Option("--format", "-f", help="The format of what goes to stdout."),

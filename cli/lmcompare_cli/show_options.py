@@ -10,7 +10,6 @@ import typer
 from lmcompare.errors import UserError
 from lmcompare_cli import completion
 
-SENTENCE = "A list is a sequence of values, and a tuple is a list that never changes."
 SEVERAL, PREDICTING = "Several objectives in one picture", "What trained models expect"
 
 

@@ -32,7 +32,15 @@ def read_study(path: Path) -> list[Planned]:
     Raises:
         UserError: unreadable, no valid TOML, an unknown key, or a difference that is not declared.
     """
-    tables = read_toml(path, what="the study")
+    return parse_study(path, read_toml(path, what="the study"))
+
+
+def parse_study(path: Path, tables: Mapping[str, Any]) -> list[Planned]:
+    """Return the runs of what a study file says, or is to say.
+
+    Raises:
+        UserError: as `read_study`, but for what is no TOML.
+    """
     for key in tables:
         if key not in {"shared", "arm"}:
             raise UserError(

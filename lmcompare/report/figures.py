@@ -7,18 +7,15 @@ from statistics import fmean
 
 from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.figures.learning_curves import SPENT
-from lmcompare.comparison.figures.training_curves import curves_of, draw
+from lmcompare.comparison.figures.training_curves import WHAT, curves_of, draw, with_points
 from lmcompare.comparison.figures.views import described, draw_view
 from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import short
-from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric
+from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric, cautions
+from lmcompare.teaching import SENTENCE
 from lmcompare.teaching.views import views_of
 
-SENTENCE = "A list is a sequence of values, and a tuple is a list that never changes."
-METRICS: dict[LearnedMetric, str] = {
-    "common": "Nats a hidden token, the same question to all",
-    "validation": "Validation loss, nats a target of each objective's own",
-}
+SHOWN: tuple[LearnedMetric, ...] = ("common", "validation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +43,21 @@ class Choice:
 
 def curves(arms: Sequence[Arm]) -> Iterator[Choice]:
     """Yield the curves of each metric that was logged, against all that is spent."""
-    for metric, question in METRICS.items():
-        if found := curves_of(arms, metric):
+    every = curves_of(arms)
+    for metric in SHOWN:
+        if found := with_points(every, metric):
+            what = f"{WHAT[metric][0].upper()}{WHAT[metric][1:]}"
+            caption = "; ".join(cautions([each for own in found.values() for each in own], metric))
             yield Choice(
                 id=f"curves-{metric}",
-                question=f"{question}, against",
+                question=f"{what}, against",
                 figures=[
                     (
                         SPENT[axis],
                         Figure(
                             svg=draw(found, metric, axis),
-                            alt=f"{question} against {SPENT[axis]}: {_ends(found, metric, axis)}",
+                            alt=f"{what} against {SPENT[axis]}: {_ends(found, metric, axis)}",
+                            caption=caption,
                         ),
                     )
                     for axis in AXES

@@ -6,6 +6,8 @@ from typing import Any
 from lmcompare.blocks.visible import visible
 from lmcompare.errors import UserError
 
+LACKING = "a page needs Jinja2 and matplotlib: pip install 'lmcompare[report]'"
+
 
 @cache
 def environment() -> Any:
@@ -17,10 +19,7 @@ def environment() -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
-        raise UserError(
-            "a report needs Jinja2 and matplotlib, which are not installed: "
-            "pip install 'lmcompare[report]'"
-        ) from error
+        raise UserError(LACKING) from error
     found = Environment(
         loader=PackageLoader("lmcompare.report"),
         autoescape=True,

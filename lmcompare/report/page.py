@@ -12,11 +12,14 @@ from lmcompare import files
 from lmcompare.blocks import Block, Notes
 from lmcompare.comparison.comparison import Comparison
 from lmcompare.comparison.document import control_sheet
+from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables import all_tables
-from lmcompare.report.figures import SENTENCE, Choice, Figure, curves, views
-from lmcompare.report.html import environment
+from lmcompare.errors import UserError
+from lmcompare.report.figures import Choice, Figure, curves, views
+from lmcompare.report.html import LACKING, environment
 from lmcompare.report.reproduction import commands, provenance, study_files
 from lmcompare.report.samples import Sample, samples
+from lmcompare.teaching import SENTENCE
 
 QUESTION = (
     "What does a pre-training objective buy? These models share their backbone, their text, its "
@@ -66,6 +69,8 @@ def report(comparison: Comparison) -> str:
     Raises:
         UserError: Jinja2 or matplotlib is not here, or the items behind a result are broken.
     """
+    if not can_draw():
+        raise UserError(LACKING)
     template = environment().get_template("page.html.j2")
     style = resources("lmcompare.report").joinpath("templates/style.css").read_text("utf-8")
     studies = ", ".join(comparison.frame["study"].unique())

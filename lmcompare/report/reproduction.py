@@ -27,12 +27,11 @@ def commands(results: Sequence[Result]) -> str:
                 if isinstance(record, kind.record)
             ]
             if measured:
-                own = kind.options.command
-                lines.append(
-                    f"lmcompare {own} {place}"
-                    if own
-                    else f"lmcompare eval --tasks {kind.name} {place}"
-                )
+                verb = kind.options.command or "eval"
+                by_name = kind.options.command or kind.options.chosen_by
+                tasks = dict.fromkeys(record.task for record in measured)
+                asked = ",".join(map(shlex.quote, tasks)) if by_name else kind.name
+                lines.append(f"lmcompare {verb} --tasks {asked} {place}")
                 lines += dict.fromkeys(f"#   {_how(record)}" for record in measured)
         lines += [f"lmcompare compare {place}", f"lmcompare report {place}"]
     return "\n".join(lines)

@@ -124,6 +124,34 @@ class Curve:
                 return Reached(spent=_between(before.on(axis), after.on(axis), share))
         return NotReached(last=points[-1].value)
 
+    def at(self, amount: float, axis: Axis, metric: LearnedMetric = "common") -> float | None:
+        """Return the value when so much had been spent, as `reach` does; None beyond the points."""
+        points = [(point.on(axis), point.value) for point in self.points(metric)]
+        if points and points[-1][0] == amount:
+            return points[-1][1]
+        for (start, before), (stop, after) in pairwise(points):
+            if start <= amount <= stop:
+                return before + (after - before) * _share(start, stop, amount)
+        return None
+
+
+def cautions(curves: Sequence[Curve], metric: LearnedMetric) -> Iterator[str]:
+    """Yield what must be known before curves are compared."""
+    if metric == "common":
+        left = dict.fromkeys(curve.record.arm for curve in curves if curve.given == "left")
+        if left and any(curve.given == "both" for curve in curves):
+            yield (
+                f"{', '.join(left)}: given the left side of a hidden token only, which cannot be "
+                "compared with answers from both sides"
+            )
+        if len({curve.question for curve in curves}) > 1:
+            yield "not all were asked for the same tokens of the same texts: these do not compare"
+    elif len({curve.record.config.objective for curve in curves}) > 1:
+        yield (
+            f"objectives predict unlike things, so their {metric} does not compare between them: "
+            "common does"
+        )
+
 
 def read_curve(run: Run) -> Curve:
     """Read the curve of a run, as far as it is.
@@ -165,6 +193,15 @@ def _averaged(lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
         if targets[stretch].any():
             value = float(np.average(loss[stretch], weights=targets[stretch]))
             yield CurvePoint(spent=lines[stretch[-1]].spent, value=value)
+
+
+def _share(start: float, stop: float, amount: float) -> float:
+    """Return where an amount is on the way between two, over their logarithms."""
+    if stop == start:
+        return 1.0
+    if start <= 0:
+        return (amount - start) / (stop - start)
+    return math.log(amount / start) / math.log(stop / start)
 
 
 def _between(start: float, stop: float, share: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import tomli_w
 
 from lmcompare import files
-from lmcompare.config.study import read_study, require_name
+from lmcompare.config.study import parse_study, require_name
 from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.runs.places import STUDY_FILE
@@ -66,10 +66,6 @@ def write_study(
                 "choose another name"
             )
         return path
+    parse_study(path, tables)
     files.write_text(path, text)
-    try:
-        read_study(path)
-    except UserError:
-        path.unlink()
-        raise
     return path

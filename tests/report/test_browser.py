@@ -1,7 +1,5 @@
 """A report in a real browser: it loads, is operated by keys, fits a phone, and can be read."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +12,7 @@ from tests.comparison.known_answers import ask, wrote
 from tests.comparison.known_probes import flat, probe
 from tests.comparison.known_runs import CLOSE, FAR, arm
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESK = 390, 1_440  # pixels
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +32,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         probe(run, [flat(3), flat(4)])
     write_report(compare(runs), study / "report.html")
     return study / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])

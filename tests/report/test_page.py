@@ -12,6 +12,7 @@ import pytest
 
 from lmcompare.blocks import Block, Notes, Paragraph, Part, Table, names, numbers
 from lmcompare.comparison import Comparison, compare
+from lmcompare.errors import UserError
 from lmcompare.report import report, write_report
 from lmcompare.report.html import environment
 from tests.comparison.known_answers import ask, wrote
@@ -141,6 +142,20 @@ def test_all_that_a_comparison_says_is_there(comparison: Comparison, page: str) 
         assert fact.name in texts
     assert "the text itself" in texts  # of the samples
     assert "lmcompare train" in texts
+
+
+def test_without_matplotlib_it_is_one_sentence(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmcompare.report.page.can_draw", lambda: False)
+    with pytest.raises(UserError, match=r"lmcompare\[report\]"):
+        report(comparison)
+
+
+def test_its_commands_name_what_was_asked(page: str) -> None:
+    texts = "\n".join(Read(page).texts)
+    assert "lmcompare eval --tasks benchmark" not in texts  # which is no name of a task
+    assert re.search(r"lmcompare probe --tasks \S+", texts)
 
 
 def test_the_same_comparison_is_the_same_page(comparison: Comparison, page: str) -> None:

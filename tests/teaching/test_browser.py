@@ -1,7 +1,5 @@
 """The page in a real browser: on a phone, in the dark, and by axe."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +12,6 @@ from lmcompare.teaching.predictions import predictions_of
 from lmcompare.teaching.views import Views
 from tests.untrained import subject_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-
 
 @pytest.fixture(scope="module")
 def path(views: Views, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,15 +20,6 @@ def path(views: Views, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFa
     page = tmp_path_factory.mktemp("page") / "page.html"
     page.write_text(teaching_page(views.text, views=views, predictions=found), encoding="utf-8")
     return page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize("width", [390, 1440])

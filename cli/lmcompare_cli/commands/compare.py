@@ -111,12 +111,7 @@ def compare(
             show_default="tables/ in the (first) study",
         ),
     ] = None,
-    unfinished: Annotated[
-        bool,
-        typer.Option(
-            "--unfinished", help="Show unfinished runs too; they are marked and not ranked."
-        ),
-    ] = False,
+    unfinished: options.Unfinished = False,
     reference: Reference = None,
     only: Only = None,
     latest: Latest = False,

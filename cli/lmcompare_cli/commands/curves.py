@@ -52,7 +52,7 @@ def curves(
 
     lmcompare curves experiments/first --against flops
     """
-    from lmcompare.runs.curves import read_curve
+    from lmcompare.runs.curves import cautions, read_curve
     from lmcompare.runs.finding import find_runs
 
     chosen = find_places(places, out=out) if places else [out]
@@ -67,7 +67,7 @@ def curves(
         raise UserError(f"no run has logged {metric} yet: {_why_none(found, metric)}")
     if lacking := [curve.run.path.name for curve in found if curve not in shown]:
         say(f"left out, as they have not logged {metric}: {', '.join(lacking)}", "yellow")
-    for caution in _cautions(shown, metric):
+    for caution in cautions(shown, metric):
         say(caution, "yellow")
     if layout is Format.table:
         from lmcompare_cli.rendering.curves import print_curves
@@ -92,24 +92,6 @@ def _why_none(found: "Sequence[Curve]", metric: "LearnedMetric") -> str:
     if any(curve.points("loss") for curve in found):
         return "wait for the first validation, or choose --metric loss"
     return "train them first, or wait for the first checkpoint"
-
-
-def _cautions(shown: "Sequence[Curve]", metric: "LearnedMetric") -> "Iterator[str]":
-    """Yield what must be known before the curves are compared."""
-    if metric == "common":
-        left = dict.fromkeys(curve.record.arm for curve in shown if curve.given == "left")
-        if left and any(curve.given == "both" for curve in shown):
-            yield (
-                f"{', '.join(left)}: given the left side of a hidden token only, which cannot be "
-                "compared with answers from both sides"
-            )
-        if len({curve.question for curve in shown}) > 1:
-            yield "not all were asked for the same tokens of the same texts: these do not compare"
-    elif len({curve.record.config.objective for curve in shown}) > 1:
-        yield (
-            f"objectives predict unlike things, so their {metric} does not compare between them: "
-            "--metric common does"
-        )
 
 
 def _rows(curve: "Curve", metric: "LearnedMetric") -> "Iterator[dict[str, Any]]":

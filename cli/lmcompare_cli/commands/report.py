@@ -19,12 +19,7 @@ def report(
             show_default="report.html in the (first) study",
         ),
     ] = None,
-    unfinished: Annotated[
-        bool,
-        typer.Option(
-            "--unfinished", help="Show unfinished runs too; they are marked and not ranked."
-        ),
-    ] = False,
+    unfinished: options.Unfinished = False,
 ) -> None:
     """Write a study as one page of HTML, to be shown to others; its path is printed.
 

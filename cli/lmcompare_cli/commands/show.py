@@ -17,6 +17,7 @@ from rich.text import Text as Line
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.paths import cache_folder
 from lmcompare.runs.places import find_place
+from lmcompare.teaching import SENTENCE
 from lmcompare_cli import show_options as options
 from lmcompare_cli.console import dumps, output, talk, warn, write
 from lmcompare_cli.rendering.live_text import replay as play
@@ -35,7 +36,7 @@ def show(
     places: options.Runs = None,
     objective: options.Objectives = None,
     settings: options.Settings = None,
-    text: options.TextOption = options.SENTENCE,
+    text: options.TextOption = SENTENCE,
     seed: options.Seed = 0,
     step: options.Step = 0,
     draws: options.Draws = 1,

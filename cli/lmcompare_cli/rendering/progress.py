@@ -1,4 +1,4 @@
-"""What training and evaluation say while they run: a bar on a terminal, elsewhere some lines.
+"""Say where training and evaluation are: by a bar on a terminal, elsewhere by some lines.
 
 Where there is no terminal they are never silent for long: if nothing was reported for a while, a
 line says what is being done and for how long.

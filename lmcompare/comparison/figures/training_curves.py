@@ -1,6 +1,6 @@
 """Curves of training: what was learned, against what had been spent by then."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.figures.drawing import looks, name_of, style, written
@@ -15,21 +15,28 @@ WHAT: dict[LearnedMetric, str] = {  # on the vertical axis
 }
 
 
-def curves_of(arms: Sequence[Arm], metric: LearnedMetric) -> dict[str, list[Curve]]:
-    """Return the curves of each arm's runs that logged a metric twice or more."""
+def curves_of(arms: Sequence[Arm]) -> dict[str, list[Curve]]:
+    """Return the curves of each arm's runs."""
+    return {arm.label: [read_curve(result.run) for result in arm.results] for arm in arms}
+
+
+def with_points(
+    curves: Mapping[str, Sequence[Curve]], metric: LearnedMetric
+) -> dict[str, list[Curve]]:
+    """Return those curves that have two points or more of a metric."""
     found = {
-        arm.label: [
-            curve
-            for curve in (read_curve(result.run) for result in arm.results)
-            if len(curve.points(metric)) > 1
-        ]
-        for arm in arms
+        label: [each for each in own if len(each.points(metric)) > 1]
+        for label, own in curves.items()
     }
-    return {label: curves for label, curves in found.items() if curves}
+    return {label: own for label, own in found.items() if own}
 
 
 def draw(
-    curves: dict[str, list[Curve]], metric: LearnedMetric, axis: Axis, *, format: str = "svg"
+    curves: Mapping[str, Sequence[Curve]],
+    metric: LearnedMetric,
+    axis: Axis,
+    *,
+    format: str = "svg",
 ) -> bytes:
     """Draw a line a run; the seeds of an arm look alike.
 

@@ -1,4 +1,4 @@
-"""What an objective lets a token look at, measured from the views that it makes."""
+"""Measure what an objective lets a token look at, from the views that it makes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -80,7 +80,7 @@ def _share(objective: Objective, length: int, *, training: bool) -> float | str 
 
 
 class Attention(Aspect):
-    """Which share of what a token looks at stands to its right: 0 of a causal model."""
+    """Tell which share of what a token looks at stands to its right: 0 of a causal model."""
 
     name: ClassVar[str] = "Attention"
     about: ClassVar[str] = "of what a token may look at, the share that stands to its right"

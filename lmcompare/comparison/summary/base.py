@@ -1,4 +1,4 @@
-"""What a row of the summary is: an aspect, with figures of each arm, or why there are none.
+"""Define a row of the summary: an aspect, with figures of each arm, or why there are none.
 
 An aspect is a value with verbs. To add one, write it into a file of this folder and name it in
 `ASPECTS` (`lmcompare/comparison/summary/__init__.py`); those of one name stand under one heading.
@@ -26,7 +26,7 @@ MOST_NAMED = 6  # runs that a command names one by one; of more it names their s
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What aspects are made of.
+    """Hold what aspects are made of.
 
     Attributes:
         arms: in their order.

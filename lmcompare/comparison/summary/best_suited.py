@@ -1,4 +1,4 @@
-"""What an objective is best suited for, as far as a test of significance carries it."""
+"""Tell what an objective is best suited for, as far as a test of significance carries it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ NO_DIFFERENCE = "no difference shown"
 
 
 class BestSuited(Aspect):
-    """What each arm wins at, and over whom, by the verdicts of benchmarks and probes alone.
+    """Tell what each arm wins at, and over whom, by the verdicts of benchmarks and probes alone.
 
     A verdict on fewer seeds than tell of their spread is about models, not objectives; one that a
     check speaks against is about neither. Neither is taken in.

@@ -1,4 +1,4 @@
-"""What stands in the summary: figures of arms, with their uncertainty or the reason for a dash."""
+"""Fill the summary: figures of arms, with their uncertainty or the reason for a dash."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

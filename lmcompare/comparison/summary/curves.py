@@ -1,10 +1,8 @@
 """The curves of the common question, of those runs whose answers compare."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 from lmcompare.comparison.arms import Arm, Result
@@ -34,29 +32,6 @@ NEVER_LOGGED = "trained before the common question was logged: `{}` asks a like 
 FROM_THE_LEFT = "answers from what stands before the token alone"
 UNLIKE = "asked about another text or by another tokenizer, so that it does not compare"
 SLOWED = "other work on the machine slowed it down"
-
-
-def at_amount(curve: Curve, axis: Axis, amount: float) -> float | None:
-    """Return the value of the common question when so much had been spent; None beyond its points.
-
-    Between two points it is taken to fall in a straight line over the logarithm of what is spent,
-    as where a curve tells what a quality took.
-    """
-    points = [(point.on(axis), point.value) for point in curve.points()]
-    if points and points[-1][0] == amount:
-        return points[-1][1]
-    for (start, before), (stop, after) in pairwise(points):
-        if start <= amount <= stop:
-            return before + (after - before) * _share(start, stop, amount)
-    return None
-
-
-def _share(start: float, stop: float, amount: float) -> float:
-    if stop == start:
-        return 1.0
-    if start <= 0:
-        return (amount - start) / (stop - start)
-    return math.log(amount / start) / math.log(stop / start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +98,7 @@ class Curves:
         curves = [each for each in map(self.of, arm.results) if each is not None]
         if not curves:
             return Cell(why=self.why_none(arm.results[0], command))
-        values = [at_amount(each, axis, amount) for each in curves]
+        values = [each.at(amount, axis) for each in curves]
         known = [each for each in values if each is not None]
         if not known:
             return Cell(why="first asked when more had been spent")

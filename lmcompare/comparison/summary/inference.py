@@ -6,9 +6,10 @@ from typing import ClassVar
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
 from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.metric import Metric
 from lmcompare.evaluation.speed.metrics import ALONE, PASSES, READING, TOGETHER
-from lmcompare.evaluation.speed.record import ROWS_TOGETHER, SpeedRecord
+from lmcompare.evaluation.speed.record import SpeedRecord
 from lmcompare.stats.intervals import mean_interval
 
 

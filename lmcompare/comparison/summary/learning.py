@@ -1,4 +1,4 @@
-"""What an objective learns, in one question that is the same for all, and what that takes."""
+"""Tell what an objective learns, in one question that is the same for all, and what that takes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -119,7 +119,7 @@ def _in_nats(bits: Estimate, tokens_a_byte: float) -> Estimate:
 
 
 class _Efficiency(Aspect):
-    """What was spent till a stated quality was reached."""
+    """Tell what was spent till a stated quality was reached."""
 
     axes: ClassVar[tuple[Axis, ...]]
 

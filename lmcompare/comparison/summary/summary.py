@@ -38,7 +38,7 @@ class Behind:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What each arm buys.
+    """Tell what each arm buys.
 
     Attributes:
         material: what it was made of.

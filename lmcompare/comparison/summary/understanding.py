@@ -1,4 +1,4 @@
-"""What a trained model can tell of language: in benchmarks, and to probes of its states."""
+"""Tell what a trained model can tell of language: in benchmarks, and to probes of its states."""
 
 import shlex
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ _JUDGE_IT = "lmcompare eval --tasks generation --judge RUN RUNS"
 
 
 class Generation(Aspect):
-    """What is written after the same prompts, in the way that each arm writes first."""
+    """Tell what is written after the same prompts, in the way that each arm writes first."""
 
     name: ClassVar[str] = "Generation"
     about: ClassVar[str] = (

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.records import LN2, TextRecord
 
+ROWS_TOGETHER = 32  # texts that are written at once when that is timed
 VERBATIM = 8  # tokens in a row that stand in the training text too
 
 

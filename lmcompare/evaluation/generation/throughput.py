@@ -18,14 +18,13 @@ from time import perf_counter
 import torch
 
 from lmcompare import devices
-from lmcompare.evaluation.generation.record import WritingCost
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER, WritingCost
 from lmcompare.generation.flop_counter import Meter
 from lmcompare.generation.prompts import Request, Row, fill_request
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
 from lmcompare.objectives.network import LanguageModel, Writer
 from lmcompare.runs.loaded_model import LoadedModel
 
-ROWS_TOGETHER = 32
 NUM_ALONE = 8  # texts that are written alone as well
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 

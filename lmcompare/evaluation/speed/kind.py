@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcompare.blocks import Block, Notes, Part, Table, names, numbers
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.kind import Context, EvaluationKind, Report, Step
 from lmcompare.evaluation.metric import MISSING, Measurement, Metric
 from lmcompare.evaluation.speed.measure import measure_speed, require_length
 from lmcompare.evaluation.speed.metrics import METRICS, PASSES
 from lmcompare.evaluation.speed.options import SpeedOptions
-from lmcompare.evaluation.speed.record import ROWS_TOGETHER, Pacing, SpeedRecord
+from lmcompare.evaluation.speed.record import Pacing, SpeedRecord
 from lmcompare.runs.run import Run
 
 

@@ -18,11 +18,11 @@ from lmcompare import devices
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation import heldout_text
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.generation.throughput import filled_up, write_rows
 from lmcompare.evaluation.kind import Report, not_measured_again
 from lmcompare.evaluation.speed.options import SpeedOptions
 from lmcompare.evaluation.speed.record import (
-    ROWS_TOGETHER,
     Pacing,
     SpeedItem,
     SpeedRecord,

@@ -1,7 +1,7 @@
 """The metrics of speed."""
 
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.metric import Metric
-from lmcompare.evaluation.speed.record import ROWS_TOGETHER
 
 ALONE = Metric(
     name="speed_alone",

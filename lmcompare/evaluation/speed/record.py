@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 from lmcompare.runs.records import ResultRecord
 
-ROWS_TOGETHER = 32  # texts that are written, or read, at once
-
 # what a round times: one text that is written, many that are, and many that are read
 Timed = Literal["alone", "together", "reading"]
 

@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
+from lmcompare.teaching import SENTENCE
 from lmcompare_cli.commands.show import show
 from lmcompare_cli.console import output
-from lmcompare_cli.show_options import SENTENCE
 from tests.cli.show.drawings import TEXT
 
 app = typer.Typer()

@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare import files
 from lmcompare.comparison.arms import group_arms, read_results
-from lmcompare.comparison.figures.training_curves import curves_of, draw
+from lmcompare.comparison.figures.training_curves import curves_of, draw, with_points
 from lmcompare.runs.curves import AXES, Axis
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
@@ -44,16 +44,17 @@ def runs(tmp_path: Path) -> list[Run]:
 
 def test_arms_with_two_points_or_more_are_drawn(runs: list[Run]) -> None:
     arms = group_arms(read_results(runs, unfinished=True, note=print), note=print)
-    curves = curves_of(arms, "common")
-    assert {*curves} == {"clm [unfinished]", "mlm [unfinished]"}
-    assert not curves_of(arms, "validation")
+    every = curves_of(arms)
+    assert {*with_points(every, "common")} == {"clm [unfinished]", "mlm [unfinished]"}
+    assert not with_points(every, "validation")
 
 
 @pytest.mark.parametrize("axis", AXES)
 def test_its_axes_are_in_plain_numbers(runs: list[Run], axis: Axis) -> None:
     arms = group_arms(read_results(runs, unfinished=True, note=print), note=print)
-    svg = draw(curves_of(arms, "common"), "common", axis)
+    curves = with_points(curves_of(arms), "common")
+    svg = draw(curves, "common", axis)
     texts = [each.text or "" for each in ElementTree.fromstring(svg).iter() if each.text]
     assert not [text for text in texts if "mathdefault" in text]
     assert any(text.strip() and text.strip()[0].isdigit() for text in texts)
-    assert draw(curves_of(arms, "common"), "common", axis) == svg
+    assert draw(curves, "common", axis) == svg

@@ -10,12 +10,13 @@ import pytest
 
 from lmcompare.config.run import parse_data
 from lmcompare.errors import Unsupported, UserError
+from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.registry import choose
 from lmcompare.evaluation.speed import measure
 from lmcompare.evaluation.speed.kind import SpeedKind
 from lmcompare.evaluation.speed.measure import measure_speed
 from lmcompare.evaluation.speed.options import SpeedOptions
-from lmcompare.evaluation.speed.record import ROWS_TOGETHER, SpeedItem, SpeedRecord
+from lmcompare.evaluation.speed.record import SpeedItem, SpeedRecord
 from lmcompare.objectives import Clm
 from lmcompare.runs.contention import disturbed
 from lmcompare.runs.run import Run
