@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -34,6 +35,13 @@ def test_a_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names if name.endswith(".py")} == sources
     entry = zipfile.ZipFile(wheel).read(f"{distribution}/entry_points.txt").decode()
     assert "lmcompare = lmcompare_cli.app:main" in entry
+
+
+def test_the_citation_and_the_licence_are_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {project['version']}" in citation
+    assert f"license: {project['license']}" in citation
 
 
 @pytest.mark.slow

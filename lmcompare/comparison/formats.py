@@ -23,7 +23,9 @@ def to_csv(comparison: Comparison) -> str:
 
     A text that a spreadsheet would take for a formula has an apostrophe in front.
     """
-    return str(comparison.frame.map(_cell).to_csv(index=False, lineterminator="\n"))
+    frame = comparison.frame
+    words = frame.select_dtypes(["object", "string"])
+    return str(frame.assign(**words.map(_cell)).to_csv(index=False, lineterminator="\n"))
 
 
 def _cell(value: object) -> object:
@@ -32,7 +34,7 @@ def _cell(value: object) -> object:
 
 def to_json(comparison: Comparison) -> str:
     """Return everything, for a machine; what is not known is null."""
-    document = {
+    parts = {
         "schema_version": SCHEMA,
         "summary": comparison.summary.as_json(),
         "facts": [asdict(fact) for fact in comparison.facts],
@@ -44,7 +46,15 @@ def to_json(comparison: Comparison) -> str:
         "notes": list(comparison.notes),
         "measurements": json.loads(comparison.frame.to_json(orient="records", double_precision=15)),
     }
-    return json.dumps(_finite(document), indent=2, allow_nan=False) + "\n"
+    lines = (f"  {json.dumps(name)}: {_on_lines(_finite(part))}" for name, part in parts.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _on_lines(part: Any) -> str:
+    """Return a part as JSON: a list with a line for each of its members, all else on one line."""
+    if not isinstance(part, list) or not part:
+        return json.dumps(part, allow_nan=False)
+    return "[\n" + ",\n".join(f"    {json.dumps(each, allow_nan=False)}" for each in part) + "\n  ]"
 
 
 def _finite(value: Any) -> Any:

@@ -6,11 +6,13 @@ nothing else. How long is a matter of chance and of the batch, and decides what 
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from lmcompare import rng
+from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.evaluation import heldout_text
 from lmcompare.objectives import Objective
@@ -35,9 +37,15 @@ def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float 
     """
     try:
         tokenizer = run.tokenizer()
-        frequency = torch.from_numpy(np.exp(-heldout_text.unigram_nats(run, tokenizer)))
+        nats = heldout_text.unigram_nats(run, tokenizer)
     except UserError:
         return None
+    return _entropy(nats.tobytes(), tokenizer, objective, length)
+
+
+@lru_cache  # seeds of an arm share it
+def _entropy(nats: bytes, tokenizer: Tokenizer, objective: Objective, length: int) -> float:
+    frequency = torch.from_numpy(np.exp(-np.frombuffer(nats)))
     ends = _shares_of_ends(objective, tokenizer.vocab, frequency, length)
     words = (1 - ends.sum()) * frequency
     return float(torch.special.entr(torch.cat([words, ends])).sum())

@@ -189,10 +189,11 @@ def _averaged(lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
         return
     loss = np.array([line.loss for line in lines])
     targets = np.diff([line.targets for line in lines], prepend=0)
-    for stretch in np.array_split(np.arange(len(lines)), min(STRETCHES, len(lines))):
-        if targets[stretch].any():
-            value = float(np.average(loss[stretch], weights=targets[stretch]))
-            yield CurvePoint(spent=lines[stretch[-1]].spent, value=value)
+    ends = np.linspace(0, len(lines), min(STRETCHES, len(lines)) + 1).astype(int)
+    sums = np.add.reduceat(np.stack([loss * targets, targets]), ends[:-1], axis=1)
+    for end, total, num in zip(ends[1:], *sums, strict=True):
+        if num:
+            yield CurvePoint(spent=lines[end - 1].spent, value=float(total / num))
 
 
 def _share(start: float, stop: float, amount: float) -> float:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lmcompare import files
 from lmcompare.errors import UserError
 from lmcompare.runs.records import MetricsLine
+
+_LINES = TypeAdapter(list[MetricsLine])
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,15 @@ class MetricsFile:
         Raises:
             UserError: a line is broken, or the file cannot be read.
         """
-        for line in self._whole_lines():
-            if size is not None:
-                size -= len(line)
-                if size < 0:
-                    return
-            yield self._parsed(line)
+        if not self.path.exists():
+            return
+        with files.reading(self.path), self.path.open("rb") as file:
+            whole = file.read(-1 if size is None else size)
+        lines = whole[: whole.rfind(b"\n") + 1].splitlines()
+        try:
+            yield from _LINES.validate_json(b"[" + b",".join(lines) + b"]")  # far faster than each
+        except ValidationError:
+            yield from map(self._parsed, lines)
 
     def last(self, size: int | None = None) -> MetricsLine | None:
         """Read the last of those lines, from its end."""

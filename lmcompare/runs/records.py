@@ -89,8 +89,13 @@ class MetricsLine(BaseModel):
     @property
     def spent(self) -> Spent:
         """Return all that was spent."""
-        costs = self.model_dump(include={"tokens", "targets", "flops", "seconds"})
-        return Spent(steps=self.step, **costs)
+        return Spent(
+            steps=self.step,
+            tokens=self.tokens,
+            targets=self.targets,
+            flops=self.flops,
+            seconds=self.seconds,
+        )
 
 
 class Manifest(BaseModel):

@@ -8,7 +8,8 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -218,8 +219,9 @@ class Run:
         Raises:
             UserError: it is missing, or not the one of training.
         """
-        self._require(self.tokenizer_file, self.record().sheet.tokenizer, remedy=_RESTORED)
-        return Tokenizer.load(self.tokenizer_file)
+        checksum = self.record().sheet.tokenizer
+        self._require(self.tokenizer_file, checksum, remedy=_RESTORED)
+        return _tokenizer(_TokenizerFile(path=self.tokenizer_file, checksum=checksum))
 
     def token_counts(self) -> Int[ndarray, " V"]:
         """Read how often each id stands in the training text.
@@ -281,6 +283,18 @@ class Run:
     def _lock_holder(self) -> str | None:
         """Return who holds the lock; None if nobody does."""
         return files.holder(self._lock_file)
+
+
+@dataclass(frozen=True)
+class _TokenizerFile:
+    path: Path = field(compare=False)
+    checksum: str  # of what it holds; files that share it hold the same tokenizer
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(file: _TokenizerFile) -> Tokenizer:
+    """Read a tokenizer, once for all runs that share it."""
+    return Tokenizer.load(file.path)
 
 
 def counts_file(counts: Int[ndarray, " V"]) -> bytes:

@@ -21,7 +21,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from lmcompare import rng
 from lmcompare.stats.intervals import LEVEL
@@ -97,7 +96,9 @@ class BootstrapSample:
         low, high = np.clip(_ends(self._values), 0.0, self.scores.highest).tolist()
         num_items = int(self.scores.possible.any(0).sum())
         if low == high and low in (0.0, self.scores.highest) and num_items:
-            wilson = stats.binomtest(round(low * num_items), num_items).proportion_ci(
+            from scipy.stats import binomtest  # most tables do without it, and it is slow to import
+
+            wilson = binomtest(round(low * num_items), num_items).proportion_ci(
                 LEVEL, method="wilson"
             )
             low, high = float(wilson.low), float(wilson.high)

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import special, stats
+from scipy import special
 
 from lmcompare.stats.intervals import LEVEL, SIGNIFICANT, Estimate, sidak
 from lmcompare.stats.paired_bootstrap import Interval, Scores
@@ -275,4 +275,8 @@ def _welch(one: _Moments, two: _Moments) -> Spread:
 
 def _mcnemar(ours: Float[ndarray, " N"], theirs: Float[ndarray, " N"]) -> float:
     won, lost = int((ours > theirs).sum()), int((ours < theirs).sum())
-    return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    if not won + lost:
+        return 1.0
+    from scipy.stats import binomtest  # most tables do without it, and it is slow to import
+
+    return float(binomtest(won, won + lost).pvalue)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from lmcompare import rng
@@ -192,6 +191,8 @@ def _spearman(said: Float[ndarray, "..."], truth: Float[ndarray, "..."]) -> floa
     if said.ndim > 1:  # without a word's distance from itself, which is 0 whatever was learned
         off = ~np.eye(len(said), dtype=bool)
         said, truth = (each[off].reshape(len(said), -1) for each in (said, truth))
+    from scipy.stats import rankdata  # slow to import, and tables import this file, too
+
     one, other = (rankdata(np.atleast_2d(each), axis=1) for each in (said, truth))
     one, other = one - one.mean(1, keepdims=True), other - other.mean(1, keepdims=True)
     spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
 
 from lmcompare.evaluation.probes.trees import Tree
@@ -89,6 +88,8 @@ class Distance(Structure):
         if len(tree.judged) < 2:
             return 0.0
         own = said[np.ix_(tree.judged, tree.judged)] + 1e-9  # 0 would mean that there is no arc
+        from scipy.sparse.csgraph import minimum_spanning_tree  # slow to import
+
         spanning = minimum_spanning_tree(np.triu(own, 1)).tocoo()
         ends = np.sort(tree.judged[np.stack([spanning.row, spanning.col], axis=1)], axis=1)
         return float(len({*map(tuple, ends.tolist())} & tree.arcs))
