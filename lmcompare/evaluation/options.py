@@ -35,6 +35,7 @@ class EvalOptions(BaseModel):
     chosen_by: ClassVar[str] = ""  # how it is chosen, where not by its name
     command: ClassVar[str] = ""  # that asks for it, where it has one of its own
     in_all: ClassVar[bool] = True  # whether `all` means it too
+    text_option: ClassVar[str] = ""  # that names its text, where a run has none of its own for it
 
     split: Held = Field("validation", description="Which split of each run's own text.")
     data: DataConfig | None = Field(None, description="Another text.")

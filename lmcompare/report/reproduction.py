@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lmcompare.blocks import Part, Table, names, words
 from lmcompare.comparison.arms import Result
+from lmcompare.evaluation.kind import AnyKind
 from lmcompare.evaluation.registry import kinds
 from lmcompare.runs.places import STUDY_FILE
 from lmcompare.runs.records import ResultRecord
@@ -26,15 +27,23 @@ def commands(results: Sequence[Result]) -> str:
                 for record in each.measured
                 if isinstance(record, kind.record)
             ]
-            if measured:
-                verb = kind.options.command or "eval"
-                by_name = kind.options.command or kind.options.chosen_by
-                tasks = dict.fromkeys(record.task for record in measured)
-                asked = ",".join(map(shlex.quote, tasks)) if by_name else kind.name
-                lines.append(f"lmcompare {verb} --tasks {asked} {place}")
-                lines += dict.fromkeys(f"#   {_how(record)}" for record in measured)
+            lines += _measuring(kind, measured, place)
         lines += [f"lmcompare compare {place}", f"lmcompare report {place}"]
     return "\n".join(lines)
+
+
+def _measuring(kind: AnyKind, measured: Sequence[ResultRecord], place: str) -> Iterator[str]:
+    """Yield the commands that measure these results of a kind, each before how it was asked."""
+    options = kind.options
+    by_text: dict[str, list[ResultRecord]] = {}
+    for record in measured:
+        text = f" --{options.text_option} {shlex.quote(record.source)}"
+        by_text.setdefault(text if options.text_option else "", []).append(record)
+    for text, records in by_text.items():
+        tasks = ",".join(map(shlex.quote, dict.fromkeys(record.task for record in records)))
+        asked = tasks if options.command or options.chosen_by else kind.name
+        yield f"lmcompare {options.command or 'eval'} --tasks {asked}{text} {place}"
+        yield from dict.fromkeys(f"#   {_how(record)}" for record in records)
 
 
 def _how(record: ResultRecord) -> str:

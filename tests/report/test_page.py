@@ -155,7 +155,7 @@ def test_without_matplotlib_it_is_one_sentence(
 def test_its_commands_name_what_was_asked(page: str) -> None:
     texts = "\n".join(Read(page).texts)
     assert "lmcompare eval --tasks benchmark" not in texts  # which is no name of a task
-    assert re.search(r"lmcompare probe --tasks \S+", texts)
+    assert re.search(r"(?s)lmcompare probe --tasks \S.{,80} --treebank \S", texts)
 
 
 def test_the_same_comparison_is_the_same_page(comparison: Comparison, page: str) -> None:

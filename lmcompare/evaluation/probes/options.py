@@ -29,6 +29,7 @@ class ProbeOptions(EvalOptions):
     about: ClassVar[str] = "probes"
     command: ClassVar[str] = "probe"
     in_all: ClassVar[bool] = False
+    text_option: ClassVar[str] = "treebank"
 
     treebank: tuple[Path, ...] = Field(
         (),
