@@ -153,6 +153,19 @@ def cautions(curves: Sequence[Curve], metric: LearnedMetric) -> Iterator[str]:
         )
 
 
+def by_arm(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    """Return the curves of each arm by its name, with the study's before it if there are several.
+
+    The arms stand in the order in which they come.
+    """
+    several = len({curve.run.study for curve in curves}) > 1
+    arms: dict[str, list[Curve]] = {}
+    for curve in curves:
+        study = f"{curve.run.study}/" if several else ""
+        arms.setdefault(f"{study}{curve.record.arm}", []).append(curve)
+    return arms
+
+
 def read_curve(run: Run) -> Curve:
     """Read the curve of a run, as far as it is.
 

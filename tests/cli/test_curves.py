@@ -57,6 +57,26 @@ def test_a_picture_fits_the_terminal(
         assert any("■" in line for line in picture)
 
 
+@pytest.mark.parametrize(
+    ("ending", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")]
+)
+def test_the_picture_can_be_saved(command: Command, study: Path, ending: str, start: bytes) -> None:
+    path = Path(f"new/curves.{ending}")
+    said = command("curves", study, "--save", path)
+    assert (said.code, said.out) == (0, "")
+    assert f"wrote {path}" in said.err
+    assert path.read_bytes().startswith(start)
+    if ending == "svg":
+        assert len(re.findall(r">\s*clm\s*<", path.read_text())) == 1  # of two seeds
+
+
+def test_a_picture_of_no_format_is_refused(command: Command, study: Path) -> None:
+    said = command("curves", study, "--save", "curves.doc")
+    assert said.code != 0
+    assert the_error(said).startswith("--save curves.doc has no ending of a picture")
+    assert not Path("curves.doc").exists()
+
+
 def test_each_run_stands_below_the_picture(command: Command, study: Path) -> None:
     out = command("curves", study).out.splitlines()
     number = r"\d+\.\d{3} at 512"

@@ -124,7 +124,7 @@ def compare(
     It prints the summary, a row an aspect and a column an arm; --table all prints the long tables.
     Whatever is printed, all of it is written to the study's folder as csv, md, tex and json, with
     pictures of generated texts that were judged (lmcompare eval --tasks generation --judge RUN), of
-    learning curves, and of what each layer tells a probe (lmcompare probe).
+    benchmarks over checkpoints, and of what each layer tells a probe (lmcompare probe).
 
     lmcompare compare experiments/first
     """

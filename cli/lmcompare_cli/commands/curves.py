@@ -4,6 +4,7 @@ import csv
 from enum import StrEnum
 from functools import partial
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -16,7 +17,9 @@ from lmcompare_cli.console import print_json, say, write
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lmcompare.runs.curves import Curve, LearnedMetric
+    from lmcompare.runs.curves import Axis, Curve, LearnedMetric
+
+PRINTED = ("svg", "pdf", "png")  # formats of a picture that is saved
 
 
 class Format(StrEnum):
@@ -44,6 +47,10 @@ def curves(
     layout: Annotated[
         Format, typer.Option("--format", "-f", help="A picture, or data: a row a point.")
     ] = Format.table,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write the picture to this file instead: .svg, .pdf or .png."),
+    ] = None,
 ) -> None:
     """Draw what runs had learned against what had been spent on them by then.
 
@@ -69,6 +76,9 @@ def curves(
         say(f"left out, as they have not logged {metric}: {', '.join(lacking)}", "yellow")
     for caution in cautions(shown, metric):
         say(caution, "yellow")
+    if save is not None:
+        _save(shown, metric, against, save)
+        return
     if layout is Format.table:
         from lmcompare_cli.rendering.curves import print_curves
 
@@ -83,6 +93,23 @@ def curves(
     lines.writeheader()
     lines.writerows(rows)
     write(table.getvalue())
+
+
+def _save(shown: "Sequence[Curve]", metric: "LearnedMetric", against: "Axis", path: Path) -> None:
+    """Write the picture for print."""
+    from lmcompare.comparison.figures.drawing import can_draw
+    from lmcompare.comparison.figures.training_curves import draw
+    from lmcompare.files import write_bytes
+    from lmcompare.runs.curves import by_arm
+
+    format = path.suffix.removeprefix(".").lower()
+    if format not in PRINTED:
+        endings = ", ".join(f".{each}" for each in PRINTED)
+        raise UserError(f"--save {path} has no ending of a picture: give it one of {endings}")
+    if not can_draw():
+        raise UserError("a picture for print needs matplotlib: pip install 'lmcompare[plots]'")
+    write_bytes(path, draw(by_arm(shown), metric, against, format=format))
+    say(f"wrote {path}")
 
 
 def _why_none(found: "Sequence[Curve]", metric: "LearnedMetric") -> str:

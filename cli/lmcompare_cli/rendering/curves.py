@@ -51,11 +51,9 @@ class DrawnArm:
 
 def arms_of(curves: "Sequence[Curve]") -> list[DrawnArm]:
     """Return the arms of some curves, in their order, as every picture draws them."""
-    several = len({curve.run.study for curve in curves}) > 1
-    arms: dict[str, list[Curve]] = {}
-    for curve in curves:
-        study = f"{curve.run.study}/" if several else ""
-        arms.setdefault(f"{study}{curve.record.arm}", []).append(curve)
+    from lmcompare.runs.curves import by_arm
+
+    arms = by_arm(curves)
     drawn_as = looks({name: own[0].record.config.objective.name for name, own in arms.items()})
     return [DrawnArm(name=name, look=drawn_as[name], curves=own) for name, own in arms.items()]
 
