@@ -37,12 +37,16 @@ def _measuring(kind: AnyKind, measured: Sequence[ResultRecord], place: str) -> I
     options = kind.options
     by_text: dict[str, list[ResultRecord]] = {}
     for record in measured:
-        text = f" --{options.text_option} {shlex.quote(record.source)}"
-        by_text.setdefault(text if options.text_option else "", []).append(record)
+        by_text.setdefault(record.source if options.text_option else "", []).append(record)
     for text, records in by_text.items():
         tasks = ",".join(map(shlex.quote, dict.fromkeys(record.task for record in records)))
         asked = tasks if options.command or options.chosen_by else kind.name
-        yield f"lmcompare {options.command or 'eval'} --tasks {asked}{text} {place}"
+        verb = options.command or "eval"
+        if options.text_option:
+            of = shlex.quote(text)
+            yield f"lmcompare {verb} --tasks {asked} --{options.text_option} {of} {place}"
+        else:
+            yield f"lmcompare {verb} --tasks {asked} {place}"
         yield from dict.fromkeys(f"#   {_how(record)}" for record in records)
 
 
