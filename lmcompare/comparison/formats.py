@@ -15,7 +15,7 @@ from lmcompare.comparison.document import EVERYTHING, document
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables import all_tables
 
-SCHEMA = 2  # of the JSON
+SCHEMA = 3  # of the JSON
 
 
 def to_csv(comparison: Comparison) -> str:

@@ -33,7 +33,8 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "stride": "tokens from one window to the next",
     "hidden": "how much of a text was asked for; empty: all of it",
     "form": "of hidden tokens: whether the length of each hole was told",
-    "protocol": "of hidden tokens: how several of them were asked for",
+    "protocol": "how several hidden tokens were asked for; of a benchmark that is learned: from "
+    "how many examples, or by a probe",
     "given": "of hidden tokens: what the answer could make use of, both sides or the left one",
     "method": "of what was written: how; this and the next five are empty of all else",
     "temperature": "of what was written: the temperature of sampling",
@@ -41,7 +42,6 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "top_p": "of what was written: the probability of the nucleus, 0 to 1",
     "settings": "of what was written: all settings of sampling, in words",
     "judge": "of what was written: the run that judged it",
-    "way": "of a benchmark that is learned: from how many examples, or by a probe",
     "group": "of probes: token, features, edge, structure, identity or sentence; this and the next "
     "five are empty of all else",
     "probe": "of probes: linear, mlp or mdl",

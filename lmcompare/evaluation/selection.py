@@ -20,7 +20,7 @@ _HASHES = ("id", "text")  # facets that are selected by their beginning, too
 # facets whose values are words of their own; those of others are selected as `window=128`
 _NAMES = (
     *("kind", "task", "group", "source", "scoring", "likelihood", "hidden", "form", "protocol"),
-    *("method", "way", "state", "probe", "words", "states"),
+    *("method", "state", "probe", "words", "states"),
 )
 
 

@@ -26,6 +26,16 @@ def unhashed(*hashes: str) -> Callable[[Content], Content]:
     return lambda content: dict.fromkeys(hashes) | content
 
 
+def renamed(**names: str) -> Callable[[Content], Content]:
+    """Return the step to a schema in which some fields have other names.
+
+    Args:
+        names: the former name of each, by the name that it has then.
+    """
+    former = {old: new for new, old in names.items()}
+    return lambda content: {former.get(name, name): value for name, value in content.items()}
+
+
 def without_given(content: Content) -> Content:
     """Take `run.json` from schema 2, which kept the configuration as it was resolved alone.
 

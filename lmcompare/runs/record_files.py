@@ -17,7 +17,7 @@ from lmcompare.errors import UserError
 from lmcompare.parsing import brief
 from lmcompare.runs.migrations import Content, Migrations
 
-SCHEMA = 3
+SCHEMA = 4
 UNVERIFIED = 1  # the schema of files without a checksum
 _CHECKSUM = "checksum"
 

@@ -55,13 +55,13 @@ def ask(
             "kind": "pairs",
             "group": "grammar",
             "version": 1,
-            "way": "asked",
+            "protocol": "asked",
             "metric": "accuracy",
             "chance": 0.5,
             "num_items": num,
         }
         answer = {
-            "protocol": "causal of whole sentences, summed",
+            "description": "causal of whole sentences, summed",
             "scoring": "causal",
             "likelihood": "exact",
             "value": sum(gained or []) / sum(shares),

@@ -28,7 +28,7 @@ def full(study) -> Comparison:
 
 def test_the_frame_holds_values_and_their_errors(full):
     frame = full.frame
-    own = frame[(frame["way"] == "asked") & (frame["label"] == "a_1")].set_index("metric")
+    own = frame[(frame["protocol"] == "asked") & (frame["label"] == "a_1")].set_index("metric")
     assert own["value"].to_dict() == pytest.approx(
         {"zorro accuracy": 20 / NUM, "untrained zorro accuracy": 30 / NUM, "zorro chance": 0.5}
     )

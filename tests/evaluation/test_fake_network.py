@@ -176,7 +176,7 @@ def test_it_knows_which_word_a_label_hangs_on_and_no_sentence_from_another(
     assert [each.value for each in found] == [2 / 3, 2 / 3], "the shorter one is more probable"
     assert [each.is_untrained for each in found] == [True, True], "no step was spent on it"
     (probe,) = measure_task(
-        model, labels, labels.read(tmp_path), TaskOptions(ways=("probe",), untrained=False)
+        model, labels, labels.read(tmp_path), TaskOptions(protocols=("probe",), untrained=False)
     )
     assert probe.value == 1.0, "a state is the id that was read"
 

@@ -12,13 +12,14 @@ from lmcompare.config.run import parse_run
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.evaluation.tasks.record import TaskRecord
 from lmcompare.runs import checkpoints
 from lmcompare.runs.migrations import without_given
 from lmcompare.runs.record_files import SCHEMA, Record
 from lmcompare.runs.records import DoneRecord, ResultRecord, RunRecord
 from lmcompare.runs.run import Run
 
-OLD = {schema: next(Path(__file__).with_name(f"schema_{schema}").iterdir()) for schema in (1, 2)}
+OLD = {schema: next(Path(__file__).with_name(f"schema_{schema}").iterdir()) for schema in (1, 2, 3)}
 
 
 def records_of(run: Run) -> Iterator[Record]:
@@ -57,8 +58,15 @@ def test_the_configuration_is_kept_as_it_was(schema: int) -> None:
             assert {key: config[table][key] for key in settings} == settings
         else:
             assert config[table] == settings
-    assert record.config.defaults == 1
-    assert parse_run(record.given | {"defaults": 1}).identity == record.config.identity
+    assert record.config.defaults == written.get("defaults", 1)
+    given = record.given | {"defaults": record.config.defaults}
+    assert parse_run(given).identity == record.config.identity
+
+
+def test_what_a_task_was_asked_has_other_names_since_schema_4() -> None:
+    records = Run(OLD[3]).results.read(TaskRecord)
+    asked = ("asked", "causal of whole sentences, summed")
+    assert [(each.protocol, each.description) for each in records] == [asked] * 2
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def keep_answers(run: Run) -> None:
         kind="pairs",
         group="grammar",
         version=1,
-        way="all",
+        protocol="all",
         metric="accuracy",
         chance=0.5,
         num_items=7,

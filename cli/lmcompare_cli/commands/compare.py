@@ -47,7 +47,8 @@ Latest = Annotated[
         "--latest",
         help="Of results of one run that answer the same question under other settings "
         "(--limit, --window, --texts, --examples, ...) take in the one measured last: of each "
-        "text and scoring, form of infilling, method of writing, benchmark and way, probing task.",
+        "text and scoring, form of infilling, method of writing, benchmark and protocol, probing "
+        "task.",
     ),
 ]
 TableNames = Annotated[

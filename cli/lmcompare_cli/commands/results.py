@@ -145,7 +145,7 @@ def _what(record: "ResultRecord") -> str:
     from lmcompare.evaluation.selection import facets_of
 
     values = facets_of(record, id="").values
-    wanted = ("task", "kind", "hidden", "form", "protocol", "method", "way", "scoring", "state")
+    wanted = ("task", "kind", "hidden", "form", "protocol", "method", "scoring", "state")
     found = [values[name][0] for name in wanted if name in values and name != "state"]
     if "untrained" in values.get("state", ()):
         found.append("untrained")

@@ -24,7 +24,7 @@ SPENT = {  # what there is on the horizontal axes, and its heading
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A model on its way: what had been spent on it, and how well it did."""
+    """Say of a model that trains what had been spent on it, and how well it did."""
 
     spent: Spent
     value: float
@@ -32,7 +32,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One run's way, from its start if that was asked."""
+    """Hold how one run went, from its start if that was asked."""
 
     label: str  # of the arm
     objective: str
@@ -42,10 +42,10 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """The ways of all runs in one benchmark, asked in one way."""
+    """Hold the lines of all runs in one benchmark, asked by one protocol."""
 
     task: str
-    way: str
+    protocol: str
     metric: str
     chance: float | None
     lines: Sequence[Line]
@@ -53,7 +53,7 @@ class Curves:
     @property
     def name(self) -> str:
         """Return the name of a file for it."""
-        return self.task if self.way == "asked" else f"{self.task}-{self.way}"
+        return self.task if self.protocol == "asked" else f"{self.task}-{self.protocol}"
 
 
 def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
@@ -68,7 +68,7 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
             for record in records
             if (about_task(record), examples_of(record)) == (about, examples)
         ]
-        ways = [
+        lines = [
             Line(
                 label=arm.label,
                 objective=result.record.config.objective.name,
@@ -79,14 +79,14 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
             for result in arm.results
             if (points := _points(result, {record.stem for record in of_task}))
         ]
-        if ways:
+        if lines:
             found.append(
                 Curves(
                     task=about.task,
-                    way=about.way,
+                    protocol=about.protocol,
                     metric=of_task[0].metric,
                     chance=of_task[0].chance,
-                    lines=ways,
+                    lines=lines,
                 )
             )
     return found

@@ -19,7 +19,7 @@ _SEE = "no answer: `lmcompare compare --table benchmark` says why"
 
 
 class Understanding(Aspect):
-    """A row for each benchmark and way to ask it."""
+    """Give a row to each benchmark and protocol."""
 
     name: ClassVar[str] = "Understanding"
     about: ClassVar[str] = "right answers in benchmarks of grammar, understanding and extraction"
@@ -37,7 +37,7 @@ class Understanding(Aspect):
         for block in blocks:
             metric = metric_of(block.metric)
             found = {row.label: row.value for row in block.rows}
-            way = "" if block.way == "asked" else f" {block.way}"
+            protocol = "" if block.protocol == "asked" else f" {block.protocol}"
             chance = "" if block.chance is None else f" (chance {shown(block.chance, metric)})"
             unit = ", %" if metric.is_share else ""
             others = [arm for arm in given.arms if arm.label not in found]
@@ -51,7 +51,7 @@ class Understanding(Aspect):
                     cells[arm.label] = Cell(why=_SEE)
                 else:
                     cells[arm.label] = Cell(why=not_asked)
-            heading = f"{block.task}{way}, {block.metric}{unit}{chance}"
+            heading = f"{block.task}{protocol}, {block.metric}{unit}{chance}"
             rows.append(Row(heading=heading, metric=metric, cells=cells))
         return rows
 

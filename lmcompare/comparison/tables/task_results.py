@@ -19,11 +19,11 @@ assert {*_GROUPS} == {*get_args(Group)}
 
 
 class AboutTask(NamedTuple):
-    """A benchmark and a way to ask it."""
+    """Name a benchmark and the protocol by which it is asked."""
 
     group: Group
     task: str
-    way: str
+    protocol: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +107,7 @@ def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found])
 
 def about_task(record: TaskRecord) -> AboutTask:
     """Return what a result is of."""
-    return AboutTask(record.group, record.task, record.way)
+    return AboutTask(record.group, record.task, record.protocol)
 
 
 def examples_of(record: TaskRecord) -> _Examples:

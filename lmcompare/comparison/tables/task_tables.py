@@ -66,7 +66,9 @@ class TaskTables(ResultTables[BenchmarkTable]):
                     continue
                 other = known[block.reference]
                 yield Contest(
-                    question=block.task if block.way == "asked" else f"{block.task} {block.way}",
+                    question=block.task
+                    if block.protocol == "asked"
+                    else f"{block.task} {block.protocol}",
                     arm=row.label,
                     reference=other.label,
                     verdict=row.verdict,
@@ -152,7 +154,7 @@ def _differences(block: TaskBlock, arms: Mapping[str, Arm]) -> Iterator[dict[str
             "scoring": row.scoring,
             "likelihood": row.likelihood,
             "text": block.text,
-            "way": block.way,
+            "protocol": block.protocol,
             "unit": metric_of(block.metric).unit or None,
             "n": block.num_items,
             "reference": block.reference,

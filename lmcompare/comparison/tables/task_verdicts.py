@@ -26,7 +26,7 @@ _MOST_PARTS = 15  # more are a list for other eyes: they are in the results' fil
 
 
 def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[BenchmarkTable]:
-    """Return a table for each group of tasks, a block for each task and way to ask it.
+    """Return a table for each group of tasks, a block for each task and protocol.
 
     Args:
         arms: in their order.
@@ -102,7 +102,7 @@ def _block(
     level, parts = _parts(any_record if not able else next(iter(able.values())).records[0])
     return Block(
         task=about.task,
-        way=about.way,
+        protocol=about.protocol,
         version=any_record.version,
         text=any_record.text,
         metric=any_record.metric,
@@ -117,7 +117,7 @@ def _block(
             *_reasons(found),
             *_gates(rows),
             *_fewer_untrained(able),
-            *_protocols(rows),
+            *_descriptions(rows),
             *notes_on_learning(able),
             *leftovers(arms, about, found),
         ],
@@ -157,7 +157,7 @@ def _row(
         untrained=None if untrained is None else untrained.interval,
         scoring=record.scoring,
         likelihood=record.likelihood,
-        protocol=record.protocol,
+        description=record.description,
         gates={flag: why for flag, why in flags.items() if why is not None},
         figures={
             name: fmean(each.figures[name] for each in found.records)
@@ -184,7 +184,7 @@ def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
 
 
 def _unlike(found: Found) -> bool:
-    how = {(each.scoring, each.protocol, each.settings.get(STATES_OF)) for each in found.records}
+    how = {(each.scoring, each.description, each.settings.get(STATES_OF)) for each in found.records}
     return len(how) > 1
 
 
@@ -219,10 +219,10 @@ def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
     return [f"untrained: of seed {seeds} ({', '.join(labels)})" for seeds, labels in fewer.items()]
 
 
-def _protocols(rows: Sequence[BenchmarkRow]) -> list[str]:
+def _descriptions(rows: Sequence[BenchmarkRow]) -> list[str]:
     """Return how it was asked, where no scoring says it."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row.protocol is not None and row.scoring is None:
-            found.setdefault(row.protocol, []).append(row.label)
-    return [f"asked: {protocol} ({', '.join(labels)})" for protocol, labels in found.items()]
+        if row.description is not None and row.scoring is None:
+            found.setdefault(row.description, []).append(row.label)
+    return [f"asked: {description} ({', '.join(labels)})" for description, labels in found.items()]

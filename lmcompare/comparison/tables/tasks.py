@@ -38,7 +38,7 @@ class BenchmarkRow(Compared):
     untrained: Interval | None = None
     scoring: str | None = None
     likelihood: Likelihood | None = None
-    protocol: str | None = None
+    description: str | None = None
     gates: Mapping[str, str]  # by flag: the particulars
     figures: Mapping[str, float]  # others than the value, by name; means over seeds
     parts: Mapping[str, float]
@@ -54,10 +54,10 @@ class Smaller(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """The answers to the same examples, asked for in one way."""
+    """Hold the answers to the same examples, asked for by one protocol."""
 
     task: str
-    way: str
+    protocol: str
     version: int
     text: str  # hash of the examples
     metric: str
@@ -72,11 +72,10 @@ class Block:
     @property
     def subtitle(self) -> str:
         """Return what was asked."""
-        way = "" if self.way == "asked" else f" {self.way}"
+        protocol = "" if self.protocol == "asked" else f" {self.protocol}"
         version = "" if self.version == 1 else f" version {self.version}"
-        return (
-            f"{self.task}{way}{version}: {self.metric}, {self.num_items:,} examples {self.text[:8]}"
-        )
+        examples = f"{self.num_items:,} examples {self.text[:8]}"
+        return f"{self.task}{protocol}{version}: {self.metric}, {examples}"
 
     @property
     def cells(self) -> list[list[str]]:

@@ -19,14 +19,14 @@ from lmcompare.runs.loaded_model import LoadedModel
 Example = TypeVar("Example")
 
 
-def with_pooling(way: str, pooling: Pooling) -> str:
-    """Return a way in which all models pool alike, whatever validation would choose."""
-    return f"{way} {pooling}"
+def with_pooling(protocol: str, pooling: Pooling) -> str:
+    """Return a protocol by which all models pool alike, whatever validation would choose."""
+    return f"{protocol} {pooling}"
 
 
-def parts_of_way(way: str) -> tuple[str, Pooling | None]:
-    """Return the way of the task, and the pooling for all if there is one."""
-    name, _, wanted = way.partition(" ")
+def parts_of_protocol(protocol: str) -> tuple[str, Pooling | None]:
+    """Return the protocol of the task, and the pooling for all if there is one."""
+    name, _, wanted = protocol.partition(" ")
     return name, next((each for each in get_args(Pooling) if each == wanted), None)
 
 
@@ -50,7 +50,7 @@ class Predictions:
     """A model's answers.
 
     Attributes:
-        protocol: in words, what the model was asked to do.
+        description: in words, what the model was asked to do.
         items: one for each example, in any order; made as they are asked for.
         scoring: how likelihoods were taken, where they were.
         settings: that were chosen on validation examples.
@@ -58,7 +58,7 @@ class Predictions:
         counts: what was cut or left out, by what it was; complete once all items are made.
     """
 
-    protocol: str
+    description: str
     items: Iterator[TaskItem]
     scoring: str | None = None
     settings: Mapping[str, str | float] = field(default_factory=dict)
@@ -77,13 +77,13 @@ class Task(BaseModel, ABC, Generic[Example]):
     version: int = Field(1, ge=1, description="results of unlike versions do not compare")
     paper: str = Field("", description="where it comes from")
     metric: ClassVar[str] = "accuracy"
-    protocol: ClassVar[int] = 1  # of how models are asked: results of unlike ones do not compare
+    protocol_version: ClassVar[int] = 1  # of unlike ones results do not compare
     pools: ClassVar[bool] = False  # states are pooled before a head reads them
     about: ClassVar[str]  # the kind, in words
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        """Return the ways in which it can be asked; each gives a result."""
+    def protocols(self) -> tuple[str, ...]:
+        """Return the protocols by which it can be asked; each gives a result."""
         return ("asked",)
 
     @property
@@ -109,7 +109,7 @@ class Task(BaseModel, ABC, Generic[Example]):
         model: LoadedModel,
         examples: Examples[Example],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
@@ -118,7 +118,7 @@ class Task(BaseModel, ABC, Generic[Example]):
         Args:
             model: the model.
             examples: all of them.
-            way: one of `ways`, or one with a pooling (`with_pooling`).
+            protocol: one of `protocols`, or one with a pooling (`with_pooling`).
             done: numbers of examples.
             report: told the share of learning that is done, 0 to 1.
 
@@ -138,7 +138,7 @@ class Task(BaseModel, ABC, Generic[Example]):
 class LearnedTask(Task[Example], Generic[Example]):
     """One whose models learn from examples in files of their own."""
 
-    protocol: ClassVar[int] = 2
+    protocol_version: ClassVar[int] = 2
 
     train: tuple[str, ...] = Field(min_length=1, description="patterns, of files to learn from")
     validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")

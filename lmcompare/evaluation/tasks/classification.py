@@ -28,7 +28,7 @@ from lmcompare.evaluation.supervised.spec import (
     room,
 )
 from lmcompare.evaluation.tasks import splits
-from lmcompare.evaluation.tasks.base import Examples, Predictions, Task, parts_of_way
+from lmcompare.evaluation.tasks.base import Examples, Predictions, Task, parts_of_protocol
 from lmcompare.evaluation.tasks.classification_items import Labelled, items_of
 from lmcompare.evaluation.tasks.classification_metrics import (
     calibration_error,
@@ -39,14 +39,14 @@ from lmcompare.evaluation.tasks.record import FROZEN_PROBE, TaskItem
 from lmcompare.runs.loaded_model import LoadedModel
 
 Split = Literal["train", "validation", "test"]
-WAYS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
+PROTOCOLS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
 
 
 class Classification(Task[Labelled]):
     """Texts or pairs of texts, each with a label."""
 
     kind: Literal["classification"] = "classification"
-    protocol = 2
+    protocol_version = 2
     pools = True
     train: tuple[str, ...] = Field((), description="patterns, of .jsonl, .csv or .tsv")
     validation: tuple[str, ...] = Field((), description="the same; else every tenth to train on")
@@ -77,8 +77,8 @@ class Classification(Task[Labelled]):
         return self
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        return tuple(WAYS)
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(PROTOCOLS)
 
     @property
     def source(self) -> str:
@@ -130,13 +130,15 @@ class Classification(Task[Labelled]):
         model: LoadedModel,
         examples: Examples[Labelled],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
         labels = _labels(examples)
-        way, forced = parts_of_way(way)
-        train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name, of=self.kind_of)
+        protocol, forced = parts_of_protocol(protocol)
+        train = splits.drawn(
+            examples.learned["train"], PROTOCOLS[protocol], task=self.name, of=self.kind_of
+        )
         counts: Counter[str] = Counter()
         tested, taught, judged = (
             self._rows(model, some, labels, what, counts)
@@ -156,13 +158,13 @@ class Classification(Task[Labelled]):
             loss=mean_cross_entropy,
             judge=partial(_accuracy, judged),
         )
-        learned = (probe if way == "probe" else tune)(model, spec, report=report)
-        how = "linear probe trained" if way == "probe" else "fine-tuned"
+        learned = (probe if protocol == "probe" else tune)(model, spec, report=report)
+        how = "linear probe trained" if protocol == "probe" else "fine-tuned"
         states = f"pooling {forced}" if forced else "pooling chosen by validation"
         left = [number for number, each in enumerate(examples.test) if each.number not in done]
         rows = [tested[number] for number in left]
         return Predictions(
-            protocol=f"{how} on {len(train)} examples, {states}",
+            description=f"{how} on {len(train)} examples, {states}",
             items=items_of(
                 [examples.test[number] for number in left],
                 labels,

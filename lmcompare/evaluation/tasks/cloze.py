@@ -80,7 +80,7 @@ class Cloze(Task[Passage]):
         model: LoadedModel,
         examples: Examples[Passage],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
@@ -94,7 +94,7 @@ class Cloze(Task[Passage]):
             None, Sampler(greedy=True), holes="end", any_length=False
         )
         return Predictions(
-            protocol=f"greedy {method}; {scoring} of the word",
+            description=f"greedy {method}; {scoring} of the word",
             items=_said(model, examples.test, spans, done, scoring, report),
             scoring=scoring,
             counts=counts,

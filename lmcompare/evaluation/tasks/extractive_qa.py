@@ -40,7 +40,7 @@ from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.windows import windows
 from lmcompare.runs.loaded_model import LoadedModel
 
-WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
+PROTOCOLS: Mapping[str, int | None] = {"100": 100, "all": None}
 LONGEST = 30  # tokens of an answer behind its first
 
 
@@ -63,8 +63,8 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
     about = "where in a text the answer to a question stands, learned from examples"
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        return tuple(WAYS)
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(PROTOCOLS)
 
     def read(self, folder: Path) -> Examples[SquadQuestion]:
         train, validation, test = (
@@ -92,11 +92,11 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
         model: LoadedModel,
         examples: Examples[SquadQuestion],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
-        train = splits.drawn(examples.learned["train"], WAYS[way], task=self.name)
+        train = splits.drawn(examples.learned["train"], PROTOCOLS[protocol], task=self.name)
         validation = examples.learned["validation"]
         counts: Counter[str] = Counter()
         tested, taught, judged = (
@@ -122,7 +122,7 @@ class SpanAnswers(LearnedTask[SquadQuestion]):
         rows = [tested[number] for number in left]
         outputs = tuned.outputs([row for some in rows for row in some])
         return Predictions(
-            protocol=f"fine-tuned on {len(train)} questions, first and last token of the answer",
+            description=f"fine-tuned on {len(train)} questions, first and last token of the answer",
             items=_items([examples.test[number] for number in left], rows, outputs),
             settings={
                 **tuned.settings,

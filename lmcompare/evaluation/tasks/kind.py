@@ -41,7 +41,7 @@ class TaskKind(EvaluationKind[TaskRecord, TaskOptions]):
         if record.value is None:
             return
         about = record.model_dump(
-            include={"step", "scoring", "likelihood", "source", "text", "way"}
+            include={"step", "scoring", "likelihood", "source", "text", "protocol"}
         )
         metric, state = metric_of(record.metric), "untrained " if record.is_untrained else ""
         yield Measurement(
@@ -71,23 +71,26 @@ class TaskKind(EvaluationKind[TaskRecord, TaskOptions]):
 
     def page(self, results: Sequence[tuple[Run, TaskRecord]]) -> Sequence[Block]:
         started = {
-            (run.path, record.task, record.way, record.text): record.value
+            (run.path, record.task, record.protocol, record.text): record.value
             for run, record in results
             if record.is_untrained
         }
         trained = [(run, record) for run, record in results if not record.is_untrained]
-        several = len(trained) > len({(run.path, each.task, each.way) for run, each in trained})
+        several = len(trained) > len(
+            {(run.path, each.task, each.protocol) for run, each in trained}
+        )
         rows = []
         for run, record in sorted(
-            trained, key=lambda each: (each[1].task, each[0].path.name, each[1].way, each[1].step)
+            trained,
+            key=lambda each: (each[1].task, each[0].path.name, each[1].protocol, each[1].step),
         ):
             metric = metric_of(record.metric)
-            untrained = started.get((run.path, record.task, record.way, record.text))
+            untrained = started.get((run.path, record.task, record.protocol, record.text))
             rows.append(
                 [
                     record.task,
                     run.path.name,
-                    record.way,
+                    record.protocol,
                     *([f"{record.step:,}"] if several else []),
                     metric.heading,
                     metric.shown(record.value),
@@ -101,7 +104,7 @@ class TaskKind(EvaluationKind[TaskRecord, TaskOptions]):
         step = ["step"] if several else []
         table = Table(
             columns=[
-                *names("task", "run", "way", *step, "metric"),
+                *names("task", "run", "protocol", *step, "metric"),
                 *numbers("value", "std. error", "untrained", "chance", "examples"),
                 *words("also"),
             ],
@@ -123,19 +126,19 @@ def _require_use(chosen: Sequence[Chosen], options: TaskOptions) -> None:
     Raises:
         UserError: one is not.
     """
-    able = dict.fromkeys(way for each in chosen for way in each.task.ways)
-    for way in options.ways:
-        if way not in able:
+    able = dict.fromkeys(protocol for each in chosen for protocol in each.task.protocols)
+    for protocol in options.protocols:
+        if protocol not in able:
             raise UserError(
-                f"no chosen task is asked in the way '{way}' (`way=`): "
-                f"{did_you_mean(way, able) if able else 'choose one with `*tasks`'}"
+                f"no chosen task has the protocol '{protocol}' (`task_protocol=`): "
+                f"{did_you_mean(protocol, able) if able else 'choose one with `*tasks`'}"
             )
     if options.pooling is not None and not any(each.task.pools for each in chosen):
         raise UserError(
             "no chosen task pools states (`pooling=`): leave it out, or add a task of the kind "
             "classification or tagging with `*tasks`"
         )
-    if options.train_limit is not None and not any(len(each.task.ways) > 1 for each in chosen):
+    if options.train_limit is not None and not any(len(each.task.protocols) > 1 for each in chosen):
         raise UserError(
             "no chosen task learns from examples (`train_examples=`): leave it out, or choose one "
             "with `*tasks`"
@@ -147,8 +150,8 @@ def _notes(results: Sequence[tuple[Run, TaskRecord]]) -> Iterator[str]:
     found: dict[str, dict[str, None]] = {}
     for run, record in results:
         notes = [
-            *([record.protocol] if record.protocol else []),
-            *(f"{record.way}: {remark}" for remark in record.remarks),
+            *([record.description] if record.description else []),
+            *(f"{record.protocol}: {remark}" for remark in record.remarks),
             *([f"{MISSING} {record.reason}"] if record.reason else []),
             *(f"{num:,} {what}" for what, num in record.counts.items() if num),
         ]

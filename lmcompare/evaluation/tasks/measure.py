@@ -70,10 +70,10 @@ def measure_task(
         subjects.append(untrained(subjects[0]))
     known = [] if options.again else subjects[0].results.read(TaskRecord, warn)
     records = []
-    for way in _meant(task, options):
+    for protocol in _meant(task, options):
         for each in subjects:
-            blank = _blank(each, task, examples, way)
-            facts = blank.model_dump(include={"task", "version", "way", "text", "step"})
+            blank = _blank(each, task, examples, protocol)
+            facts = blank.model_dump(include={"task", "version", "protocol", "text", "step"})
             before = [
                 one
                 for one in known
@@ -81,7 +81,7 @@ def measure_task(
                 and one.scoring in (None, *each.objective.scorings)
             ]
             at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
-            what = f"{task.name} {way} {at}"
+            what = f"{task.name} {protocol} {at}"
             if before:
                 records += before[:1]
             else:
@@ -91,11 +91,15 @@ def measure_task(
 
 
 def _meant(task: Task[Any], options: TaskOptions) -> Sequence[str]:
-    ways, only = task.ways, options.ways
-    meant = ways if len(ways) == 1 or not only else [way for way in ways if way in only]
+    protocols, only = task.protocols, options.protocols
+    meant = (
+        protocols
+        if len(protocols) == 1 or not only
+        else [protocol for protocol in protocols if protocol in only]
+    )
     if options.pooling is None or not task.pools:
         return meant
-    return [with_pooling(way, options.pooling) for way in meant]
+    return [with_pooling(protocol, options.pooling) for protocol in meant]
 
 
 def _fewer_to_learn_from(
@@ -118,7 +122,9 @@ def _limited(examples: Examples[Any], limit: int | None) -> Examples[Any]:
     return replace(examples, test=[examples.test[number] for number in chosen])
 
 
-def _blank(model: LoadedModel, task: Task[Any], examples: Examples[Any], way: str) -> TaskRecord:
+def _blank(
+    model: LoadedModel, task: Task[Any], examples: Examples[Any], protocol: str
+) -> TaskRecord:
     content = repr((examples.test, sorted(examples.learned.items())))
     return TaskRecord(
         task=task.name,
@@ -130,8 +136,8 @@ def _blank(model: LoadedModel, task: Task[Any], examples: Examples[Any], way: st
         spent=model.spent,
         kind=task.kind,
         group=task.group,
-        version=task.version + task.protocol - 1,
-        way=way,
+        version=task.version + task.protocol_version - 1,
+        protocol=protocol,
         metric=task.metric,
         chance=task.chance(examples),
         num_items=len(examples.test),
@@ -156,7 +162,7 @@ def _record(
         answers = task.evaluate(
             model,
             examples,
-            way=blank.way,
+            protocol=blank.protocol,
             done=frozenset(item.item for item in items),
             report=report,
         )
@@ -171,11 +177,11 @@ def _record(
                 f"{len(examples.test)} examples: ask again with `lmcompare eval --force`"
             )
         how = model.objective.scorings.get(answers.scoring or "")
-        alone = [] if examples.learned else _alone(model, task, examples, blank.way, answers)
+        alone = [] if examples.learned else _alone(model, task, examples, blank.protocol, answers)
         differs = [item for item in alone if not _alike(item, items)]
         record = blank.model_copy(
             update={
-                "protocol": answers.protocol,
+                "description": answers.description,
                 "scoring": answers.scoring,
                 "likelihood": None if how is None else how.likelihood,
                 "settings": dict(answers.settings),
@@ -207,15 +213,15 @@ def _kept(results: Results, blank: TaskRecord, answers: Predictions) -> list[Tas
 
 
 def _alone(
-    model: LoadedModel, task: Task[Any], examples: Examples[Any], way: str, among: Predictions
+    model: LoadedModel, task: Task[Any], examples: Examples[Any], protocol: str, among: Predictions
 ) -> list[TaskItem]:
-    """Ask some examples by themselves, in the way of those `among`, and return the answers."""
+    """Ask some examples by themselves, by the protocol of those `among`, and return the answers."""
     items: list[TaskItem] = []
     for example in _limited(examples, ALONE).test:
         answers = task.evaluate(
             model,
             replace(examples, test=[example]),
-            way=way,
+            protocol=protocol,
             done=frozenset(),
             report=lambda share: None,
         )

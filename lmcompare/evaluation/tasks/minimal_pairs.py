@@ -87,7 +87,7 @@ class Pairs(Task[Pair]):
         model: LoadedModel,
         examples: Examples[Pair],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
@@ -95,7 +95,7 @@ class Pairs(Task[Pair]):
         scoring = choose_scoring(model, sentences)
         left = [pair for pair in examples.test if pair.number not in done]
         return Predictions(
-            protocol=f"{scoring} of whole sentences, summed",
+            description=f"{scoring} of whole sentences, summed",
             items=_compared(model, left, scoring, report),
             scoring=scoring,
         )

@@ -96,14 +96,14 @@ class Choice(Task[Question]):
         model: LoadedModel,
         examples: Examples[Question],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
         scoring = choose_scoring(model, [part for each in examples.test for part in _parts(each)])
         left = [each for each in examples.test if each.number not in done]
         return Predictions(
-            protocol=f"{scoring} of each choice, by {self.by}",
+            description=f"{scoring} of each choice, by {self.by}",
             items=self._chosen(model, left, scoring, report),
             scoring=scoring,
         )

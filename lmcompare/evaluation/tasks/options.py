@@ -56,12 +56,12 @@ class TaskOptions(EvalOptions):
         "first piece), or the mean of the encoder's.",
         json_schema_extra={"default": "the best for each model by validation"},
     )
-    ways: tuple[str, ...] = Field(
+    protocols: tuple[str, ...] = Field(
         (),
-        title="way",
+        title="task_protocol",
         description="Of tasks that models learn from examples: fine-tune on this many of them "
         "(10, 100, all), or train a probe on the frozen model (probe); repeat.",
-        json_schema_extra={"default": "all ways"},
+        json_schema_extra={"default": "all protocols"},
     )
     untrained: bool = Field(True, description="Ask each model as it was before training, too.")
     every_checkpoint: bool = Field(

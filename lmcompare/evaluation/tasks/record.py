@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from lmcompare.config.budget import Spent
 from lmcompare.evaluation.tasks.options import Pooling
 from lmcompare.objectives import Likelihood, all_scorings
+from lmcompare.runs.migrations import Migrations, renamed
 from lmcompare.runs.records import ResultRecord
 
 Group = Literal["grammar", "likelihood", "understanding", "extraction"]  # what a task measures
@@ -47,16 +48,20 @@ class TaskRecord(ResultRecord):
     """
 
     prefix: ClassVar[str] = "task"
+    migrations: ClassVar[Migrations] = {
+        **ResultRecord.migrations,
+        3: renamed(protocol="way", description="protocol"),
+    }
 
     kind: str  # pairs, cloze, ...
     group: Group
     version: int  # of the task: results of unlike versions do not compare
-    way: str  # how it was asked, where a task can be asked in several ways
+    protocol: str  # how it was asked, where a task can be asked by several
     spent: Spent = Spent()  # on the model's training
     metric: str
     chance: float | None  # what knowing nothing gives
     num_items: int
-    protocol: str | None = None  # in words, what this objective was asked to do
+    description: str | None = None  # in words, what this objective was asked to do
     scoring: str | None = None
     likelihood: Likelihood | None = None
     value: float | None = None
@@ -74,7 +79,7 @@ class TaskRecord(ResultRecord):
     def stem(self) -> str:
         at = "untrained" if self.step == UNTRAINED else f"{self.step}"
         version = "" if self.version == 1 else f"-v{self.version}"
-        return f"task-{self.task}-{self.way}-{self.text[:8]}{version}-{at}"
+        return f"task-{self.task}-{self.protocol}-{self.text[:8]}{version}-{at}"
 
     @property
     def evaluation(self) -> str:
@@ -87,7 +92,7 @@ class TaskRecord(ResultRecord):
             "state": "untrained" if self.is_untrained else "trained",
             "task": self.task,
             "group": self.group,
-            "way": self.way,
+            "protocol": self.protocol,
             "scoring": self.scoring,
             "likelihood": self.likelihood,
         }
@@ -98,7 +103,7 @@ class TaskRecord(ResultRecord):
 
     @property
     def question(self) -> tuple[object, ...]:
-        return self.prefix, self.task, self.source, self.way, self.step
+        return self.prefix, self.task, self.source, self.protocol, self.step
 
     @property
     def about(self) -> str:

@@ -37,14 +37,14 @@ from lmcompare.evaluation.tasks.base import (
     Examples,
     LearnedTask,
     Predictions,
-    parts_of_way,
+    parts_of_protocol,
 )
 from lmcompare.evaluation.tasks.options import Pooling
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import IGNORE
 
-WAYS: Mapping[str, int | None] = {"100": 100, "all": None}
+PROTOCOLS: Mapping[str, int | None] = {"100": 100, "all": None}
 POOLINGS: tuple[Pooling, ...] = ("last", "mean", "first")  # of a word's pieces
 
 
@@ -76,8 +76,8 @@ class Tagging(LearnedTask[Sentence]):
     about = "which words name entities, learned from examples"
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        return tuple(WAYS)
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(PROTOCOLS)
 
     def read(self, folder: Path) -> Examples[Sentence]:
         counts: Counter[str] = Counter()
@@ -126,16 +126,16 @@ class Tagging(LearnedTask[Sentence]):
         model: LoadedModel,
         examples: Examples[Sentence],
         *,
-        way: str,
+        protocol: str,
         done: frozenset[int],
         report: Callable[[float], None],
     ) -> Predictions:
-        way, forced = parts_of_way(way)
+        protocol, forced = parts_of_protocol(protocol)
         if forced is not None and forced not in POOLINGS:
             raise Unsupported(f"the pieces of a word have no pooling '{forced}'")
         learned = examples.learned
         tags = sorted({tag for some in learned.values() for each in some for tag in each.tags})
-        train = splits.drawn(learned["train"], WAYS[way], task=self.name)
+        train = splits.drawn(learned["train"], PROTOCOLS[protocol], task=self.name)
         validation = learned["validation"]
         counts: Counter[str] = Counter()
         tested, taught, judged = (
@@ -162,7 +162,7 @@ class Tagging(LearnedTask[Sentence]):
         rows = [tested[number] for number in left]
         pieces = f"pooled by {forced}" if forced else "pooled as validation chooses"
         return Predictions(
-            protocol=f"fine-tuned on {len(train)} sentences, pieces of a word {pieces}",
+            description=f"fine-tuned on {len(train)} sentences, pieces of a word {pieces}",
             items=_items(
                 [examples.test[number] for number in left], rows, tags, tuned.outputs(rows)
             ),

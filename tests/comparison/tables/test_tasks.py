@@ -118,16 +118,16 @@ def test_comparisons_are_corrected_over_all_tasks_of_a_group(study):
     assert understanding.notes[0].startswith("p, verdicts and the intervals of differences: of one")
 
 
-def test_ways_are_asked_apart(study):
+def test_protocols_are_asked_apart(study):
     runs = models(study, "a", right(20))
-    ask(runs[0], right(30), way="0-shot")
+    ask(runs[0], right(30), protocol="0-shot")
     blocks = only(compare(runs)).blocks
-    assert [each.way for each in blocks] == ["0-shot", "asked"]
+    assert [each.protocol for each in blocks] == ["0-shot", "asked"]
     assert blocks[0].subtitle.startswith("zorro 0-shot: ")
 
 
 def test_a_protocol_is_told_where_no_scoring_says_it(study):
-    runs = models(study, "a", right(20), scoring=None, likelihood=None, protocol="a probe")
+    runs = models(study, "a", right(20), scoring=None, likelihood=None, description="a probe")
     found = block(compare(runs))
     assert "asked: a probe (a)" in found.notes
     assert found.cells[0][6] == ""

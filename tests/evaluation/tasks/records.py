@@ -15,7 +15,7 @@ def record_of(**changes: object) -> TaskRecord:
         "kind": "classification",
         "group": "understanding",
         "version": 2,
-        "way": "all",
+        "protocol": "all",
         "metric": "accuracy",
         "chance": 0.5,
         "num_items": 41,

@@ -70,12 +70,14 @@ def labelled(num: int, *, seed: int, shuffled: bool = False) -> list[dict]:
     return records
 
 
-def ask(task: Classification, folder: Path, objective: Objective, tokenizer: Tokenizer, way: str):
+def ask(
+    task: Classification, folder: Path, objective: Objective, tokenizer: Tokenizer, protocol: str
+):
     examples = task.read(folder)
     return task.evaluate(
         subject_of(objective, tokenizer),
         examples,
-        way=way,
+        protocol=protocol,
         done=frozenset(),
         report=lambda share: None,
     )
@@ -94,7 +96,7 @@ def test_a_word_that_tells_the_label_is_learned(
     answers = ask(task_of(), tmp_path, objective, tokenizer, "all")
     items = list(answers.items)
     assert ratio(items) > 0.95
-    assert answers.protocol == "fine-tuned on 272 examples, pooling chosen by validation"
+    assert answers.description == "fine-tuned on 272 examples, pooling chosen by validation"
     assert answers.settings["learning rate"] == 3e-3
     assert {type(each) for each in answers.settings.values()} == {float, str}, (
         "as a record has them"
@@ -129,14 +131,14 @@ def test_a_probe_and_few_examples_say_so(
     write(tmp_path / "train.jsonl", labelled(151, seed=3))
     write(tmp_path / "test.jsonl", labelled(53, seed=5))
     task = task_of()
-    assert task.ways == ("10", "100", "all", "probe")
+    assert task.protocols == ("10", "100", "all", "probe")
     probe = ask(task, tmp_path, Mlm(), tokenizer, "probe")
-    assert probe.protocol == "linear probe trained on 272 examples, pooling chosen by validation"
+    assert probe.description == "linear probe trained on 272 examples, pooling chosen by validation"
     assert ratio(list(probe.items)) > 0.8
     few = ask(task, tmp_path, Clm(), tokenizer, "10 last")
-    assert few.protocol == "fine-tuned on 10 examples, pooling last"
+    assert few.description == "fine-tuned on 10 examples, pooling last"
     assert {each.pooling for each in few.trials} == {"last"}
-    assert ask(task, tmp_path, Clm(), tokenizer, "100").protocol.startswith("fine-tuned on 100 ")
+    assert ask(task, tmp_path, Clm(), tokenizer, "100").description.startswith("fine-tuned on 100 ")
 
 
 def test_items_name_the_example_and_what_was_said(
@@ -149,7 +151,9 @@ def test_items_name_the_example_and_what_was_said(
     examples = task.read(tmp_path)
     found = {}
     for done in (frozenset(), frozenset({0, 3, 9})):
-        answers = task.evaluate(model, examples, way="10", done=done, report=lambda share: None)
+        answers = task.evaluate(
+            model, examples, protocol="10", done=done, report=lambda share: None
+        )
         found[done] = list(answers.items)
     everything, rest = found.values()
     assert [item.item for item in everything] == list(range(10))

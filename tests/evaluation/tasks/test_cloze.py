@@ -23,7 +23,7 @@ PASSAGES = [
 
 def said(model, passages=PASSAGES, done: frozenset[int] = frozenset()) -> list[TaskItem]:
     examples = Examples(test=passages)
-    found = TASK.evaluate(model, examples, way="asked", done=done, report=lambda share: None)
+    found = TASK.evaluate(model, examples, protocol="asked", done=done, report=lambda share: None)
     return [*found.items]
 
 
@@ -33,7 +33,7 @@ def test_every_objective_is_asked(name: str, tokenizer: Tokenizer) -> None:
     model = subject_of(parse_objective(name), tokenizer)
     examples = Examples(test=PASSAGES)
     found = TASK.evaluate(
-        model, examples, way="asked", done=frozenset({1}), report=lambda share: None
+        model, examples, protocol="asked", done=frozenset({1}), report=lambda share: None
     )
     items = [*found.items]
     assert [item.item for item in items] == [0, 2]
@@ -74,7 +74,7 @@ def test_texts_longer_than_the_rows_lose_their_beginning(tokenizer: Tokenizer) -
     found = TASK.evaluate(
         model,
         Examples(test=[long]),
-        way="asked",
+        protocol="asked",
         done=frozenset(),
         report=lambda share: None,
     )

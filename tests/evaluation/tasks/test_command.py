@@ -18,7 +18,7 @@ def test_the_command_line(command: Command, train: Trainer, corpus: Path, suites
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split() == [
-        *("task", "run", "way", "metric", "value", "std.", "error", "untrained", "chance"),
+        *("task", "run", "protocol", "metric", "value", "std.", "error", "untrained", "chance"),
         *("examples", "also"),
     ]
     assert [line.split()[0] for line in lines[1:5]] == ["last", "last", "order", "order"]
@@ -43,12 +43,14 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
             'train = ["both.tsv"]\ntest_every = 4\n'
         )
     place = ["eval", run.path, "--tasks", suites / "tasks.toml", "--no-untrained", "-f", "json"]
-    rows = json.loads(command(*place, "--way", "probe", "--way", "10").out)
-    ways = [("last", "asked"), ("order", "asked"), ("both", "10"), ("both", "probe")]
-    assert {(row["task"], row["way"]) for row in rows} == {*ways}, "what has one way is asked in it"
-    place += ["--way", "10", "--way", "probe"]
+    rows = json.loads(command(*place, "--task-protocol", "probe", "--task-protocol", "10").out)
+    protocols = [("last", "asked"), ("order", "asked"), ("both", "10"), ("both", "probe")]
+    assert {(row["task"], row["protocol"]) for row in rows} == {*protocols}, (
+        "what has one protocol is asked in it"
+    )
+    place += ["--task-protocol", "10", "--task-protocol", "probe"]
     (few, *_), _ = (
-        sorted(rows, key=lambda row: row["way"])
+        sorted(rows, key=lambda row: row["protocol"])
         for rows in (
             [row for row in json.loads(command(*place, *more).out) if row["task"] == "both"]
             for more in (["--train-examples", "6", "--examples", "3"], [])
@@ -61,8 +63,8 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
     assert {each["pooling"] for each in few["trials"]} == {"mean", "last", "first"}
     (forced, probe, *others) = json.loads(command(*place, "--pooling", "last").out)[-2:]
     assert not others
-    for row, way in ((forced, "10 last"), (probe, "probe last")):
-        assert row["way"] == way, "a question of its own"
+    for row, protocol in ((forced, "10 last"), (probe, "probe last")):
+        assert row["protocol"] == protocol, "a question of its own"
         assert {each["pooling"] for each in row["trials"]} == {"last"}
     lines = command(*place[:-6], *place[-4:]).out
     assert "both: 10: pooling " in lines
@@ -76,11 +78,11 @@ def test_a_task_is_asked_in_the_ways_that_are_named(
         assert (code, out) == (1, "")
         assert f"no chosen task {said}" in err
     place = place[:-4]
-    code, out, err = command(*place, "--way", "prob")
+    code, out, err = command(*place, "--task-protocol", "prob")
     assert (code, out) == (1, "")
-    assert "no chosen task is asked in the way 'prob' (--way): did you mean 'probe'?" in err
-    code, out, err = command("eval", run.path, "--way", "all")
-    assert "--way is about benchmarks, which is not asked for: add NAME" in err
+    assert "no chosen task has the protocol 'prob' (--task-protocol): did you mean 'probe'?" in err
+    code, out, err = command("eval", run.path, "--task-protocol", "all")
+    assert "--task-protocol is about benchmarks, which is not asked for: add NAME" in err
 
 
 def test_a_task_that_fails_takes_no_other_down(

@@ -230,18 +230,20 @@ def test_answers_that_look_alike_are_learned(
     task, model = task_of(), subject_of(objective, tokenizer)
     examples = task.read(tmp_path)
     answers = task.evaluate(
-        model, examples, way="all", done=frozenset({1}), report=lambda share: None
+        model, examples, protocol="all", done=frozenset({1}), report=lambda share: None
     )
     items = list(answers.items)
     assert [item.item for item in items] == [0, *range(2, 66)]
     assert ratio(items) > 0.9
     assert task.figures(items)["exact match"] > 0.9
-    assert answers.protocol == "fine-tuned on 124 questions, first and last token of the answer"
+    assert answers.description == "fine-tuned on 124 questions, first and last token of the answer"
     assert {type(each) for each in answers.settings.values()} == {float, str}, (
         "as a record has them"
     )
-    few = task.evaluate(model, examples, way="100", done=frozenset(), report=lambda share: None)
-    assert few.protocol.startswith("fine-tuned on 100 questions")
+    few = task.evaluate(
+        model, examples, protocol="100", done=frozenset(), report=lambda share: None
+    )
+    assert few.description.startswith("fine-tuned on 100 questions")
 
 
 def test_paragraphs_stay_together(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def answers(
     model: LoadedModel, examples: list[Pair], done: frozenset[int] = frozenset()
 ) -> list[TaskItem]:
     given = Examples(test=examples)
-    return [*TASK.evaluate(model, given, way="asked", done=done, report=lambda share: None).items]
+    return [
+        *TASK.evaluate(model, given, protocol="asked", done=done, report=lambda share: None).items
+    ]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -24,7 +24,9 @@ QUESTIONS = [
 
 def chosen(model, questions=QUESTIONS, task: Choice = TASK):
     examples = Examples(test=questions)
-    found = task.evaluate(model, examples, way="asked", done=frozenset(), report=lambda share: None)
+    found = task.evaluate(
+        model, examples, protocol="asked", done=frozenset(), report=lambda share: None
+    )
     return found, [*found.items]
 
 
@@ -61,7 +63,7 @@ def test_the_way_that_counts_is_a_setting(tokenizer: Tokenizer) -> None:
     by_byte = TASK.model_copy(update={"by": "byte"})
     found, items = chosen(subject_of(Clm(), tokenizer), task=by_byte)
     assert [item.gained for item in items] == [item.figures["byte"] for item in items]
-    assert found.protocol == "causal of each choice, by byte"
+    assert found.description == "causal of each choice, by byte"
 
 
 def test_chance_is_one_of_the_choices() -> None:

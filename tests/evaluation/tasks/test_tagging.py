@@ -266,13 +266,13 @@ def test_words_that_are_names_are_learned(
     examples = task.read(tmp_path)
     shares: list[float] = []
     answers = task.evaluate(
-        model, examples, way="all", done=frozenset({0, 5}), report=shares.append
+        model, examples, protocol="all", done=frozenset({0, 5}), report=shares.append
     )
     items = list(answers.items)
     assert [item.item for item in items] == [1, 2, 3, 4, *range(6, 53)]
     assert ratio(items) > 0.9
     assert (
-        answers.protocol
+        answers.description
         == "fine-tuned on 136 sentences, pieces of a word pooled as validation chooses"
     )
     assert {each.pooling for each in answers.trials} == {"last", "mean", "first"}
@@ -283,13 +283,13 @@ def test_words_that_are_names_are_learned(
     assert shares == sorted(shares)
     assert shares[-1] == 1
     few = task.evaluate(
-        model, examples, way="100 first", done=frozenset(), report=lambda share: None
+        model, examples, protocol="100 first", done=frozenset(), report=lambda share: None
     )
-    assert few.protocol == "fine-tuned on 100 sentences, pieces of a word pooled by first"
+    assert few.description == "fine-tuned on 100 sentences, pieces of a word pooled by first"
     assert {each.pooling for each in few.trials} == {"first"}
     with pytest.raises(Unsupported, match="the pieces of a word have no pooling 'encoder'"):
         task.evaluate(
-            model, examples, way="all encoder", done=frozenset(), report=lambda share: None
+            model, examples, protocol="all encoder", done=frozenset(), report=lambda share: None
         )
 
 
