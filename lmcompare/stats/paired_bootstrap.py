@@ -33,17 +33,17 @@ NUMBERS_AT_ONCE = 2**22  # of one step; bounds memory, changes no result
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """What the models of an arm gained of the same items.
+    """Hold what the models of an arm gained of the same items.
 
     Attributes:
-        gained: of each item, by model.
-        possible: the same of what there was to gain.
+        score: of each item, by model.
+        max_score: the same of what there was to gain.
         seeds: of the models.
         highest: value that there can be; the lowest is 0.
     """
 
-    gained: Float[ndarray, "S N"]
-    possible: Float[ndarray, "S N"]
+    score: Float[ndarray, "S N"]
+    max_score: Float[ndarray, "S N"]
     seeds: tuple[int, ...]
     highest: float = 1.0
 
@@ -55,8 +55,8 @@ class Scores:
     @property
     def are_right_or_wrong(self) -> bool:
         """Tell whether there is one model, and it got nothing or all of each item."""
-        right_or_wrong = (self.gained == 0) | (self.gained == 1)
-        return len(self.seeds) == 1 and bool(right_or_wrong.all() and (self.possible == 1).all())
+        right_or_wrong = (self.score == 0) | (self.score == 1)
+        return len(self.seeds) == 1 and bool(right_or_wrong.all() and (self.max_score == 1).all())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class BootstrapSample:
         gain.
         """
         low, high = np.clip(_ends(self._values), 0.0, self.scores.highest).tolist()
-        num_items = int(self.scores.possible.any(0).sum())
+        num_items = int(self.scores.max_score.any(0).sum())
         if low == high and low in (0.0, self.scores.highest) and num_items:
             from scipy.stats import binomtest  # most tables do without it, and it is slow to import
 
@@ -133,14 +133,14 @@ def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Bootstra
         models: of any arms, on the same items.
         num: of resamples.
     """
-    gained = np.concatenate([each.gained for each in models]).astype(np.float64)
+    score = np.concatenate([each.score for each in models]).astype(np.float64)
     # in most tasks each item has the same highest score for every model
-    possible, which = np.unique(
-        np.concatenate([each.possible for each in models]).astype(np.float64),
+    max_score, which = np.unique(
+        np.concatenate([each.max_score for each in models]).astype(np.float64),
         axis=0,
         return_inverse=True,
     )
-    which, num_items = which.reshape(-1), gained.shape[1]
+    which, num_items = which.reshape(-1), score.shape[1]
     stream = np.random.default_rng(rng.key("resampled items"))
     at_once = max(1, NUMBERS_AT_ONCE // num_items)
     drawn = []
@@ -149,9 +149,9 @@ def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[Bootstra
         counts = np.empty((size, num_items))
         for row in counts:
             row[:] = np.bincount(stream.integers(num_items, size=num_items), minlength=num_items)
-        drawn.append(_ratio(counts @ gained.T, (counts @ possible.T)[:, which]))
+        drawn.append(_ratio(counts @ score.T, (counts @ max_score.T)[:, which]))
     ratios = np.concatenate(drawn)
-    values = _ratio(gained.sum(1), possible.sum(1)[which])
+    values = _ratio(score.sum(1), max_score.sum(1)[which])
     found, first = [], 0
     for each in models:
         rows = slice(first, first + len(each.seeds))
@@ -174,7 +174,7 @@ def _ends(values: Float[ndarray, " R"], *, level: float = LEVEL) -> Float[ndarra
     return ends
 
 
-def _ratio(gained: ndarray, possible: ndarray) -> ndarray:
+def _ratio(score: ndarray, max_score: ndarray) -> ndarray:
     """Return what was gained as a share of what was possible; 0 where nothing was."""
-    found: ndarray = np.divide(gained, possible, out=np.zeros_like(gained), where=possible != 0)
+    found: ndarray = np.divide(score, max_score, out=np.zeros_like(score), where=max_score != 0)
     return found

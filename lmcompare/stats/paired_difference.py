@@ -19,7 +19,7 @@ def paired_difference(ours: Scores, theirs: Scores) -> Interval:
         theirs: what the same models gained of the same items in another way.
     """
     assert ours.seeds == theirs.seeds
-    found = estimate(replace(ours, gained=ours.gained - theirs.gained))
+    found = estimate(replace(ours, score=ours.score - theirs.score))
     if found.low is None or found.high is None:  # of one item nothing is known
         return Interval(value=found.mean, low=-1.0, high=1.0)
     return Interval(value=found.mean, low=max(-1.0, found.low), high=min(1.0, found.high))

@@ -154,7 +154,7 @@ def difference(ours: Scores, theirs: Scores, *, pooled: Spread | None = None) ->
     items = Error(variance=squares / num_items**2)
     if not (ours.knows_seeds and theirs.knows_seeds):
         if ours.are_right_or_wrong and theirs.are_right_or_wrong:
-            exact = _mcnemar(ours.gained[0], theirs.gained[0])
+            exact = _mcnemar(ours.score[0], theirs.score[0])
             return Difference(
                 value=value, test="McNemar", num_items=num_items, own=items, exact=exact
             )
@@ -228,9 +228,9 @@ class _Moments:
     def of(arm: Scores) -> "_Moments":
         values, num_seeds = _values(arm), len(arm.seeds)
         # a ratio's linear part, as by the delta method
-        mean_possible = arm.possible.mean(1, keepdims=True)
-        off = arm.gained - values[:, None] * arm.possible
-        off = np.divide(off, mean_possible, out=np.zeros_like(off), where=mean_possible != 0)
+        mean_max_score = arm.max_score.mean(1, keepdims=True)
+        off = arm.score - values[:, None] * arm.max_score
+        off = np.divide(off, mean_max_score, out=np.zeros_like(off), where=mean_max_score != 0)
         num_items = off.shape[1]
         spread = by_chance = 0.0
         if num_seeds > 1:
@@ -247,18 +247,18 @@ class _Moments:
 
 def _values(arm: Scores) -> Float[ndarray, " S"]:
     """Return what each model gained as a share of what was possible; 0 where nothing was."""
-    gained, possible = arm.gained.sum(1, dtype=np.float64), arm.possible.sum(1, dtype=np.float64)
-    found: ndarray = np.divide(gained, possible, out=np.zeros_like(gained), where=possible != 0)
+    score, max_score = arm.score.sum(1, dtype=np.float64), arm.max_score.sum(1, dtype=np.float64)
+    found: ndarray = np.divide(score, max_score, out=np.zeros_like(score), where=max_score != 0)
     return found
 
 
 def _num_differ(ours: Scores, theirs: Scores) -> int:
     """Count the items on which the arms differ, by the means of their seeds."""
-    gained, possible = (
+    score, max_score = (
         np.isclose(one.mean(0), two.mean(0), rtol=1e-12, atol=1e-12)
-        for one, two in ((ours.gained, theirs.gained), (ours.possible, theirs.possible))
+        for one, two in ((ours.score, theirs.score), (ours.max_score, theirs.max_score))
     )
-    return int((~(gained & possible)).sum())
+    return int((~(score & max_score)).sum())
 
 
 def _welch(one: _Moments, two: _Moments) -> Spread:

@@ -31,14 +31,14 @@ def flat(num: float) -> ndarray:
 
 def probe(
     run: Run,
-    gained: Sequence[ndarray],
+    score: Sequence[ndarray],
     *,
     validation: Sequence[float] | None = None,
     control: Sequence[ndarray] | None = None,
     baselines: Mapping[str, ndarray] | None = None,
     unseen: Sequence[float] | None = None,
     codelengths: Sequence[tuple[float, float]] | None = None,
-    possible: float = WORDS,
+    max_score: float = WORDS,
     layers: Sequence[int] | None = None,
     sentences: Sequence[int] | None = None,
     **changes: Any,
@@ -46,9 +46,9 @@ def probe(
     """Keep what a probe gained of each sentence, layer by layer; 1 is the layer of the first."""
     own, last = run.record(), run.last_metrics()
     assert last is not None
-    numbers = [*(range(len(gained[0])) if sentences is None else sentences)]
-    total = possible * len(numbers)
-    layers = [*(range(len(gained)) if layers is None else layers)]
+    numbers = [*(range(len(score[0])) if sentences is None else sentences)]
+    total = max_score * len(numbers)
+    layers = [*(range(len(score)) if layers is None else layers)]
     baselines = {"majority": flat(1), "type": flat(3)} if baselines is None else baselines
     results = [
         LayerResult(
@@ -61,16 +61,16 @@ def probe(
             codelength=None if codelengths is None else codelengths[i][0],
             control_codelength=None if codelengths is None else codelengths[i][1],
         )
-        for i, (layer, each) in enumerate(zip(layers, gained, strict=True))
+        for i, (layer, each) in enumerate(zip(layers, score, strict=True))
     ]
     items = [
         ProbeItem(
             sentence=number,
-            possible=possible,
-            gained=tuple(float(each[row]) for each in gained),
+            max_score=max_score,
+            score=tuple(float(each[row]) for each in score),
             control=() if control is None else tuple(float(each[row]) for each in control),
             baselines={name: float(each[row]) for name, each in baselines.items()},
-            unseen_possible=0.0 if unseen is None else 1.0,
+            unseen_max_score=0.0 if unseen is None else 1.0,
             unseen=() if unseen is None else tuple(each / len(numbers) for each in unseen),
         )
         for row, number in enumerate(numbers)
@@ -110,9 +110,9 @@ def probed(
     for seed, share in enumerate(shares):
         runs.append(write_run(study, name, seed, settings={"objective": objective}))
         draw = 1000 * seed + sum(map(ord, name))
-        gained = [some(share * part, seed=draw + i) for i, part in enumerate((0.4, 0.7, 1, 0.8))]
+        score = [some(share * part, seed=draw + i) for i, part in enumerate((0.4, 0.7, 1, 0.8))]
         known = {"control": [some(share / 3, seed=draw + 50 + i) for i in range(4)]} | changes
-        probe(runs[-1], gained, validation=(0.1, 0.5, 0.9, 0.8), **known)
+        probe(runs[-1], score, validation=(0.1, 0.5, 0.9, 0.8), **known)
     return runs
 
 

@@ -23,28 +23,28 @@ def right(num: int, *, of: int = NUM) -> list[float]:
 
 def ask(
     run: Run,
-    gained: Sequence[float] | None,
+    score: Sequence[float] | None,
     *,
     untrained: Sequence[float] | None = None,
-    possible: Sequence[float] | float = 1.0,
+    max_score: Sequence[float] | float = 1.0,
     parts: Sequence[Mapping[str, str]] | None = None,
     **changes: Any,
 ) -> TaskRecord:
     """Keep answers to a benchmark, and those of the model as it started if there are any."""
     record, last = run.record(), run.last_metrics()
     assert last is not None
-    num = len(gained or [0.0] * NUM)
-    shares = [float(possible)] * num if isinstance(possible, float | int) else [*possible]
+    num = len(score or [0.0] * NUM)
+    shares = [float(max_score)] * num if isinstance(max_score, float | int) else [*max_score]
 
-    def keep(gained: Sequence[float] | None, **more: Any) -> TaskRecord:
+    def keep(score: Sequence[float] | None, **more: Any) -> TaskRecord:
         items = [
-            TaskItem(item=3 * i, gained=each, possible=share, parts=parts[i] if parts else {})
-            for i, (each, share) in enumerate(zip(gained or [], shares, strict=False))
+            TaskItem(item=3 * i, score=each, max_score=share, parts=parts[i] if parts else {})
+            for i, (each, share) in enumerate(zip(score or [], shares, strict=False))
         ]
         levels: dict[str, dict[str, list[float]]] = {}
         for item in items:
             for level, part in item.parts.items():
-                levels.setdefault(level, {}).setdefault(part, []).append(item.gained)
+                levels.setdefault(level, {}).setdefault(part, []).append(item.score)
         known = {
             "task": "zorro",
             "arm": record.arm,
@@ -64,29 +64,29 @@ def ask(
             "description": "causal of whole sentences, summed",
             "scoring": "causal",
             "likelihood": "exact",
-            "value": sum(gained or []) / sum(shares),
+            "value": sum(score or []) / sum(shares),
             "standard_error": 0.0625,
             "parts": {
                 level: {part: (sum(own) / len(own), len(own)) for part, own in each.items()}
                 for level, each in levels.items()
             },
         }
-        known |= answer if gained else {}
+        known |= answer if score else {}
         kept = TaskRecord(**(known | changes | more))
         run.results.write(kept, items)
         return kept
 
     if untrained is not None:
         keep(untrained, step=0)
-    return keep(gained)
+    return keep(score)
 
 
 def models(study: Path, name: str, *answers: Sequence[float], **changes: Any) -> list[Run]:
     """An arm whose seeds answered so; as they started they were at chance."""
     runs = []
-    for seed, gained in enumerate(answers):
+    for seed, score in enumerate(answers):
         runs.append(write_run(study, name, seed, settings={"objective": "clm"}))
-        ask(runs[-1], gained, **changes)
+        ask(runs[-1], score, **changes)
     return runs
 
 

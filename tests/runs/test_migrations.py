@@ -12,7 +12,8 @@ from lmcompare.config.run import parse_run
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.evaluation.tasks.record import TaskRecord
+from lmcompare.evaluation.probes.record import ProbeItem
+from lmcompare.evaluation.tasks.record import TaskItem, TaskRecord
 from lmcompare.runs import checkpoints
 from lmcompare.runs.migrations import without_given
 from lmcompare.runs.record_files import SCHEMA, Record
@@ -67,6 +68,17 @@ def test_what_a_task_was_asked_has_other_names_since_schema_4() -> None:
     records = Run(OLD[3]).results.read(TaskRecord)
     asked = ("asked", "causal of whole sentences, summed")
     assert [(each.protocol, each.description) for each in records] == [asked] * 2
+
+
+def test_scores_of_items_have_other_names_since_schema_4() -> None:
+    results = Run(OLD[3]).results
+    for record, scores in zip(results.read(TaskRecord), ([0.0, 1.0], [0.0, 0.0]), strict=True):
+        items = results.items(record, TaskItem)
+        assert [(item.score, item.max_score) for item in items] == [(each, 1.0) for each in scores]
+    old = {"sentence": 3, "possible": 7, "gained": [2, 5], "unseen_possible": 1.5, "unseen": [1, 0]}
+    new = ProbeItem(sentence=3, max_score=7, score=(2, 5), unseen_max_score=1.5, unseen=(1, 0))
+    assert ProbeItem.model_validate_json(json.dumps(old)) == new
+    assert ProbeItem.model_validate_json(new.model_dump_json()) == new
 
 
 @pytest.mark.parametrize(

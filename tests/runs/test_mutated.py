@@ -102,7 +102,7 @@ def keep_answers(run: Run) -> None:
         value=4 / 7,
         standard_error=0.2,
     )
-    items = [TaskItem(item=number, gained=float(number % 2 == 0)) for number in range(7)]
+    items = [TaskItem(item=number, score=float(number % 2 == 0)) for number in range(7)]
     run.results.write(record, items)
     run.results.keep_items(unfinished_record(run), items[:5])
 

@@ -69,12 +69,12 @@ def test_an_interval_holds_the_mean_as_often_as_it_says():
     assert 0.935 < held / 2000 < 0.965
 
 
-def scores(*gained: Iterable[float], possible: object = 1.0, seeds: Iterable[int] = ()) -> Scores:
+def scores(*score: Iterable[float], max_score: object = 1.0, seeds: Iterable[int] = ()) -> Scores:
     """Of one model or several, by default with the seeds 0, 1, ..."""
-    values = np.array([[*each] for each in gained], dtype=np.float64)
+    values = np.array([[*each] for each in score], dtype=np.float64)
     return Scores(
-        gained=values,
-        possible=np.broadcast_to(possible, values.shape),
+        score=values,
+        max_score=np.broadcast_to(max_score, values.shape),
         seeds=tuple(seeds) or tuple(range(len(values))),
     )
 
@@ -117,36 +117,36 @@ def test_an_interval_over_items_is_that_of_many_of_them():
 
 
 def test_the_value_is_of_sums_and_the_mean_of_seeds():
-    [found] = of(scores([1, 2, 0], [0, 2, 3], possible=[2, 3, 5]))
+    [found] = of(scores([1, 2, 0], [0, 2, 3], max_score=[2, 3, 5]))
     assert found.by_seed.tolist() == [0.3, 0.5]
     assert found.value == 0.4
 
 
 def test_what_is_possible_is_resampled_with_what_was_gained():
     """All have the same ratio, so every resample has; and where nothing is possible it is 0."""
-    possible = np.arange(1, 18, dtype=float)
-    [found] = of(scores(0.25 * possible, possible=possible))
+    max_score = np.arange(1, 18, dtype=float)
+    [found] = of(scores(0.25 * max_score, max_score=max_score))
     assert found.interval == Interval(value=0.25, low=0.25, high=0.25)
-    [none] = of(scores([0, 0, 0], possible=0.0))
+    [none] = of(scores([0, 0, 0], max_score=0.0))
     assert none.interval == Interval(value=0, low=0, high=0)
 
 
 @pytest.mark.parametrize("answer", [0, 1])
 def test_all_right_or_all_wrong_is_not_certain(answer):
     """Wilson's interval, by its formula."""
-    [found] = of(scores([answer] * 17, possible=np.array([1] * 17)))
+    [found] = of(scores([answer] * 17, max_score=np.array([1] * 17)))
     z = stats.norm.ppf(0.975)
     far = z**2 / (17 + z**2)
     low, high = (1 - far, 1) if answer else (0, far)
     assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
     assert found.interval.value == answer
-    [more] = of(scores([*[answer] * 17, 0], possible=np.array([1] * 17 + [0])))
+    [more] = of(scores([*[answer] * 17, 0], max_score=np.array([1] * 17 + [0])))
     assert more.interval == found.interval, "where nothing can be gained nothing is learned"
 
 
 def test_what_is_possible_may_differ_between_models():
     """As in an F1, whose denominator counts what a model named."""
-    one, two = of(scores([1, 0], possible=[2, 2]), scores([1, 0], possible=[1, 1]))
+    one, two = of(scores([1, 0], max_score=[2, 2]), scores([1, 0], max_score=[1, 1]))
     assert (one.value, two.value) == (0.25, 0.5)
     assert two.drawn == pytest.approx(2 * one.drawn)
 

@@ -14,12 +14,12 @@ from lmcompare.stats.significance import Difference, difference, pooled_spread
 NUM_ARMS = 12
 
 
-def scores(*gained: Iterable[float], possible: object = 1.0) -> Scores:
+def scores(*score: Iterable[float], max_score: object = 1.0) -> Scores:
     """Of one model or several."""
-    values = np.array([[*each] for each in gained], dtype=np.float64)
+    values = np.array([[*each] for each in score], dtype=np.float64)
     return Scores(
-        gained=values,
-        possible=np.broadcast_to(possible, values.shape),
+        score=values,
+        max_score=np.broadcast_to(max_score, values.shape),
         seeds=tuple(range(len(values))),
     )
 
@@ -42,7 +42,7 @@ def test_one_model_that_is_right_or_wrong_is_mcnemars():
 
 def exchanged(ours: Scores, theirs: Scores) -> float:
     """The share of all exchanges of the two arms' answers with a difference as large."""
-    apart = (ours.gained.mean(0) - theirs.gained.mean(0))[None]
+    apart = (ours.score.mean(0) - theirs.score.mean(0))[None]
     coins = np.array([*product([-1, 1], repeat=apart.shape[1])])
     return float(np.mean(abs((coins * apart).sum(1)) >= abs(apart.sum()) - 1e-9))
 
@@ -82,13 +82,13 @@ def test_a_difference_is_taken_on_the_same_items():
     assert apart.high - apart.low > 0.14
 
 
-@pytest.mark.parametrize("possible", [3.0, 7.0])
-def test_ratios_of_sums_have_the_error_of_the_delta_method(possible):
+@pytest.mark.parametrize("max_score", [3.0, 7.0])
+def test_ratios_of_sums_have_the_error_of_the_delta_method(max_score):
     """As an F1, whose denominator counts what a model named: beside resampled ones."""
     draw = np.random.default_rng(3)
-    wanted = draw.integers(1, 5, (2, 503)) + possible
+    wanted = draw.integers(1, 5, (2, 503)) + max_score
     one, two = draw.binomial(wanted[0].astype(int), 0.4), draw.binomial(wanted[1].astype(int), 0.5)
-    found = difference(scores(one, possible=wanted[0]), scores(two, possible=wanted[1]))
+    found = difference(scores(one, max_score=wanted[0]), scores(two, max_score=wanted[1]))
     assert found.value == pytest.approx(one.sum() / wanted[0].sum() - two.sum() / wanted[1].sum())
     which = draw.integers(503, size=(2003, 503))
     resampled = one[which].sum(1) / wanted[0][which].sum(1)
@@ -198,11 +198,11 @@ def answers(
     for spread, gain in zip(spreads, gains, strict=False):
         own = math.sqrt(1 - shared) * draw.standard_normal(num_seeds) + math.sqrt(shared) * common
         chances = special.expit(hard + np.float32(gain + spread * own)[:, None])
-        gained = draw.random((num_seeds, num_items), dtype=np.float32) < chances
+        score = draw.random((num_seeds, num_items), dtype=np.float32) < chances
         arms.append(
             Scores(
-                gained=gained.astype(np.float64),
-                possible=np.ones(gained.shape),
+                score=score.astype(np.float64),
+                max_score=np.ones(score.shape),
                 seeds=tuple(range(num_seeds)),
             )
         )

@@ -24,21 +24,21 @@ class Probed:
     Attributes:
         seed: of the run.
         record: the result.
-        possible: what there was to gain.
-        gained: by layer.
+        max_score: what there was to gain.
+        score: by layer.
         control: the same of the control task; None where there is none.
         baselines: what each gained that needs no model, by name.
-        unseen_possible: what there was to gain of word types that no training example has.
+        unseen_max_score: what there was to gain of word types that no training example has.
         unseen: by layer, what was gained of it; None where there is nothing.
     """
 
     seed: int
     record: ProbeRecord
-    possible: Float[ndarray, " N"]
-    gained: Float[ndarray, "L N"]
+    max_score: Float[ndarray, " N"]
+    score: Float[ndarray, "L N"]
     control: Float[ndarray, "L N"] | None
     baselines: Mapping[str, Float[ndarray, " N"]]
-    unseen_possible: Float[ndarray, " N"]
+    unseen_max_score: Float[ndarray, " N"]
     unseen: Float[ndarray, "L N"] | None
 
     @property
@@ -53,25 +53,25 @@ class Probed:
 
 
 Row = Float[ndarray, " N"]
-Gained = Callable[[Probed], Row | None]
+Score = Callable[[Probed], Row | None]
 
 
-def scores(models: Sequence[Probed], gained: Gained) -> Scores | None:
-    """Return what some models gained in some way; None where one of them has none."""
-    rows = [gained(each) for each in models]
+def scores(models: Sequence[Probed], score: Score) -> Scores | None:
+    """Return what some models gained, as `score` says it; None where one of them has none."""
+    rows = [score(each) for each in models]
     known = [each for each in rows if each is not None]
     if not known or len(known) < len(rows):
         return None
     return Scores(
-        gained=np.stack(known),
-        possible=np.stack([each.possible for each in models]),
+        score=np.stack(known),
+        max_score=np.stack([each.max_score for each in models]),
         seeds=tuple(each.seed for each in models),
     )
 
 
 def at_best(each: Probed) -> Row:
     """Return what a model gained at its best layer."""
-    row: Row = each.gained[each.best]
+    row: Row = each.score[each.best]
     return row
 
 
@@ -93,11 +93,11 @@ class Read:
         return Probed(
             seed=self.seed,
             record=self.record,
-            possible=rows["possible"][0],
-            gained=rows["gained"],
+            max_score=rows["max_score"][0],
+            score=rows["score"],
             control=rows.get("control"),
             baselines={name: rows[f"baseline {name}"][0] for name in self.record.baselines},
-            unseen_possible=rows["unseen_possible"][0],
+            unseen_max_score=rows["unseen_max_score"][0],
             unseen=rows.get("unseen"),
         )
 
@@ -113,7 +113,7 @@ def read(result: Result, record: ProbeRecord) -> Read:
     has_control = bool(items) and bool(items[0].control)
     has_unseen = bool(items) and bool(items[0].unseen)
     sound = len({item.sentence for item in items}) == record.num_items > 0 and all(
-        len(item.gained) == num_layers
+        len(item.score) == num_layers
         and len(item.control) == num_layers * has_control
         and len(item.unseen) == num_layers * has_unseen
         and {*item.baselines} == names
@@ -125,9 +125,9 @@ def read(result: Result, record: ProbeRecord) -> Read:
             f"of {record.task}, or lines that lack a layer: {record.remedy}"
         )
     columns: dict[str, object] = {
-        "possible": [[item.possible for item in items]],
-        "gained": [[*each] for each in zip(*(item.gained for item in items), strict=True)],
-        "unseen_possible": [[item.unseen_possible for item in items]],
+        "max_score": [[item.max_score for item in items]],
+        "score": [[*each] for each in zip(*(item.score for item in items), strict=True)],
+        "unseen_max_score": [[item.unseen_max_score for item in items]],
         **{f"baseline {name}": [[item.baselines[name] for item in items]] for name in names},
     }
     if has_control:

@@ -196,7 +196,7 @@ def _at_embedding(each: Probed) -> Row | None:
     """Return what was gained at the embedding; None where it, or all else, was not measured."""
     row: Row | None = None
     if 0 in each.layers and len(each.layers) > 1:
-        row = each.gained[each.layers.index(0)]
+        row = each.score[each.layers.index(0)]
     return row
 
 
@@ -229,9 +229,9 @@ def _curve(models: Sequence[Probed]) -> list[LayerPoint]:
     for layer in models[0].layers:
         if not all(layer in each.layers for each in models):
             continue
-        gained = scores(models, lambda each, layer=layer: each.gained[each.layers.index(layer)])  # type: ignore[misc]
-        assert gained is not None
-        found = estimate(gained)
+        score = scores(models, lambda each, layer=layer: each.score[each.layers.index(layer)])  # type: ignore[misc]
+        assert score is not None
+        found = estimate(score)
         low, high = found.low, found.high
         controls = (each.record.layers[each.layers.index(layer)].control for each in models)
         points.append(

@@ -1,6 +1,5 @@
 """Which answers to a benchmark compare: those to the same examples, of models at their ends."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, get_args
@@ -11,7 +10,7 @@ from numpy import ndarray
 
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.errors import UserError
-from lmcompare.evaluation.tasks.record import Group, TaskRecord
+from lmcompare.evaluation.tasks.record import Group, TaskItem, TaskRecord
 from lmcompare.stats.paired_bootstrap import Scores
 
 _GROUPS: tuple[Group, ...] = ("grammar", "understanding", "extraction", "likelihood")
@@ -161,8 +160,8 @@ def _scores(found: Sequence[tuple[Result, TaskRecord]]) -> Scores | None:
         return None
     scores = np.stack([_scores_of(result, record) for result, record in found], axis=1)
     return Scores(
-        gained=scores[0],
-        possible=scores[1],
+        score=scores[0],
+        max_score=scores[1],
         seeds=tuple(result.seed for result, _ in found),
     )
 
@@ -170,7 +169,7 @@ def _scores(found: Sequence[tuple[Result, TaskRecord]]) -> Scores | None:
 def _scores_of(result: Result, record: TaskRecord) -> Float[ndarray, "2 N"]:
     """Return what was gained of each example behind a result, and what was possible.
 
-    A suite may have a hundred thousand, so no line is looked at beyond that.
+    A suite may have a hundred thousand, so no more of a line is kept.
 
     Raises:
         UserError: they are missing or broken, or not as many as the record says.
@@ -185,5 +184,5 @@ def _scores_of(result: Result, record: TaskRecord) -> Float[ndarray, "2 N"]:
 
 
 def _score_of(line: bytes) -> tuple[float, float]:
-    item = json.loads(line)
-    return float(item["gained"]), float(item["possible"])
+    item = TaskItem.model_validate_json(line)
+    return item.score, item.max_score

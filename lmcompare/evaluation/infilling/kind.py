@@ -96,8 +96,8 @@ def scores(found: Sequence[tuple[Run, InfillingRecord]]) -> Scores:
     """
     items = [run.results.items(record, InfillingItem) for run, record in found]
     return Scores(
-        gained=np.array([[item.nats / LN2 for item in own] for own in items]),
-        possible=np.array([[item.num_bytes for item in own] for own in items], dtype=np.float64),
+        score=np.array([[item.nats / LN2 for item in own] for own in items]),
+        max_score=np.array([[item.num_bytes for item in own] for own in items], dtype=np.float64),
         seeds=tuple(record.seed for _, record in found),
         highest=float("inf"),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from lmcompare.config.budget import Spent
 from lmcompare.evaluation.probes.options import Probe, WordPooling
@@ -155,14 +155,18 @@ def center_of_gravity(layers: Sequence[LayerResult]) -> float | None:
 
 
 class ProbeItem(BaseModel):
-    """A line of `eval/probe-*.jsonl`: one test sentence, each list being layer by layer."""
+    """Hold a line of `eval/probe-*.jsonl`: one test sentence, each list being layer by layer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sentence: int
-    possible: float
-    gained: tuple[float, ...]  # of several seeds the mean
+    # until schema 4 these two and `unseen_max_score` had other names
+    max_score: float = Field(validation_alias=AliasChoices("max_score", "possible"))
+    # of several seeds the mean
+    score: tuple[float, ...] = Field(validation_alias=AliasChoices("score", "gained"))
     control: tuple[float, ...] = ()
     baselines: Mapping[str, float] = {}  # what each gained, by name
-    unseen_possible: float = 0.0
+    unseen_max_score: float = Field(
+        0.0, validation_alias=AliasChoices("unseen_max_score", "unseen_possible")
+    )
     unseen: tuple[float, ...] = ()

@@ -37,9 +37,9 @@ def of_classes(
     def summed(values: ndarray) -> ndarray:
         return np.bincount(by_sentence, weights=values, minlength=len(numbers))
 
-    possible = summed(asked)
-    kept = np.flatnonzero(possible)
-    gained = [summed(each) for each in answered.right]
+    max_score = summed(asked)
+    kept = np.flatnonzero(max_score)
+    score = [summed(each) for each in answered.right]
     control = [summed(each) for each in answered.control]
     of_unseen = [summed(each * unseen) for each in answered.right]
     num_unseen = summed(unseen)
@@ -47,11 +47,11 @@ def of_classes(
     items = [
         ProbeItem(
             sentence=int(numbers[row]),
-            possible=float(possible[row]),
-            gained=tuple(float(each[row]) for each in gained),
+            max_score=float(max_score[row]),
+            score=tuple(float(each[row]) for each in score),
             control=tuple(float(each[row]) for each in control),
             baselines={name: float(each[row]) for name, each in of_baselines.items()},
-            unseen_possible=float(num_unseen[row]),
+            unseen_max_score=float(num_unseen[row]),
             unseen=tuple(float(each[row]) for each in of_unseen) if unseen.any() else (),
         )
         for row in kept.tolist()
@@ -123,7 +123,7 @@ def _tree_items(judged: Judged) -> Iterator[ProbeItem]:
         if most:
             yield ProbeItem(
                 sentence=tree.number,
-                possible=float(most),
-                gained=tuple(float(each[row]) for each in judged.scores),
+                max_score=float(most),
+                score=tuple(float(each[row]) for each in judged.scores),
                 baselines={judged.structure.baseline: float(baseline)},
             )

@@ -36,7 +36,7 @@ def items_of(
         probe = {} if frozen is None else {FROZEN_PROBE: int(frozen[number].argmax()) == label}
         yield TaskItem(
             item=example.number,
-            gained=float(int(predicted) == label),
+            score=float(int(predicted) == label),
             parts={"label": example.label},
             figures={
                 "predicted": int(predicted),

@@ -135,7 +135,7 @@ def _said(
         for (passage, part), verdict, word in zip(some, verdicts, written, strict=True):
             yield TaskItem(
                 item=passage.number,
-                gained=float(word.strip() == part.text.strip()),
+                score=float(word.strip() == part.text.strip()),
                 figures={"nats": verdict.nats, "tokens": verdict.num_tokens},
             )
         report((start + len(some)) / len(left))

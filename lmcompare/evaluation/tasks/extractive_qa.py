@@ -225,7 +225,7 @@ def _said(context: str, rows: Sequence[_Read], outputs: Outputs) -> str:
 def _f1(
     examples: Sequence[SquadQuestion], rows: Sequence[Sequence[_Read]], outputs: Outputs
 ) -> float:
-    return sum(item.gained for item in _items(examples, rows, outputs)) / len(examples)
+    return sum(item.score for item in _items(examples, rows, outputs)) / len(examples)
 
 
 def _items(
@@ -237,6 +237,6 @@ def _items(
         start += len(own)
         yield TaskItem(
             item=each.number,
-            gained=max(f1(said, answer) for answer, _ in each.answers),
+            score=max(f1(said, answer) for answer, _ in each.answers),
             figures={"exact match": max(exact(said, answer) for answer, _ in each.answers)},
         )

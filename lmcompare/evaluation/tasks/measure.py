@@ -233,7 +233,7 @@ def _alone(
 def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
     """Tell whether an example was answered in the same way among others."""
     (other,) = [each for each in items if each.item == item.item]
-    return item.gained == other.gained and all(
+    return item.score == other.score and all(
         math.isclose(value, other.figures[name], rel_tol=CLOSE, abs_tol=CLOSE)
         for name, value in item.figures.items()
     )
@@ -241,8 +241,8 @@ def _alike(item: TaskItem, items: Sequence[TaskItem]) -> bool:
 
 def ratio(items: Sequence[TaskItem]) -> float:
     """Return what was gained of what was possible; 0 where nothing was."""
-    possible = sum(item.possible for item in items)
-    return sum(item.gained for item in items) / possible if possible else 0.0
+    max_score = sum(item.max_score for item in items)
+    return sum(item.score for item in items) / max_score if max_score else 0.0
 
 
 def _parts(items: Sequence[TaskItem]) -> dict[str, dict[str, tuple[float, int]]]:
@@ -260,9 +260,9 @@ def _standard_error(items: Sequence[TaskItem]) -> float | None:
     """Return that of the ratio, examples being drawn independently (the delta method)."""
     if len(items) < 2:
         return None
-    gained = np.array([item.gained for item in items])
-    possible = np.array([item.possible for item in items])
-    if not possible.sum():
+    score = np.array([item.score for item in items])
+    max_score = np.array([item.max_score for item in items])
+    if not max_score.sum():
         return None
-    left = gained - ratio(items) * possible
-    return float(np.sqrt((left**2).sum() * len(items) / (len(items) - 1)) / possible.sum())
+    left = score - ratio(items) * max_score
+    return float(np.sqrt((left**2).sum() * len(items) / (len(items) - 1)) / max_score.sum())

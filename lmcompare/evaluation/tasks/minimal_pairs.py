@@ -195,7 +195,7 @@ def _item(pair: Pair, good: SpanScore, bad: SpanScore) -> TaskItem:
     by_mean = bad.nats / max(1, bad.num_tokens) - good.nats / max(1, good.num_tokens)
     return TaskItem(
         item=pair.number,
-        gained=_won(margin),
+        score=_won(margin),
         parts=pair.parts,
         figures={"margin": margin, "by the mean": _won(by_mean)},
     )

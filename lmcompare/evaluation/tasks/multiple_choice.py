@@ -178,7 +178,7 @@ class Choice(Task[Question]):
             for question in some:
                 found = [next(verdicts) for _ in question.choices]
                 won = {by: _won(found, question.right, size) for by, size in _SIZES.items()}
-                yield TaskItem(item=question.number, gained=won[self.by], figures=won)
+                yield TaskItem(item=question.number, score=won[self.by], figures=won)
             report((start + len(some)) / len(questions))
 
 

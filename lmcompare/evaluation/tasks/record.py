@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from lmcompare.config.budget import Spent
 from lmcompare.evaluation.tasks.options import Pooling
@@ -43,8 +43,8 @@ class Trial(BaseModel):
 class TaskRecord(ResultRecord):
     """`eval/task-*.json`: how well a run's model does at a task, or why it does not.
 
-    The value of the task's metric is the sum of all examples' `gained` over that of their
-    `possible`: a share of right answers, or an F1 of counts taken over all examples.
+    The value of the task's metric is the sum of all examples' `score` over that of their
+    `max_score`: a share of right answers, or an F1 of counts taken over all examples.
     """
 
     prefix: ClassVar[str] = "task"
@@ -196,12 +196,13 @@ def _strength(trial: Trial) -> float:
 
 
 class TaskItem(BaseModel):
-    """A line of `eval/task-*.jsonl`: one example."""
+    """Hold a line of `eval/task-*.jsonl`: one example."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     item: int
-    gained: float
-    possible: float = 1.0
+    # until schema 4 these two had other names
+    score: float = Field(validation_alias=AliasChoices("score", "gained"))
+    max_score: float = Field(1.0, validation_alias=AliasChoices("max_score", "possible"))
     parts: Mapping[str, str] = {}  # by level, the part that it belongs to
     figures: Mapping[str, float] = {}

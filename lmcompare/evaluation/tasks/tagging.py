@@ -255,8 +255,8 @@ def _f1(
     sentences: Sequence[Sentence], rows: Sequence[_Read], tags: Sequence[str], outputs: Outputs
 ) -> float:
     items = list(_items(sentences, rows, tags, outputs))
-    possible = sum(item.possible for item in items)
-    return sum(item.gained for item in items) / possible if possible else 0.0
+    max_score = sum(item.max_score for item in items)
+    return sum(item.score for item in items) / max_score if max_score else 0.0
 
 
 def _items(
@@ -267,7 +267,7 @@ def _items(
         right = len(given & said)
         yield TaskItem(
             item=sentence.number,
-            gained=2 * right,
-            possible=len(given) + len(said),  # 2 right + too many + too few
+            score=2 * right,
+            max_score=len(given) + len(said),  # 2 right + too many + too few
             figures={"right": right, "predicted": len(said), "given": len(given)},
         )

@@ -35,29 +35,29 @@ OPTIONS = "--treebank en_toy-ud --tasks upos --probe linear --words mean"
 
 def test_values_are_of_the_layer_that_validation_chose(study):
     run = write_run(study, "clm", 0)
-    gained = [flat(2), flat(5), some(0.6), flat(6)]
-    probe(run, gained, validation=(0.1, 0.5, 0.9, 0.7), baselines={"type": flat(2)})
+    score = [flat(2), flat(5), some(0.6), flat(6)]
+    probe(run, score, validation=(0.1, 0.5, 0.9, 0.7), baselines={"type": flat(2)})
     row = rows(compare([run]))["clm"]
-    assert row.value.value == pytest.approx(gained[2].sum() / ALL)
+    assert row.value.value == pytest.approx(score[2].sum() / ALL)
     assert row.value.low < row.value.value < row.value.high
     assert (row.layer, row.highest_layer) == (2, 3)
-    assert row.above.value == pytest.approx((gained[2] - 2).sum() / ALL)
+    assert row.above.value == pytest.approx((score[2] - 2).sum() / ALL)
     # each gain weighted by its layer: (1 x 0.4 + 2 x 0.4) / 0.8
     assert row.center == pytest.approx(1.5)
     assert [point.score.value for point in row.curve] == pytest.approx(
-        [each.sum() / ALL for each in gained]
+        [each.sum() / ALL for each in score]
     )
 
 
 def test_seeds_are_averaged_each_at_its_own_best_layer(study):
     runs = [write_run(study, "clm", seed) for seed in range(3)]
-    gained = [some(0.5, seed=seed) for seed in range(3)]
-    for run, own, layer in zip(runs, gained, (0, 1, 1), strict=True):
+    score = [some(0.5, seed=seed) for seed in range(3)]
+    for run, own, layer in zip(runs, score, (0, 1, 1), strict=True):
         layers = [flat(1), flat(1)]
         layers[layer] = own
         probe(run, layers, unseen=(7 + layer, 11))
     row = rows(compare(runs))["clm"]
-    shares = [own.sum() / ALL for own in gained]
+    shares = [own.sum() / ALL for own in score]
     assert row.value.value == pytest.approx(np.mean(shares))
     assert row.layer == pytest.approx(2 / 3)
     assert row.unseen == pytest.approx(np.mean([7, 11, 11]) / NUM)
@@ -99,7 +99,7 @@ def test_each_arm_stands_beside_the_reference(study):
     found = rows(comparison)
     assert block(comparison).reference == "a"
     records = {
-        run.record().arm: np.array([item["gained"][2] for item in items_of(run)]) for run in runs
+        run.record().arm: np.array([item["score"][2] for item in items_of(run)]) for run in runs
     }
     for label in "bc":
         differences = records[label] - records["a"]
@@ -225,12 +225,12 @@ def test_broken_items_are_an_error(study):
         compare([run])
 
 
-def flags(study, gained, **changes):
+def flags(study, score, **changes):
     run = write_run(study, "clm", 0)
     untrained = changes.pop("untrained", None)
     if untrained is not None:
         probe(run, untrained, step=0)
-    probe(run, gained, **changes)
+    probe(run, score, **changes)
     comparison = compare([run])
     found = {*rows(comparison)["clm"].flags}
     [table] = tables(comparison)

@@ -67,8 +67,8 @@ def test_nothing_is_the_best(study):
 
 
 def test_values_are_of_sums_and_seeds_are_averaged(study):
-    possible = [1.0, 2.0, 3.0, 5.0]
-    runs = models(study, "a", [1, 2, 3, 5], [0, 2, 3, 0.5], possible=possible, metric="micro-F1")
+    max_score = [1.0, 2.0, 3.0, 5.0]
+    runs = models(study, "a", [1, 2, 3, 5], [0, 2, 3, 0.5], max_score=max_score, metric="micro-F1")
     row = rows(compare(runs))["a"]
     assert row.value.value == pytest.approx((1 + 0.5) / 2)
     assert (row.seeds, row.num_runs) == ((0, 1), 2)

@@ -162,7 +162,7 @@ def test_items_name_the_example_and_what_was_said(
     ]
     for item, example in zip(everything, examples.test, strict=True):
         assert item.figures["label"] == ["canine", "feline"].index(example.label)
-        assert item.gained == float(item.figures["predicted"] == item.figures["label"])
+        assert item.score == float(item.figures["predicted"] == item.figures["label"])
         assert 0.5 <= item.figures["confidence"] <= 1
         assert item.parts == {"label": example.label}
 

@@ -53,9 +53,9 @@ def test_a_word_is_said_where_all_of_its_tokens_are_written(tokenizer: Tokenizer
     word = whole.ids[len(before) :].tolist()
     assert len(word) > 1
     wanted = subject_of(Clm(), tokenizer, script=word)
-    assert [item.gained for item in said(wanted, PASSAGES[:1])] == [1]
+    assert [item.score for item in said(wanted, PASSAGES[:1])] == [1]
     half = subject_of(Clm(), tokenizer, script=[word[0], word[0]])
-    assert [item.gained for item in said(half, PASSAGES[:1])] == [0]
+    assert [item.score for item in said(half, PASSAGES[:1])] == [0]
 
 
 def test_batches_change_nothing(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_batches_change_nothing(tokenizer: Tokenizer, monkeypatch: pytest.Monkey
     monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.AT_ONCE", 2)
     monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.ROWS_AT_ONCE", 1)
     for one, two in zip(together, said(model), strict=True):
-        assert (one.item, one.gained) == (two.item, two.gained)
+        assert (one.item, one.score) == (two.item, two.score)
         assert one.figures["nats"] == pytest.approx(two.figures["nats"], rel=1e-5)
 
 

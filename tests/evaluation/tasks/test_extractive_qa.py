@@ -153,7 +153,7 @@ def test_of_several_windows_the_surest_answers() -> None:
     outputs = [torch.tensor([[0.0, 0], [2, 2]]), torch.tensor([[9.0, 9], [5, 5]])]
     assert extractive_qa._said(asked.context, rows, outputs) == "ab"
     (item,) = extractive_qa._items([asked], [rows], [low, high][::-1])
-    assert (item.gained, item.figures["exact match"]) == (1, 1)
+    assert (item.score, item.figures["exact match"]) == (1, 1)
 
 
 def test_the_best_span_is_in_order_and_short() -> None:
@@ -203,7 +203,7 @@ def test_the_best_of_several_answers_counts() -> None:
     outputs = torch.zeros(4, 2)
     outputs[2, 0] = outputs[3, 1] = 9
     (item,) = extractive_qa._items([asked], [[row]], [outputs])
-    assert (item.item, item.gained, item.figures) == (3, 1.0, {"exact match": 1.0})
+    assert (item.item, item.score, item.figures) == (3, 1.0, {"exact match": 1.0})
 
 
 def paragraphs(num: int, *, seed: int = 3) -> list[tuple[str, list[tuple[str, str]]]]:

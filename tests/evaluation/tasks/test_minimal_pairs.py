@@ -63,7 +63,7 @@ def test_who_says_the_same_of_everything_gets_half(name: str, tokenizer: Tokeniz
         if len({len(each) for each in tokenizer.encode([good, bad])}) == 1
     ]
     items = answers(model, pairs(*map(list, zip(*alike, strict=True))))
-    assert [item.gained for item in items] == [0.5] * len(alike)
+    assert [item.score for item in items] == [0.5] * len(alike)
     assert len(alike) > 1
 
 
@@ -77,7 +77,7 @@ def test_a_pair_counts_where_the_good_one_is_more_probable(tokenizer: Tokenizer)
         ]
         for texts in (GOOD, BAD)
     ]
-    assert [item.gained for item in items] == [
+    assert [item.score for item in items] == [
         float(good < bad) for good, bad in zip(*nats, strict=True)
     ]
     assert 0 < ratio(items) < 1, "or this shows little"

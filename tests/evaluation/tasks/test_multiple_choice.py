@@ -47,7 +47,7 @@ def test_the_most_probable_choice_is_taken(name: str, tokenizer: Tokenizer) -> N
             "byte": [each.nats / each.num_bytes for each in verdicts],
         }.items():
             assert item.figures[by] == float(costs.index(min(costs)) == question.right)
-        assert item.gained == item.figures["sum"]
+        assert item.score == item.figures["sum"]
     assert TASK.figures(items)["accuracy by token"] == sum(
         item.figures["token"] for item in items
     ) / len(items)
@@ -56,13 +56,13 @@ def test_the_most_probable_choice_is_taken(name: str, tokenizer: Tokenizer) -> N
 def test_equal_choices_share_what_there_is_to_gain(tokenizer: Tokenizer) -> None:
     alike = Question(number=0, before="a dog", behind="", choices=(" ran", " ran"), right=1)
     _, (item,) = chosen(subject_of(Clm(), tokenizer), [alike])
-    assert item.gained == 0.5
+    assert item.score == 0.5
 
 
 def test_the_way_that_counts_is_a_setting(tokenizer: Tokenizer) -> None:
     by_byte = TASK.model_copy(update={"by": "byte"})
     found, items = chosen(subject_of(Clm(), tokenizer), task=by_byte)
-    assert [item.gained for item in items] == [item.figures["byte"] for item in items]
+    assert [item.score for item in items] == [item.figures["byte"] for item in items]
     assert found.description == "causal of each choice, by byte"
 
 

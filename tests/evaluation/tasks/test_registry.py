@@ -66,10 +66,10 @@ def test_learning_by_another_protocol_is_another_question(run: Run, suites: Path
     assert now.version == task.version + 1
     before = now.model_copy(update={"version": 1, "value": 0.125, "description": "older"})
     run.results.write(before, [])
-    run.results.keep_items(before, [TaskItem(item=0, gained=0.25)])
+    run.results.keep_items(before, [TaskItem(item=0, score=0.25)])
     (record,) = measure_task(
         run, task, examples, TaskOptions(device="cpu", untrained=False, protocols=("probe",))
     )
     assert record.value != before.value
-    assert {each.gained for each in run.results.items(record, TaskItem)} <= {0.0, 1.0}
+    assert {each.score for each in run.results.items(record, TaskItem)} <= {0.0, 1.0}
     assert {each.version for each in run.results.read(TaskRecord)} == {1, 2}

@@ -66,16 +66,16 @@ def said_of(given: str, said: str) -> tuple[float, float, dict[str, float]]:
     row = _Read(document=None, spans=spans, words=range(len(numbers)))
     (item,) = _items([sentence], [row], tags, [outputs])
     assert item.item == 7
-    return item.gained, item.possible, dict(item.figures)
+    return item.score, item.max_score, dict(item.figures)
 
 
 def test_counts_of_a_sentence_by_hand() -> None:
     # right: a at 0-2; its type wrong: b at 3; its end wrong: a at 5-6; not given: c at 8
     given = "B-a I-a O B-b O B-a I-a O O"
     said = "B-a I-a O B-a O B-a O   O B-c"
-    gained, possible, figures = said_of(given, said)
+    score, max_score, figures = said_of(given, said)
     tp, fp, fn = 1, 3, 2
-    assert (gained, possible) == (2 * tp, 2 * tp + fp + fn)
+    assert (score, max_score) == (2 * tp, 2 * tp + fp + fn)
     assert figures == {"right": 1, "predicted": 4, "given": 3}
     assert said_of("O O", "O O")[:2] == (0, 0)
     assert said_of("B-a I-a", "I-a I-a")[:2] == (2, 2), "what is said is mended too"
@@ -98,8 +98,8 @@ def test_f1_precision_and_recall_are_of_all_sentences_together() -> None:
 def items_of(given: list[str], said: list[str]) -> list[TaskItem]:
     found = [said_of(one, two) for one, two in zip(given, said, strict=True)]
     return [
-        TaskItem(item=number, gained=gained, possible=possible, figures=figures)
-        for number, (gained, possible, figures) in enumerate(found)
+        TaskItem(item=number, score=score, max_score=max_score, figures=figures)
+        for number, (score, max_score, figures) in enumerate(found)
     ]
 
 
