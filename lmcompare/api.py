@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from lmcompare.comparison import Comparison, EvaluationResults
 from lmcompare.comparison import compare as compare_runs
-from lmcompare.config.run import parse_data
+from lmcompare.config.run import data_table, parse_data
 from lmcompare.config.study import plan
 from lmcompare.errors import UserError
 from lmcompare.evaluation.evaluate import Evaluation
@@ -155,7 +155,7 @@ def train(
     """
     file = find_study(None if study_file is None else Path(study_file), out=Path(out))
     given = {
-        **{"objective": objective, "data": _data(data), "model": model, "budget": budget},
+        **{"objective": objective, "data": data_table(data), "model": model, "budget": budget},
         **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer, "defaults": defaults},
         **{"validation": validation, "runtime": runtime},
     }
@@ -227,7 +227,7 @@ def evaluate(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if "data" in given:
-        given["data"] = parse_data(_data(given["data"]) or {})
+        given["data"] = parse_data(data_table(given["data"]) or {})
     asked = read_options([str(task) for task in tasks] or ["likelihood"], given)
     errors: list[UserError] = []
 
@@ -293,14 +293,3 @@ def _runs(given: AnyRuns, *, warn: Warn) -> Sequence[Run]:
     for each in given:
         found += [each] if isinstance(each, Run) else load(each, warn=warn)
     return list(dict.fromkeys(found))
-
-
-def _data(
-    given: AnyPath | Sequence[AnyPath] | Mapping[str, Any] | None,
-) -> Mapping[str, Any] | None:
-    """Return the table that a text, or several, is short for."""
-    if given is None or isinstance(given, Mapping):
-        return given
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return {"source": tuple(map(str, given))}
-    return {"source": str(given)}

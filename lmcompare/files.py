@@ -16,12 +16,10 @@ from functools import lru_cache
 from hashlib import blake2b, sha256
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic, sleep
 
 from lmcompare.errors import UserError
 
 LONGEST_NAME = 100  # bytes; systems allow 255, and suffixes come after it
-PATIENCE = 1.0  # seconds; a process that checks whether a lock is held holds it for a moment
 _NEW, _OLD = ".lmcompare-new-", ".lmcompare-old-"
 
 
@@ -133,7 +131,7 @@ def _begun(path: Path, flags: int) -> Iterator[tuple[Path, int]]:
             new.mkdir()  # unlike the tempfile module's, readable as the user's umask says
         with suppress(FileNotFoundError):  # taken for a leftover before it was locked
             descriptor = os.open(new, flags, 0o666)
-            if _lock(descriptor) is not False and new.exists():
+            if lock(descriptor) is not False and new.exists():
                 break
             os.close(descriptor)
     try:
@@ -155,7 +153,7 @@ def remove_leftovers(folder: Path) -> None:
     """
     for new in folder.glob(f"{_NEW}*"):
         with suppress(OSError), opened(new) as descriptor:
-            if _lock(descriptor):
+            if lock(descriptor):
                 target, old = new.with_name(new.name[len(_NEW) + 9 :]), _old(new)
                 if old.exists() and not target.exists():
                     old.rename(target)
@@ -180,47 +178,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class Held(Exception):
-    """A lock is held by another process, which says who it is."""
-
-
-@contextmanager
-def locked(path: Path, words: str) -> Iterator[None]:
-    """Hold the lock that the file `path` is; it stays, and says whose it was last.
-
-    Args:
-        path: made if it is not there.
-        words: who holds it, for others.
-
-    Raises:
-        Held: another process holds it.
-        OSError: the file cannot be made.
-    """
-    with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
-        deadline = monotonic() + PATIENCE
-        while _lock(descriptor) is False:
-            if monotonic() > deadline:
-                raise Held(_words(descriptor))
-            sleep(0.05)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, words.encode(), 0)
-        yield
-
-
-def holder(path: Path) -> str | None:
-    """Return who holds the lock that a file is; None if nobody does, or nobody can tell."""
-    try:
-        with opened(path) as descriptor:
-            return _words(descriptor) if _lock(descriptor, fcntl.LOCK_SH) is False else None
-    except OSError:
-        return None
-
-
-def _words(descriptor: int) -> str:
-    return os.pread(descriptor, 1000, 0).decode(errors="replace") or "which is starting"
-
-
-def _lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
+def lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool | None:
     """Lock an open file until it is closed: False if another has; None where there are no locks."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)

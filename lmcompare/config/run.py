@@ -6,8 +6,9 @@ default here.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import (
@@ -174,6 +175,17 @@ def parse_run(given: Mapping[str, Any]) -> RunConfig:
 def parse_data(given: Mapping[str, Any]) -> DataConfig:
     """Read the table of the text alone; raises as `parse_run` does."""
     return _parse(DataConfig, given, table="data")
+
+
+def data_table(
+    given: str | Path | Sequence[str | Path] | Mapping[str, Any] | None,
+) -> Mapping[str, Any] | None:
+    """Return the table that a text, or several, is short for."""
+    if given is None or isinstance(given, Mapping):
+        return given
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return {"source": tuple(map(str, given))}
+    return {"source": str(given)}
 
 
 def _parse(kind: type[Parsed], given: Mapping[str, Any], *, table: str) -> Parsed:

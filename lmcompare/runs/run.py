@@ -21,7 +21,7 @@ from numpy import ndarray
 from lmcompare import files
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
-from lmcompare.runs import checkpoints
+from lmcompare.runs import checkpoints, run_lock
 from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.runs.notes import Notes
 from lmcompare.runs.records import DoneRecord, Manifest, MetricsLine, RunRecord
@@ -266,10 +266,10 @@ class Run:
         """
         with files.explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = files.locked(self._lock_file, f"process {os.getpid()} on {platform.node()}")
+            lock = run_lock.locked(self._lock_file, f"process {os.getpid()} on {platform.node()}")
             try:
                 lock.__enter__()
-            except files.Held as held:
+            except run_lock.Held as held:
                 raise Busy(self.path, str(held)) from None
         try:
             yield
@@ -282,7 +282,7 @@ class Run:
 
     def _lock_holder(self) -> str | None:
         """Return who holds the lock; None if nobody does."""
-        return files.holder(self._lock_file)
+        return run_lock.holder(self._lock_file)
 
 
 @dataclass(frozen=True)
