@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from lmcompare.evaluation.probes.classification import Answered, probe_classes
-from lmcompare.evaluation.probes.examples import Examples
+from lmcompare.evaluation.probes.examples import ProbeExamples
 from lmcompare.evaluation.probes.features import features
 from lmcompare.evaluation.probes.measure import Questions
 from lmcompare.evaluation.probes.states import States, states, ways_to_read
@@ -110,7 +110,7 @@ def _speed(path: Path, treebank: Path, limit: int | None, folder: Path) -> None:
 
 
 def _scikit_learn(
-    stored: States, examples: Examples, answered: list[Answered]
+    stored: States, examples: ProbeExamples, answered: list[Answered]
 ) -> tuple[float, float]:
     """Return the seconds of one layer, and by how much a score differs at most."""
     from sklearn.linear_model import LogisticRegression

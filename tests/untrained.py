@@ -11,7 +11,7 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import Sample, generate
 from lmcompare.generation.prompts import Request
 from lmcompare.model import Backbone
-from lmcompare.model.kv_cache import Cache
+from lmcompare.model.kv_cache import KVCache
 from lmcompare.objectives import Objective
 from lmcompare.objectives.network import LanguageModel
 from lmcompare.runs.loaded_model import LoadedModel, Trained
@@ -36,7 +36,9 @@ class Scripted(Backbone):
         super().__init__(TINY, vocab_size=vocab_size)
         self.script = iter([*script, *([script[-1]] * LENGTH)])
 
-    def extend(self, cache: Cache, view: View, wanted: torch.Tensor | None = None) -> torch.Tensor:
+    def extend(
+        self, cache: KVCache, view: View, wanted: torch.Tensor | None = None
+    ) -> torch.Tensor:
         logits = torch.zeros_like(super().extend(cache, view, wanted))
         logits[:, next(self.script)] = 99
         return logits

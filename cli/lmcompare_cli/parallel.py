@@ -21,7 +21,7 @@ Job = tuple[str, str, Path, bool, "NotesChange"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class RunEnded:
     """The end of a run: with a line about it, by a signal, or with an error in one line."""
 
     name: str  # its folder; its arm and seed where there is none
@@ -30,7 +30,7 @@ class Ended:
     exit_code: int = 0  # of a signal that stopped it
 
 
-def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[Ended]:
+def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> Iterator[RunEnded]:
     """Train all runs, and yield how each ended, as it ends.
 
     A signal to this process, or to all of them, ends each after the step that it is in: it saves
@@ -42,7 +42,7 @@ def train_side_by_side(jobs: Sequence[Job], *, processes: int, cache: Path) -> I
         min(processes, len(jobs)), mp_context=context, initializer=_begin, initargs=(ending,)
     )
     with pool, Stop(tell=ending.set) as stop:
-        coming: list[Future[Ended]] = [pool.submit(_train, *job, cache) for job in jobs]
+        coming: list[Future[RunEnded]] = [pool.submit(_train, *job, cache) for job in jobs]
         stop()  # from now on a signal is for the processes to obey
         while coming:
             done, _ = wait(coming, return_when=FIRST_COMPLETED)
@@ -67,7 +67,7 @@ def _begin(ending: Event) -> None:
 
 def _train(
     arm: str, given: str, study: Path, again: bool, notes: "NotesChange", cache: Path
-) -> Ended:
+) -> RunEnded:
     """Train one run, in a process of the pool."""
     from lmcompare.config.run import RunConfig
     from lmcompare.config.study import Planned
@@ -79,7 +79,7 @@ def _train(
     config = RunConfig.model_validate_json(given)
     name = f"{arm}, seed {config.seed}"
     if _ending.is_set():
-        return Ended(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
+        return RunEnded(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
     try:
         with Stop() as stop:
             planned = Planned(arm=arm, config=config)
@@ -89,19 +89,19 @@ def _train(
                 report=lambda _: None, should_stop=lambda: stop() or _ending.is_set()
             )
     except Interrupted as interrupted:
-        return Ended(name=name, summary=str(interrupted), exit_code=stop.exit_code)
+        return RunEnded(name=name, summary=str(interrupted), exit_code=stop.exit_code)
     except signals.Ended as ended:
-        return Ended(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
+        return RunEnded(name=name, summary="stopped", exit_code=signals.KILLED + ended.number)
     except UserError as error:
-        return Ended(name=name, error=str(error))
+        return RunEnded(name=name, error=str(error))
     except Exception as error:  # a GPU too small for all of them: the other runs continue
         if os.environ.get("LMCOMPARE_TRACEBACK"):
             raise
-        return Ended(name=name, error=explained(error))
+        return RunEnded(name=name, error=explained(error))
     if ready.finished is not None:
-        return Ended(name=name, summary="finished before")
+        return RunEnded(name=name, summary="finished before")
     validation = "" if done.validation is None else f", validation {done.validation:.4f}"
-    return Ended(
+    return RunEnded(
         name=name,
         summary=f"{done.spent.steps:,} steps in {done.spent.seconds:,.0f} s, "
         f"loss {done.loss:.4f}{validation}",

@@ -16,7 +16,7 @@ from lmcompare_cli.rendering.pages import print_page
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
     from lmcompare.objectives import Objective
-    from lmcompare.teaching.predictions import Predictions
+    from lmcompare.teaching.predictions import TextPredictions
     from lmcompare.teaching.views import Views
 
 
@@ -35,7 +35,7 @@ class Result:
         return self.layout or (None if files else options.Format.table)
 
     def write(
-        self, text: str, views: "Views | None", predictions: "Sequence[Predictions]" = ()
+        self, text: str, views: "Views | None", predictions: "Sequence[TextPredictions]" = ()
     ) -> None:
         """Write the files."""
         from lmcompare.comparison.figures.views import draw_views
@@ -90,7 +90,7 @@ def show_predictions(text: str, places: list[Path], *, seed: int, device: str, t
     from lmcompare.teaching.views import views_of
 
     choose_device(device)
-    found: list[Predictions] = []
+    found: list[TextPredictions] = []
     drawn: dict[str, tuple[Objective, Tokenizer]] = {}
     for run in find_models(find_places(places), warn=partial(say, style="yellow")):
         model = load_model(run, device=device, warn=warn)

@@ -14,7 +14,7 @@ READ = (*TEXT, *JSON_LINES, *PARQUET)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundFiles:
     """Files in the order in which they are read, each once, and how many others there are."""
 
     files: list[Path]
@@ -28,7 +28,7 @@ class Found:
         return f"{num:,} of {num + len(self.files):,} files are not read ({what})"
 
 
-def look_into(folder: Path, types: Sequence[str] = READ) -> Found:
+def look_into(folder: Path, types: Sequence[str] = READ) -> FoundFiles:
     """Find the files of a folder and of those in it, linked ones too; leave out hidden ones.
 
     Args:
@@ -55,19 +55,19 @@ def look_into(folder: Path, types: Sequence[str] = READ) -> Found:
     return _once(sorted(paths), left_out, types)
 
 
-def look_up(pattern: str) -> Found:
+def look_up(pattern: str) -> FoundFiles:
     """Find the files that a pattern names, of any type."""
     return _once(matching(pattern), Counter(), None)
 
 
-def _once(paths: list[Path], left_out: Counter[str], types: Sequence[str] | None) -> Found:
+def _once(paths: list[Path], left_out: Counter[str], types: Sequence[str] | None) -> FoundFiles:
     files: dict[tuple[int, int], Path] = {}
     for path in paths:
         if fault := _fault(path, types):
             left_out[fault] += 1
         elif files.setdefault(_identity(path), path) != path:
             left_out["second name of a file"] += 1
-    return Found(files=list(files.values()), left_out=+left_out)
+    return FoundFiles(files=list(files.values()), left_out=+left_out)
 
 
 def _fault(path: Path, types: Sequence[str] | None) -> str | None:

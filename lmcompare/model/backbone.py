@@ -21,7 +21,7 @@ from lmcompare.model.attention_mask import AttentionMask, Source
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.decode_layer import DecodeHead
 from lmcompare.model.flops import Counted
-from lmcompare.model.kv_cache import Cache
+from lmcompare.model.kv_cache import KVCache
 from lmcompare.model.layer import Layer, Norm, numbers_of, only
 from lmcompare.model.loss import target_log_prob, weighted_cross_entropy
 from lmcompare.model.prefix_sharing import PrefixSharing
@@ -242,7 +242,7 @@ class Backbone(Counted, nn.Module):
         return self._stack(view.to(self.device))
 
     @torch.inference_mode()
-    def cache(self, view: View, *, capacity: int) -> Cache:
+    def cache(self, view: View, *, capacity: int) -> KVCache:
         """Return an empty cache for the rows of `view`, whose source, if any, has been read."""
         # few queries against many keys: what is slow on a processor in bfloat16
         dtype = torch.float32 if self.device.type == "cpu" else self.embedding.dtype
@@ -251,7 +251,7 @@ class Backbone(Counted, nn.Module):
             source_view = view.source.to(self.device)
             first = replace(view.columns(slice(1)).to(self.device), source=source_view)
             source = Source.of(first, self.encode(source_view))  # all positions see the same
-        return Cache(
+        return KVCache(
             self.config,
             cast("Iterable[Layer]", self.layers),
             DecodeHead(self.norm, self.embedding),
@@ -264,7 +264,7 @@ class Backbone(Counted, nn.Module):
 
     @torch.inference_mode()
     def extend(
-        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+        self, cache: KVCache, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N V"]:
         """Return what positions of `view` predict, unnormalised, after what `cache` holds.
 
@@ -282,13 +282,13 @@ class Backbone(Counted, nn.Module):
 
     @torch.inference_mode()
     def states_after(
-        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None = None
+        self, cache: KVCache, view: View, wanted: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "N D"]:
         """Return the normalised states of positions of `view`; as `extend` otherwise."""
         return cache.head.states(self._after(cache, view, wanted))
 
     def _after(
-        self, cache: Cache, view: View, wanted: Bool[Tensor, "B T"] | None
+        self, cache: KVCache, view: View, wanted: Bool[Tensor, "B T"] | None
     ) -> Float[Tensor, "N D"]:
         view = view.to(self.device)
         position = cache.keep(view)

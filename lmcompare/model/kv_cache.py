@@ -17,7 +17,7 @@ from lmcompare.model.layer import Layer
 from lmcompare.view import View, sees
 
 
-class Cache:
+class KVCache:
     """Room for `capacity` positions of each row, C; nothing is allocated again.
 
     Args:

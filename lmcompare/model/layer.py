@@ -13,7 +13,7 @@ from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
 
 
-class Part(nn.Module):
+class LayerPart(nn.Module):
     """A part of a layer. Called directly: hooks are for layers, and cost more than a small part."""
 
     def __call__(self, *inputs: Any) -> Any:
@@ -21,7 +21,7 @@ class Part(nn.Module):
         return self.forward(*inputs)
 
 
-class Norm(Part):
+class Norm(LayerPart):
     """Root-mean-square normalisation with a gain (Zhang & Sennrich 2019)."""
 
     def __init__(self, width: int, *, epsilon: float):
@@ -33,7 +33,7 @@ class Norm(Part):
         return rms_norm(x, self.weight, self.epsilon)
 
 
-class Matrix(Part):
+class Matrix(LayerPart):
     """A linear map without bias."""
 
     def __init__(self, width_in: int, width_out: int):
@@ -44,7 +44,7 @@ class Matrix(Part):
         return linear(x, self.weight)
 
 
-class Attention(Part):
+class Attention(LayerPart):
     """Multi-head attention; queries, keys and values come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):
@@ -64,7 +64,7 @@ class Attention(Part):
         return out
 
 
-class CrossAttention(Part):
+class CrossAttention(LayerPart):
     """Multi-head attention to the source; keys and values come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):
@@ -86,7 +86,7 @@ class CrossAttention(Part):
         return out
 
 
-class FeedForward(Part):
+class FeedForward(LayerPart):
     """SwiGLU (Shazeer 2020); gate and value come out of one matrix, in this order."""
 
     def __init__(self, config: ModelConfig):

@@ -33,7 +33,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class FigureChoice:
     """Figures of which a reader sees the one that is chosen."""
 
     id: str
@@ -41,14 +41,14 @@ class Choice:
     figures: Sequence[tuple[str, Figure]]
 
 
-def curves(arms: Sequence[Arm]) -> Iterator[Choice]:
+def curves(arms: Sequence[Arm]) -> Iterator[FigureChoice]:
     """Yield the curves of each metric that was logged, against all that is spent."""
     every = curves_of(arms)
     for metric in SHOWN:
         if found := with_points(every, metric):
             what = f"{WHAT[metric][0].upper()}{WHAT[metric][1:]}"
             caption = "; ".join(cautions([each for own in found.values() for each in own], metric))
-            yield Choice(
+            yield FigureChoice(
                 id=f"curves-{metric}",
                 question=f"{what}, against",
                 figures=[

@@ -15,10 +15,10 @@ from lmcompare.comparison.document import control_sheet
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables import all_tables
 from lmcompare.errors import UserError
-from lmcompare.report.figures import Choice, Figure, curves, views
+from lmcompare.report.figures import Figure, FigureChoice, curves, views
 from lmcompare.report.html import LACKING, environment
 from lmcompare.report.reproduction import commands, provenance, study_files
-from lmcompare.report.samples import Sample, samples
+from lmcompare.report.samples import PromptSamples, samples
 from lmcompare.teaching import SENTENCE
 
 QUESTION = (
@@ -40,9 +40,9 @@ class Section:
     title: str
     lead: str = ""
     blocks: Sequence[Block] = ()
-    choices: Sequence[Choice] = ()
+    choices: Sequence[FigureChoice] = ()
     figures: Sequence[Figure] = ()
-    samples: Sequence[Sample] = ()
+    samples: Sequence[PromptSamples] = ()
     code: Sequence[str] = ()
 
     @property

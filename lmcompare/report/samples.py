@@ -10,7 +10,7 @@ NUM = 4  # beginnings that are shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class PromptSamples:
     """What came after one beginning.
 
     Attributes:
@@ -24,7 +24,7 @@ class Sample:
     texts: Sequence[tuple[str, str]]
 
 
-def samples(arms: Sequence[Arm], *, num: int = NUM) -> Iterator[Sample]:
+def samples(arms: Sequence[Arm], *, num: int = NUM) -> Iterator[PromptSamples]:
     """Yield some samples of each set of beginnings and settings, by the first seed of each arm."""
     written: dict[tuple[str, str, str], list[tuple[str, Sequence[GenerationItem]]]] = {}
     for arm in arms:
@@ -40,7 +40,7 @@ def samples(arms: Sequence[Arm], *, num: int = NUM) -> Iterator[Sample]:
     for (source, _, settings), found in written.items():
         for texts in zip(*(items[:num] for _, items in found), strict=False):
             names = [name for name, _ in found]
-            yield Sample(
+            yield PromptSamples(
                 title=f"Text {texts[0].text} of {source}" + (f", {settings}" if settings else ""),
                 before=texts[0].prompt,
                 texts=[

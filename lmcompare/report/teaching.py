@@ -16,7 +16,7 @@ from lmcompare.blocks.visible import legible
 from lmcompare.comparison.figures.views import ARROW, SPACE, color_of, dark_style, draw_view
 from lmcompare.report.html import environment
 from lmcompare.teaching.prediction_formats import SEEN, groups, notes_of, percent, rows_of
-from lmcompare.teaching.predictions import Predictions
+from lmcompare.teaching.predictions import TextPredictions
 from lmcompare.teaching.slots import Slot
 from lmcompare.teaching.views import ObjectiveView, Views
 
@@ -30,7 +30,7 @@ class Row:
 
 
 def teaching_page(
-    text: str, *, views: Views | None = None, predictions: Sequence[Predictions] = ()
+    text: str, *, views: Views | None = None, predictions: Sequence[TextPredictions] = ()
 ) -> str:
     """Return the page; the same text each time.
 

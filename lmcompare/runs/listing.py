@@ -24,7 +24,7 @@ STATES: Mapping[str, frozenset[ListedState]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ListedRun:
     """What is known of a run; of a broken one, where it is and what is wrong."""
 
     run: str
@@ -44,14 +44,14 @@ class Row:
     fault: str = ""
 
 
-COLUMNS = tuple(Row.__dataclass_fields__)
+COLUMNS = tuple(ListedRun.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class Listed:
     """A row, with the configuration that it stands for; None of a broken run."""
 
-    row: Row
+    row: ListedRun
     config: RunConfig | None
 
 
@@ -61,9 +61,9 @@ def listed(run: Run) -> Listed:
         notes = run.notes()
         record, state, last, validation = _standing(run)
     except UserError as error:
-        return Listed(Row(run=str(run.path), study=run.study, fault=str(error)), None)
+        return Listed(ListedRun(run=str(run.path), study=run.study, fault=str(error)), None)
     config = record.config
-    row = Row(
+    row = ListedRun(
         run=str(run.path),
         study=run.study,
         arm=record.arm,
@@ -210,7 +210,7 @@ def require_columns(names: Iterable[str]) -> None:
             raise UserError(f"there is no column '{name}': {did_you_mean(name, COLUMNS)}")
 
 
-def as_json(row: Row, columns: Sequence[str] = ()) -> dict[str, Any]:
+def as_json(row: ListedRun, columns: Sequence[str] = ()) -> dict[str, Any]:
     """Return a row, or some columns of it, as JSON has it."""
     found = asdict(row)
     return {name: found[name] for name in columns} if columns else found

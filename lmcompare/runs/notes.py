@@ -35,7 +35,7 @@ def _storable(comment: str) -> str:
     return comment.strip()
 
 
-class Notes(Record):
+class RunNotes(Record):
     """`notes.json`: written when somebody says something of a run."""
 
     remedy: ClassVar[str] = "remove that file and tag the run again"
@@ -85,14 +85,14 @@ class NotesChange:
         """Tell whether anything changes."""
         return bool(self.add or self.remove or self.comment is not None)
 
-    def of_notes(self, notes: Notes) -> Notes:
+    def of_notes(self, notes: RunNotes) -> RunNotes:
         """Return notes as they are after the change."""
-        return Notes(
+        return RunNotes(
             tags=tuple({*notes.tags, *self.add} - self.remove),
             comment=notes.comment if self.comment is None else self.comment,
         )
 
-    def require_removable(self, notes: Iterable[Notes]) -> None:
+    def require_removable(self, notes: Iterable[RunNotes]) -> None:
         """Make sure that each tag that is removed is one of some notes.
 
         Raises:
@@ -110,7 +110,7 @@ class NotesChange:
             UserError: the file is broken, or not writable.
         """
         if self:
-            self.of_notes(Notes.at(path)).write(path)
+            self.of_notes(RunNotes.at(path)).write(path)
 
 
 NO_CHANGE = NotesChange()

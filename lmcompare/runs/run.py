@@ -23,7 +23,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.runs import checkpoints, run_lock
 from lmcompare.runs.metrics_file import MetricsFile
-from lmcompare.runs.notes import Notes
+from lmcompare.runs.notes import RunNotes
 from lmcompare.runs.records import DoneRecord, Manifest, MetricsLine, RunRecord
 from lmcompare.runs.results import Results
 
@@ -97,13 +97,13 @@ class Run:
         """Return the path of `notes.json`."""
         return self.path / "notes.json"
 
-    def notes(self) -> Notes:
+    def notes(self) -> RunNotes:
         """Read what people say of it.
 
         Raises:
             UserError: the file is broken.
         """
-        return Notes.at(self.notes_file)
+        return RunNotes.at(self.notes_file)
 
     def record(self) -> RunRecord:
         """Read what the run is.

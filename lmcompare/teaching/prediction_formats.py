@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lmcompare.blocks import Block, Notes, Paragraph, Part, Table, markdown, names, numbers, words
 from lmcompare.blocks.visible import cell, legible
-from lmcompare.teaching.predictions import TOP, Expected, Predictions
+from lmcompare.teaching.predictions import TOP, Expected, TextPredictions
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 SEEN = {
@@ -22,9 +22,9 @@ SEEN = {
 BRIEFLY = {"left": "left only", "both": "both sides", "": "-"}
 
 
-def labels(found: Sequence[Predictions]) -> list[str]:
+def labels(found: Sequence[TextPredictions]) -> list[str]:
     """Return a name for each model: its arm, and what tells it from others of that name."""
-    spellings: list[Callable[[Predictions], str]] = [
+    spellings: list[Callable[[TextPredictions], str]] = [
         lambda each: each.arm,
         lambda each: f"{each.arm} s{each.seed}",
         lambda each: f"{each.arm} {Path(each.run).name}",
@@ -40,7 +40,7 @@ def labels(found: Sequence[Predictions]) -> list[str]:
     return shown
 
 
-def groups(found: Sequence[Predictions]) -> Iterator[list[tuple[str, Predictions]]]:
+def groups(found: Sequence[TextPredictions]) -> Iterator[list[tuple[str, TextPredictions]]]:
     """Yield models with their names, those together whose tokenizers cut the text alike."""
     named = list(zip(labels(found), found, strict=True))
     for tokenizer in dict.fromkeys(each.tokenizer for each in found):
@@ -53,7 +53,7 @@ def percent(share: float) -> str:
 
 
 def rows_of(
-    group: Sequence[tuple[str, Predictions]],
+    group: Sequence[tuple[str, TextPredictions]],
 ) -> Iterator[tuple[str, list[Expected | None]]]:
     """Yield each token of the text, with what each model expects at its place."""
     longest = max((each for _, each in group), key=lambda each: len(each.tokens))
@@ -62,7 +62,7 @@ def rows_of(
         yield token, [place[0] if place else None for place in places]
 
 
-def notes_of(group: Sequence[tuple[str, Predictions]]) -> Iterator[str]:
+def notes_of(group: Sequence[tuple[str, TextPredictions]]) -> Iterator[str]:
     """Yield what must be known of some models, a sentence each."""
     for name, each in group:
         if each.why_not:
@@ -76,7 +76,7 @@ def notes_of(group: Sequence[tuple[str, Predictions]]) -> Iterator[str]:
             yield f"{name} was not asked about tokens that its tokenizer does not know."
 
 
-def blocks_of(found: Sequence[Predictions]) -> list[Block]:
+def blocks_of(found: Sequence[TextPredictions]) -> list[Block]:
     """Return a page: what each model saw, and what it expects, token by token."""
     blocks: list[Block] = []
     for group in groups(found):
@@ -109,12 +109,12 @@ def _cells(place: Expected | None) -> list[str]:
     return [percent(place.probability), str(place.rank), ", ".join(guesses)]
 
 
-def to_json(text: str, found: Sequence[Predictions]) -> str:
+def to_json(text: str, found: Sequence[TextPredictions]) -> str:
     """Return everything, for a machine."""
     return json.dumps({"text": text, "models": [asdict(each) for each in found]}) + "\n"
 
 
-def to_csv(text: str, found: Sequence[Predictions]) -> str:
+def to_csv(text: str, found: Sequence[TextPredictions]) -> str:
     """Return a row for each model and token; what there is no answer to is empty."""
     written = StringIO()
     guesses = [f"{what}_{rank + 1}" for rank in range(TOP) for what in ("guess", "probability")]
@@ -136,12 +136,12 @@ def to_csv(text: str, found: Sequence[Predictions]) -> str:
     return written.getvalue()
 
 
-def to_markdown(text: str, found: Sequence[Predictions]) -> str:
+def to_markdown(text: str, found: Sequence[TextPredictions]) -> str:
     """Return the page in GitHub's Markdown."""
     return markdown.render([Paragraph("text", legible(text)), *blocks_of(found)])
 
 
-FORMATS: Mapping[str, Callable[[str, Sequence[Predictions]], str]] = {
+FORMATS: Mapping[str, Callable[[str, Sequence[TextPredictions]], str]] = {
     "json": to_json,
     "csv": to_csv,
     "md": to_markdown,

@@ -57,7 +57,7 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class TextPredictions:
     """What a model expects at each place of a text.
 
     Attributes:
@@ -92,7 +92,7 @@ def readings(model: LoadedModel) -> list[LoadedModel]:
     return [read_as(model, part) for part in model.objective.mixture] or [model]
 
 
-def predictions_of(model: LoadedModel, text: str, *, top: int = TOP) -> Predictions:
+def predictions_of(model: LoadedModel, text: str, *, top: int = TOP) -> TextPredictions:
     """Return what a model expects at each place of a text.
 
     Args:
@@ -111,7 +111,7 @@ def predictions_of(model: LoadedModel, text: str, *, top: int = TOP) -> Predicti
         visible=whole.visible[:, :length],
         word=whole.word[:, :length],
     )
-    found = Predictions(
+    found = TextPredictions(
         run=str(model.path),
         arm=model.arm,
         objective=model.objective.name,

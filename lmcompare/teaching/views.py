@@ -17,7 +17,7 @@ LONGEST = 24  # tokens of a text that are shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
+class AttentionGrid:
     """Who looks at whom: a row for each position that looks, a column for each looked at.
 
     Attributes:
@@ -58,7 +58,7 @@ class ObjectiveView:
     attention: str
     predicts: str
     draw: int
-    matrices: Sequence[Matrix]
+    matrices: Sequence[AttentionGrid]
     notes: Sequence[str]
 
     @property
@@ -219,15 +219,15 @@ def _nothing(chosen: _Draw) -> Iterator[str]:
         yield "Chance left nothing to predict in any draw: give a longer text or another seed."
 
 
-def _matrices(view: View, row: Text, tokenizer: Tokenizer) -> Iterator[Matrix]:
+def _matrices(view: View, row: Text, tokenizer: Tokenizer) -> Iterator[AttentionGrid]:
     """Yield who sees whom in the only row of a view."""
     own, sees = read_slots(view, row, tokenizer)[0], view.sees()[0].tolist()
     if view.source is None:
-        yield Matrix(name="", rows=own, columns=own, sees=sees)
+        yield AttentionGrid(name="", rows=own, columns=own, sees=sees)
         return
     source = read_slots(view.source, row, tokenizer)[0]
     within = view.source.sees()[0].tolist()
-    yield Matrix(name="source", rows=source, columns=source, sees=within)
+    yield AttentionGrid(name="source", rows=source, columns=source, sees=within)
     across = view.sees_source()[0].tolist()
-    yield Matrix(name="output to source", rows=own, columns=source, sees=across)
-    yield Matrix(name="output", rows=own, columns=own, sees=sees)
+    yield AttentionGrid(name="output to source", rows=own, columns=source, sees=across)
+    yield AttentionGrid(name="output", rows=own, columns=own, sees=sees)

@@ -72,7 +72,7 @@ def text_and_view(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class BatchReader:
     """What makes the batch of any step."""
 
     config: RunConfig

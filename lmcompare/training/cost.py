@@ -22,7 +22,7 @@ SAMPLED = 8  # batches, for the mean number of targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Depth:
+class MatchedDepth:
     """How deep an encoder-decoder is when it is matched in one way, and what that costs.
 
     Both ratios are to the decoder-only model under the causal objective, on the same text.
@@ -54,7 +54,9 @@ class Plan:
     flops: float | None
     epochs: float | None
     memory: int  # bytes that training takes at most, by `lmcompare.training.memory`
-    depths: tuple[Depth, ...]  # with an encoder: a decoder-only model, and both matched to it
+    depths: tuple[
+        MatchedDepth, ...
+    ]  # with an encoder: a decoder-only model, and both matched to it
 
 
 def plan(
@@ -103,7 +105,7 @@ def _flops(model: ModelConfig, vocab: Vocab, views: Iterable[View]) -> float:
     return sum(training_flops(model, vocab.size, view) for view in views) / SAMPLED
 
 
-def _depths(config: RunConfig, prepared: Prepared) -> tuple[Depth, ...]:
+def _depths(config: RunConfig, prepared: Prepared) -> tuple[MatchedDepth, ...]:
     """Return the decoder-only model, and the two encoder-decoders that are matched to it."""
     vocab, plain = prepared.vocab, config.model.without_encoder()
     num_parameters = plain.num_parameters(vocab.size)
@@ -113,12 +115,12 @@ def _depths(config: RunConfig, prepared: Prepared) -> tuple[Depth, ...]:
     )
     flops = _flops(plain, vocab, causal)
 
-    def depth(match: Literal["parameters", "flops"] | None) -> Depth:
+    def depth(match: Literal["parameters", "flops"] | None) -> MatchedDepth:
         made = plain.model_copy(update={"match": match}).with_encoder() if match else plain
         here = flops
         if match:
             here = _flops(made, vocab, (view for _, view in _batches(config, prepared)))
-        return Depth(
+        return MatchedDepth(
             match=match,
             encoder_layers=made.encoder_layers,
             layers=made.depth,

@@ -24,7 +24,7 @@ from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.records import DoneRecord, Manifest
 from lmcompare.runs.run import Run
-from lmcompare.training.batches import Batches, Reader
+from lmcompare.training.batches import Batches, BatchReader
 from lmcompare.training.boards.feeding import Boards, require_boards
 from lmcompare.training.control_sheet import ReadSoFar
 from lmcompare.training.events import Interrupted, Message, Report
@@ -217,7 +217,7 @@ class _Session:
         return sum(losses) / len(losses)
 
     def _batches(self) -> Batches:
-        reader = Reader(
+        reader = BatchReader(
             config=self.config,
             text=self.prepared.split("train"),
             vocab=self.prepared.vocab,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from lmcompare.runs.notes import Notes
+from lmcompare.runs.notes import RunNotes
 from lmcompare_cli.app import app
 from tests import ROOT
 from tests.test_docs import load
@@ -64,7 +64,7 @@ def experiments(tmp_path: Path) -> Path:
     (folder / "first" / "odd\n\x1b[31m" / "run.json").touch()
     (folder / "empty").mkdir()
     (folder / "file").touch()
-    Notes(tags=("base", "new")).write(folder / "first" / "clm-s0-1a" / "notes.json")
+    RunNotes(tags=("base", "new")).write(folder / "first" / "clm-s0-1a" / "notes.json")
     (folder / "first" / "mlm-s0-2b" / "notes.json").write_text('{"tags": [3, {}]}')
     (folder / "second" / "clm-s0-3c" / "notes.json").write_text("\0")
     return folder

@@ -7,7 +7,7 @@ from typing import Any
 from lmcompare import files
 from lmcompare.comparison import Comparison, ControlCheck
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
-from lmcompare.comparison.tables.likelihood_sections import Row
+from lmcompare.comparison.tables.likelihood_sections import LikelihoodRow
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import parse_run
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
@@ -145,7 +145,7 @@ def causal(study: Path, **arms: Sequence[float]) -> list[Run]:
     ]
 
 
-def rows(comparison: Comparison) -> dict[str, Row]:
+def rows(comparison: Comparison) -> dict[str, LikelihoodRow]:
     return {row.label: row for section in comparison.tables["likelihood"] for row in section.rows}
 
 

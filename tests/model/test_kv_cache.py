@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lmcompare.model import Backbone, decode_layer
-from lmcompare.model.kv_cache import Cache
+from lmcompare.model.kv_cache import KVCache
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_net
@@ -65,7 +65,7 @@ def _by_the_rule(net: Backbone, view: View) -> torch.Tensor:
     return at_once(net, replace(view, document=torch.zeros_like(view.tokens)))
 
 
-def extend(net: Backbone, cache: Cache, view: View) -> torch.Tensor:
+def extend(net: Backbone, cache: KVCache, view: View) -> torch.Tensor:
     return net.extend(cache, view).view(*view.tokens.shape, -1)
 
 

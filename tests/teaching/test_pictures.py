@@ -15,7 +15,7 @@ from lmcompare.comparison.figures.views import DIM, INK, PAPER, draw_view, draw_
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.objectives import parse_objective
 from lmcompare.report.teaching import ranges, teaching_page
-from lmcompare.teaching.views import Matrix, Views, views_of
+from lmcompare.teaching.views import AttentionGrid, Views, views_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -83,7 +83,7 @@ def _signs(row: ElementTree.Element) -> list[str]:
     return [sign for _, _, sign in found]
 
 
-def expected(matrix: Matrix) -> list[str]:
+def expected(matrix: AttentionGrid) -> list[str]:
     return [
         "".join(("■" if slot.target else "□") if seen else "·" for seen in sees)
         for slot, sees in zip(matrix.rows, matrix.sees, strict=True)

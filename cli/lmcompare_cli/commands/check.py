@@ -14,7 +14,7 @@ from lmcompare_cli.rendering.tables import print_table
 
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
-    from lmcompare.training.cost import Depth, Plan
+    from lmcompare.training.cost import MatchedDepth, Plan
     from lmcompare.training.forecast import Forecast
 
 TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
@@ -121,7 +121,7 @@ def _print_costs(plans: "list[tuple[Planned, Plan]]") -> None:
     )
 
 
-def _print_depths(depths: "Mapping[str, Sequence[Depth]]") -> None:
+def _print_depths(depths: "Mapping[str, Sequence[MatchedDepth]]") -> None:
     """Print how deep the encoder-decoders are, if there are any, and what that costs."""
     if not depths:
         return
@@ -165,7 +165,7 @@ def _size(preset: str, costs: "Plan") -> str:
     return f"{preset}, {_layers(costs)} layers" if costs.encoder_layers else preset
 
 
-def _layers(shape: "Plan | Depth") -> str:
+def _layers(shape: "Plan | MatchedDepth") -> str:
     return f"{shape.encoder_layers} + {shape.layers}"
 
 

@@ -12,7 +12,7 @@ from lmcompare_cli import completion, options
 from lmcompare_cli.console import print_json, say
 
 if TYPE_CHECKING:
-    from lmcompare.runs.listing import Listed, Row
+    from lmcompare.runs.listing import Listed, ListedRun
 
 USUAL = ("run", "state", "step", "share", "loss", "validation")
 _NUMBERS = {"seed", "step", "share", "loss", "validation"}
@@ -139,11 +139,11 @@ def _say_broken(found: "Sequence[Listed]") -> None:
         say(f"left out: {fault}", "yellow")
 
 
-def _any(rows: "Sequence[Row]", column: str) -> bool:
+def _any(rows: "Sequence[ListedRun]", column: str) -> bool:
     return any(getattr(row, column) for row in rows)
 
 
-def _print(rows: "Sequence[Row]", columns: Sequence[str]) -> None:
+def _print(rows: "Sequence[ListedRun]", columns: Sequence[str]) -> None:
     from lmcompare.blocks import Column
     from lmcompare_cli.rendering.tables import print_table
 
@@ -160,7 +160,7 @@ def _print(rows: "Sequence[Row]", columns: Sequence[str]) -> None:
     )
 
 
-def _cells(row: "Row") -> Mapping[str, str]:
+def _cells(row: "ListedRun") -> Mapping[str, str]:
     """Return each column of a row as it is printed."""
     numbers = {
         "step": row.step is not None and f"{row.step:,}",

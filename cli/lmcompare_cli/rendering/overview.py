@@ -16,7 +16,7 @@ from lmcompare_cli.rendering.view import PREDICTS, STYLES, cell, column_numbers,
 
 if TYPE_CHECKING:
     from lmcompare.teaching.slots import Slot
-    from lmcompare.teaching.views import Matrix, ObjectiveView, Views
+    from lmcompare.teaching.views import AttentionGrid, ObjectiveView, Views
 
 NARROW = 60  # columns of a terminal, below which tokens are shortened more
 INDEX = 4  # columns of a position's index, and a space
@@ -60,7 +60,7 @@ def _draw(view: "ObjectiveView") -> Iterator[Line]:
         yield from _said(note, "dim")
 
 
-def _matrix(matrix: "Matrix") -> Iterator[Line]:
+def _matrix(matrix: "AttentionGrid") -> Iterator[Line]:
     """Draw who sees whom, with what is predicted at the right of the first piece."""
     room = output.width
     longest = 12 if room >= NARROW else 8

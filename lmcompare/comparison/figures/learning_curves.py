@@ -31,7 +31,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class LearningCurve:
     """Hold how one run went, from its start if that was asked."""
 
     label: str  # of the arm
@@ -41,14 +41,14 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curves:
+class LearningCurves:
     """Hold the lines of all runs in one benchmark, asked by one protocol."""
 
     task: str
     protocol: str
     metric: str
     chance: float | None
-    lines: Sequence[Line]
+    lines: Sequence[LearningCurve]
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Curves:
         return self.task if self.protocol == "asked" else f"{self.task}-{self.protocol}"
 
 
-def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
+def learning_curves(arms: Sequence[Arm]) -> list[LearningCurves]:
     """Return those of runs that were asked at two checkpoints or more."""
     results = [result for arm in arms for result in arm.results]
     records = [record for result in results for record in result.of(TaskRecord)]
@@ -69,7 +69,7 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
             if (about_task(record), examples_of(record)) == (about, examples)
         ]
         lines = [
-            Line(
+            LearningCurve(
                 label=arm.label,
                 objective=result.record.config.objective.name,
                 seed=result.seed,
@@ -81,7 +81,7 @@ def learning_curves(arms: Sequence[Arm]) -> list[Curves]:
         ]
         if lines:
             found.append(
-                Curves(
+                LearningCurves(
                     task=about.task,
                     protocol=about.protocol,
                     metric=of_task[0].metric,
@@ -105,7 +105,7 @@ def _points(result: Result, stems: set[str]) -> list[Point]:
     ]
 
 
-def draw(curves: Curves, *, format: str = "svg") -> bytes:
+def draw(curves: LearningCurves, *, format: str = "svg") -> bytes:
     """Draw a line a run, a panel for each thing that is spent; the same bytes each time.
 
     Args:

@@ -1,6 +1,6 @@
 """The aspects of the summary, in the order in which they are read; one file for those alike."""
 
-from lmcompare.comparison.summary.attention import Attention
+from lmcompare.comparison.summary.attention import AttentionDirection
 from lmcompare.comparison.summary.base import Aspect
 from lmcompare.comparison.summary.best_suited import BestSuited
 from lmcompare.comparison.summary.inference import Inference
@@ -10,7 +10,7 @@ from lmcompare.comparison.summary.understanding import LinguisticKnowledge, Unde
 from lmcompare.comparison.summary.writing import Generation
 
 ASPECTS: list[Aspect] = [
-    Attention(),
+    AttentionDirection(),
     TrainingSignal(),
     Learns(),
     DataEfficiency(),

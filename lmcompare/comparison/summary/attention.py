@@ -79,7 +79,7 @@ def _share(objective: Objective, length: int, *, training: bool) -> float | str 
         return str(error)
 
 
-class Attention(Aspect):
+class AttentionDirection(Aspect):
     """Tell which share of what a token looks at stands to its right: 0 of a causal model."""
 
     name: ClassVar[str] = "Attention"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.summary.cells import Cell, Row
-from lmcompare.comparison.summary.curves import Curves
+from lmcompare.comparison.summary.curves import CommonCurves
 from lmcompare.comparison.tables.verdicts import Contest
 from lmcompare.evaluation.metric import Metric
 from lmcompare.runs.curves import Axis
@@ -43,9 +43,9 @@ class Material:
     quality: float | None = None
 
     @cached_property
-    def curves(self) -> Curves:
+    def curves(self) -> CommonCurves:
         """Return what was logged of the common question."""
-        return Curves(results=self.results, wanted=self.quality)
+        return CommonCurves(results=self.results, wanted=self.quality)
 
     @cached_property
     def results(self) -> list[Result]:

@@ -35,7 +35,7 @@ SLOWED = "other work on the machine slowed it down"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curves:
+class CommonCurves:
     """The curves of some runs.
 
     Attributes:

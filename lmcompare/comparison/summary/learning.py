@@ -10,8 +10,7 @@ from lmcompare.comparison.summary.base import Aspect, Material
 from lmcompare.comparison.summary.cells import Cell, Row
 from lmcompare.comparison.summary.curves import CALLED, NATS, SPENT
 from lmcompare.comparison.summary.training import USED, share_of_machine
-from lmcompare.comparison.tables.infilling import Cell as Answer
-from lmcompare.comparison.tables.infilling import InfillingTable
+from lmcompare.comparison.tables.infilling import InfillingAnswer, InfillingTable
 from lmcompare.evaluation.infilling.hidden_texts import HIDDEN
 from lmcompare.evaluation.infilling.record import Hidden, InfillingRecord
 from lmcompare.evaluation.metric import short
@@ -98,7 +97,7 @@ def _tokens_a_byte(given: Material, table: InfillingTable, hidden: Hidden) -> fl
     return 1.0
 
 
-def _cell(answer: Answer | None, tokens_a_byte: float, ask: str) -> Cell:
+def _cell(answer: InfillingAnswer | None, tokens_a_byte: float, ask: str) -> Cell:
     if answer is None:
         return Cell(why=f"no answer, or not asked: `{ask}`")
     signs = {"left_only": answer.left_only, "new": answer.new}

@@ -45,7 +45,7 @@ _ENDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class InfillingAnswer:
     """What an arm makes of one question."""
 
     bits_per_byte: Estimate  # over texts and seeds
@@ -70,7 +70,7 @@ class InfillingRow:
     label: str
     protocol: Protocol
     finished: bool
-    answers: Mapping[Hidden, Cell | None]
+    answers: Mapping[Hidden, InfillingAnswer | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +154,13 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
         if not own:
             continue
         called = arm.label if protocol == "in-order" else f"{arm.label} {protocol}"
-        answers: dict[Hidden, Cell | None] = {}
+        answers: dict[Hidden, InfillingAnswer | None] = {}
         for hidden in HIDDEN:
             found = own.get(hidden, [])
             anchors[hidden] += [each.unigram_bits_per_byte for _, each in found]
             answer = _answer(found)
-            answers[hidden] = answer if isinstance(answer, Cell) else None
-            if not isinstance(answer, Cell):
+            answers[hidden] = answer if isinstance(answer, InfillingAnswer) else None
+            if not isinstance(answer, InfillingAnswer):
                 silent.setdefault((answer, hidden), []).append(called)
             elif len(answer.seeds) < len(arm.results):
                 num = f"{len(answer.seeds)} of {len(arm.results)} seeds"
@@ -183,7 +183,7 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
     )
 
 
-def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
+def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> InfillingAnswer | str:
     """Return the mean over seeds, or why there is none."""
     answered = [(result, each) for result, each in found if each.nats is not None]
     if not answered:
@@ -192,7 +192,7 @@ def _answer(found: Sequence[tuple[Result, InfillingRecord]]) -> Cell | str:
     (scoring, likelihood, left_only), *others = ways
     if others or scoring is None or likelihood is None:
         return "its seeds answered in different ways: ask again with `lmcompare eval --force`"
-    return Cell(
+    return InfillingAnswer(
         bits_per_byte=estimate(scores([(result.run, each) for result, each in answered])),
         seeds=sorted(result.seed for result, _ in answered),
         scoring=scoring,

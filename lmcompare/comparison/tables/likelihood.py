@@ -10,7 +10,11 @@ from lmcompare.blocks import Block, Column, Part, Table, names, numbers
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.sanity_checks import notes_on_likelihoods
 from lmcompare.comparison.tables.base import ResultTables
-from lmcompare.comparison.tables.likelihood_sections import Row, Section, sections
+from lmcompare.comparison.tables.likelihood_sections import (
+    LikelihoodRow,
+    LikelihoodSection,
+    sections,
+)
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.evaluation.metric import MISSING, short, with_interval
 
@@ -25,7 +29,7 @@ COLUMNS = (
 )
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: LikelihoodRow) -> list[str]:
     """Return what stands in each of `COLUMNS`."""
 
     def figure(metric: str, pattern: str = ".3f") -> str:
@@ -59,7 +63,7 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def _footnotes(all_sections: Sequence[Section]) -> list[str]:
+def _footnotes(all_sections: Sequence[LikelihoodSection]) -> list[str]:
     """Return how the table is to be read."""
     notes = [
         "±: half of a 95% interval of the mean over seeds (Student's t), of these documents alone; "
@@ -93,7 +97,7 @@ def _footnotes(all_sections: Sequence[Section]) -> list[str]:
     return notes
 
 
-class LikelihoodTables(ResultTables[Section]):
+class LikelihoodTables(ResultTables[LikelihoodSection]):
     """The sections of the table of likelihoods."""
 
     key = "likelihood"
@@ -101,10 +105,10 @@ class LikelihoodTables(ResultTables[Section]):
 
     def tables(
         self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
-    ) -> Sequence[Section]:
+    ) -> Sequence[LikelihoodSection]:
         return sections(arms, frame)
 
-    def blocks(self, tables: Sequence[Section]) -> Iterator[Block]:
+    def blocks(self, tables: Sequence[LikelihoodSection]) -> Iterator[Block]:
         yield Table(
             columns=COLUMNS,
             parts=[
@@ -118,11 +122,11 @@ class LikelihoodTables(ResultTables[Section]):
             ],
         )
 
-    def footnotes(self, tables: Sequence[Section]) -> Iterator[str]:
+    def footnotes(self, tables: Sequence[LikelihoodSection]) -> Iterator[str]:
         yield from _footnotes(tables)
 
     def notes(
-        self, arms: Sequence[Arm], tables: Sequence[Section], *, reference: str | None
+        self, arms: Sequence[Arm], tables: Sequence[LikelihoodSection], *, reference: str | None
     ) -> Iterator[str]:
         yield from notes_on_likelihoods(arms)
 
@@ -130,9 +134,9 @@ class LikelihoodTables(ResultTables[Section]):
         if runs := self._lacking(results):
             yield f"not evaluated: {self._command(runs)}"
 
-    def is_ranked(self, tables: Sequence[Section]) -> bool:
+    def is_ranked(self, tables: Sequence[LikelihoodSection]) -> bool:
         return any(row.mark for section in tables for row in section.rows)
 
-    def as_json(self, table: Section) -> Any:
+    def as_json(self, table: LikelihoodSection) -> Any:
         scored = None if table.scored is None else table.scored._asdict()
         return {"scored": scored, "rows": [asdict(row) for row in table.rows]}

@@ -34,7 +34,7 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class LikelihoodRow:
     """An arm under one scoring."""
 
     label: str
@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class LikelihoodSection:
     """Rows of one likelihood kind and text: those that may be ranked, best first.
 
     Whatever the scoring and the tokenizer, an exact likelihood is the model's own probability of
@@ -58,7 +58,7 @@ class Section:
     """
 
     scored: Scored | None  # None: there are no figures
-    rows: Sequence[Row]
+    rows: Sequence[LikelihoodRow]
     num_bytes: int | None = None  # that were scored
     selected: bool = True  # False of rows without figures whose results were not selected
 
@@ -90,11 +90,11 @@ class _Measured(NamedTuple):
     """A row with all that tells in which section it belongs."""
 
     scored: Scored
-    row: Row
+    row: LikelihoodRow
     num_bytes: int
 
 
-def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
+def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[LikelihoodSection]:
     """Return the rows of all arms, in sections.
 
     Args:
@@ -109,7 +109,7 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
         for each in result.of(LikelihoodRecord)
         if each.bytes_hash is not None
     }
-    measured, without = list[_Measured](), list[tuple[bool, Row]]()
+    measured, without = list[_Measured](), list[tuple[bool, LikelihoodRow]]()
     for arm in arms:
         costs = frame[frame["label"] == arm.label]
         if scored_rows := _rows(arm, costs, bytes_of):
@@ -126,7 +126,7 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
     places = sorted(found, key=lambda scored: (kinds.index(scored.likelihood), *map(_key, scored)))
     return [
         *(
-            Section(
+            LikelihoodSection(
                 scored=scored,
                 rows=_ranked(found[scored], scored),
                 num_bytes=max(each.num_bytes for each in found[scored]),
@@ -134,7 +134,7 @@ def sections(arms: Iterable[Arm], frame: pd.DataFrame) -> list[Section]:
             for scored in places
         ),
         *(
-            Section(
+            LikelihoodSection(
                 scored=None,
                 rows=sorted(rows, key=lambda row: row.label),
                 selected=selected,
@@ -163,11 +163,11 @@ def _section_of(scored: Scored, measured: Sequence[_Measured]) -> Scored:
     return scored if same_tokens else scored._replace(window=None, stride=None)
 
 
-def _row(arm: Arm, figures: pd.DataFrame, seeds: Sequence[int]) -> Row:
+def _row(arm: Arm, figures: pd.DataFrame, seeds: Sequence[int]) -> LikelihoodRow:
     """Return an arm's row, with the means over those of its seeds."""
     costs = figures["source"].isna() & figures["seed"].isin(seeds)
     own = figures[costs | figures["source"].notna()]
-    return Row(
+    return LikelihoodRow(
         label=arm.label,
         objective=arm.objective,
         finished=arm.finished,
@@ -213,7 +213,7 @@ def _rows(
     return found
 
 
-def _ranked(measured: Sequence[_Measured], scored: Scored) -> list[Row]:
+def _ranked(measured: Sequence[_Measured], scored: Scored) -> list[LikelihoodRow]:
     """Sort rows, best first; the best is called so only if its interval meets no other's.
 
     What was trained for something else, or is not finished, stands below the others, unranked.

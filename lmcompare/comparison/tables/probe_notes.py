@@ -8,7 +8,7 @@ from lmcompare.comparison.tables.probe_results import (
     AboutBlock,
     AboutTable,
     Asked,
-    Found,
+    ProbeAnswers,
     RowKey,
     about_probe,
     asked,
@@ -33,7 +33,7 @@ def particulars(rows: Sequence[ProbeRow]) -> Iterator[str]:
         yield f"{flag}: {said}"
 
 
-def unlike(found: Mapping[RowKey, Found], most: int) -> Iterator[str]:
+def unlike(found: Mapping[RowKey, ProbeAnswers], most: int) -> Iterator[str]:
     """Yield which models know the states of fewer examples than others, and who lacks a start."""
     fewer: dict[int, list[str]] = {}
     started: dict[str, list[str]] = {}
@@ -50,7 +50,7 @@ def unlike(found: Mapping[RowKey, Found], most: int) -> Iterator[str]:
         yield f"untrained: of seed {seeds} ({', '.join(labels)})"
 
 
-def counts(found: Iterable[Found]) -> Iterator[str]:
+def counts(found: Iterable[ProbeAnswers]) -> Iterator[str]:
     """Yield what was left out of the treebank, and what else was counted."""
     notes: dict[str, dict[str, None]] = {}
     for each in found:

@@ -49,7 +49,7 @@ def label_of(key: RowKey) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class ProbeAnswers:
     """Hold what the models of a row gained of the same sentences.
 
     Attributes:
@@ -143,7 +143,7 @@ def answers(
 
 def found_of(
     arms: Sequence[Arm], about: AboutTable, block: AboutBlock, shared: Asked
-) -> dict[RowKey, Found]:
+) -> dict[RowKey, ProbeAnswers]:
     """Return what each row gained of the sentences that are shared, in the order of the arms.
 
     Raises:
@@ -158,14 +158,14 @@ def found_of(
                     key = RowKey(arm.label, record.states_of)
                     known.append((key, arm, read(result, record)))
     sentences = np.unique(np.concatenate([each.sentences for _, _, each in known]))
-    found: dict[RowKey, Found] = {}
+    found: dict[RowKey, ProbeAnswers] = {}
     for key in sorted({key for key, _, _ in known}, key=lambda each: _order(arms, each)):
         own = [(arm, each.over(sentences)) for other, arm, each in known if other == key]
         trained = [each for _, each in own if not each.record.is_untrained]
         seeds = {each.seed for each in trained}
         untrained = [each for _, each in own if each.record.is_untrained and each.seed in seeds]
         if trained:
-            found[key] = Found(arm=own[0][0], trained=trained, untrained=untrained)
+            found[key] = ProbeAnswers(arm=own[0][0], trained=trained, untrained=untrained)
     return found
 
 

@@ -6,14 +6,14 @@ from statistics import fmean
 
 from lmcompare.comparison import probe_checks
 from lmcompare.comparison.arms import Arm
-from lmcompare.comparison.figures.learning_curves import Line, Point
+from lmcompare.comparison.figures.learning_curves import LearningCurve, Point
 from lmcompare.comparison.tables import probe_notes, probe_results
 from lmcompare.comparison.tables.probe_items import Probed, Row, at_best, scores
 from lmcompare.comparison.tables.probe_results import (
     AboutBlock,
     AboutTable,
     Asked,
-    Found,
+    ProbeAnswers,
     RowKey,
     label_of,
 )
@@ -64,7 +64,7 @@ def probe_tables(arms: Sequence[Arm], *, reference: str | None) -> list[ProbeTab
     return tables
 
 
-def _candidates(found: Mapping[RowKey, Found]) -> list[RowKey]:
+def _candidates(found: Mapping[RowKey, ProbeAnswers]) -> list[RowKey]:
     """Return who can stand beside another."""
     return [key for key, each in found.items() if each.arm.finished]
 
@@ -74,7 +74,7 @@ def _block(
     about: AboutTable,
     block: AboutBlock,
     asked: Asked,
-    found: Mapping[RowKey, Found],
+    found: Mapping[RowKey, ProbeAnswers],
     reference: str | None,
     num_comparisons: int,
 ) -> ProbeBlock:
@@ -139,7 +139,7 @@ def _required(models: Sequence[Probed]) -> Scores:
 
 def _row(
     key: RowKey,
-    found: Found,
+    found: ProbeAnswers,
     trained: BootstrapSample,
     untrained: BootstrapSample | None,
     baseline: str | None,
@@ -250,7 +250,7 @@ def _curve(models: Sequence[Probed]) -> list[LayerPoint]:
 
 def _lines(
     arms: Sequence[Arm], about: AboutTable, block: AboutBlock, asked: Asked
-) -> Iterator[Line]:
+) -> Iterator[LearningCurve]:
     """Yield the ways of runs that were probed at two checkpoints or more, from their start."""
     for arm in arms:
         for result in arm.results:
@@ -260,7 +260,7 @@ def _lines(
             for states_of, records in ways.items():
                 if sum(not record.is_untrained for record in records) < 2:
                     continue
-                yield Line(
+                yield LearningCurve(
                     label=label_of(RowKey(arm.label, states_of)),
                     objective=result.record.config.objective.name,
                     seed=result.seed,

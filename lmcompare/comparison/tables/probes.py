@@ -7,7 +7,7 @@ layer of each model that does best on the validation sentences.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lmcompare.comparison.figures.learning_curves import Line
+from lmcompare.comparison.figures.learning_curves import LearningCurve
 from lmcompare.comparison.tables.verdicts import (
     REFERENCE,
     Compared,
@@ -95,7 +95,9 @@ class ProbeBlock:
     baseline: str | None  # that which scores stand beside
     reference: str | None  # the label of its row; None where there is nothing to compare
     rows: Sequence[ProbeRow]
-    lines: Sequence[Line]  # along training, of runs that were probed at several checkpoints
+    lines: Sequence[
+        LearningCurve
+    ]  # along training, of runs that were probed at several checkpoints
     notes: Sequence[str]
 
     @property

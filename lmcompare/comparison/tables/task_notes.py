@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 
-from lmcompare.comparison.tables.task_results import Found
+from lmcompare.comparison.tables.task_results import TaskAnswers
 from lmcompare.evaluation.tasks.record import STATES_OF, TaskRecord
 
 
-def notes_on_learning(found: Mapping[str, Found]) -> Iterator[str]:
+def notes_on_learning(found: Mapping[str, TaskAnswers]) -> Iterator[str]:
     """Yield what validation chose for whom, and who may not have learned all, and from where.
 
     Args:
@@ -32,7 +32,7 @@ def notes_on_learning(found: Mapping[str, Found]) -> Iterator[str]:
         yield f"{STATES_OF} {part}: {', '.join(labels)}"
 
 
-def _poolings(found: Mapping[str, Found]) -> Iterator[str]:
+def _poolings(found: Mapping[str, TaskAnswers]) -> Iterator[str]:
     """Yield what each arm chose, and the mean over its seeds of each pooling's validation score."""
     parts = []
     for label, each in found.items():
@@ -54,7 +54,7 @@ def _poolings(found: Mapping[str, Found]) -> Iterator[str]:
 
 
 def _who(
-    found: Mapping[str, Found], what: str, is_so: Callable[[TaskRecord], bool]
+    found: Mapping[str, TaskAnswers], what: str, is_so: Callable[[TaskRecord], bool]
 ) -> Iterator[str]:
     """Yield for how many models of which arms something is so."""
     counts = {label: sum(map(is_so, each.records)) for label, each in found.items()}

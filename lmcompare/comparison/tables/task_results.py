@@ -26,7 +26,7 @@ class AboutTask(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class TaskAnswers:
     """What the models of an arm answered to the same examples.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found:
 _Examples = tuple[int, str]  # version and text: answers compare where both are the same
 
 
-def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
+def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, TaskAnswers]]:
     """Return each arm's answers, by label, to those examples of a task that most runs were asked.
 
     Raises:
@@ -55,7 +55,7 @@ def answered(arms: Sequence[Arm]) -> dict[AboutTask, dict[str, Found]]:
     tasks = {
         about_task(record) for arm in arms for result in arm.results for record in fresh(result)
     }
-    found: dict[AboutTask, dict[str, Found]] = {}
+    found: dict[AboutTask, dict[str, TaskAnswers]] = {}
     for about in sorted(tasks, key=lambda each: (_GROUPS.index(each.group), each)):
         examples = most_asked(arms, about)
         of_arms = {arm.label: _of_arm(arm, about, examples) for arm in arms}
@@ -82,7 +82,9 @@ def stale(result: Result) -> list[TaskRecord]:
     ]
 
 
-def leftovers(arms: Sequence[Arm], about: AboutTask, found: Mapping[str, Found]) -> Iterator[str]:
+def leftovers(
+    arms: Sequence[Arm], about: AboutTask, found: Mapping[str, TaskAnswers]
+) -> Iterator[str]:
     """Yield who was asked something else, or nothing."""
     shared = next(examples_of(record) for each in found.values() for record in each.records)
     others: dict[str, list[str]] = {}
@@ -127,7 +129,7 @@ def most_asked(arms: Sequence[Arm], about: AboutTask) -> _Examples:
     return max(num_runs, key=lambda each: (num_runs[each], each[0], sizes[each], each[1]))
 
 
-def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
+def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> TaskAnswers | None:
     valued: list[tuple[Result, TaskRecord]] = []
     silent: list[TaskRecord] = []
     for result in arm.results:
@@ -147,7 +149,7 @@ def _of_arm(arm: Arm, about: AboutTask, examples: _Examples) -> Found | None:
         and (about_task(record), examples_of(record)) == (about, examples)
         and record.value is not None
     ]
-    return Found(
+    return TaskAnswers(
         records=[record for _, record in valued] or silent,
         trained=_scores(valued),
         untrained=_scores(started),

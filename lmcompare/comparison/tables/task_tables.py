@@ -10,7 +10,7 @@ from lmcompare import files
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names, words
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.figures.drawing import can_draw
-from lmcompare.comparison.figures.learning_curves import Curves, draw, learning_curves
+from lmcompare.comparison.figures.learning_curves import LearningCurves, draw, learning_curves
 from lmcompare.comparison.tables import task_results
 from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.comparison.tables.task_verdicts import benchmark_tables
@@ -84,7 +84,7 @@ class TaskTables(ResultTables[BenchmarkTable]):
         return document
 
 
-class TaskCurves(ResultTables[Curves]):
+class TaskCurves(ResultTables[LearningCurves]):
     """The learning curves of benchmarks that were asked at several checkpoints: pictures alone."""
 
     key = "curves"
@@ -92,14 +92,14 @@ class TaskCurves(ResultTables[Curves]):
 
     def tables(
         self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
-    ) -> Sequence[Curves]:
+    ) -> Sequence[LearningCurves]:
         return learning_curves(arms)
 
-    def blocks(self, tables: Sequence[Curves]) -> Iterator[Block]:
+    def blocks(self, tables: Sequence[LearningCurves]) -> Iterator[Block]:
         yield from ()
 
     def notes(
-        self, arms: Sequence[Arm], tables: Sequence[Curves], *, reference: str | None
+        self, arms: Sequence[Arm], tables: Sequence[LearningCurves], *, reference: str | None
     ) -> Iterator[str]:
         if tables and not can_draw():
             yield "no picture of learning curves: it needs pip install 'lmcompare[plots]'"
@@ -107,14 +107,14 @@ class TaskCurves(ResultTables[Curves]):
     def stale(self, result: Result) -> Iterator[str]:
         yield from ()
 
-    def as_json(self, table: Curves) -> Any:
+    def as_json(self, table: LearningCurves) -> Any:
         document = asdict(table)
         for line, shown in zip(document["lines"], table.lines, strict=True):
             for point, each in zip(line["points"], shown.points, strict=True):
                 point["spent"] = each.spent.model_dump()
         return document
 
-    def pictures(self, tables: Sequence[Curves]) -> Iterator[tuple[str, bytes]]:
+    def pictures(self, tables: Sequence[LearningCurves]) -> Iterator[tuple[str, bytes]]:
         for curves in tables:
             yield f"curves-{files.name_of(curves.name)}", draw(curves)
 

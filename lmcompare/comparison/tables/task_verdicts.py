@@ -9,7 +9,7 @@ from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.tables.task_notes import notes_on_learning
 from lmcompare.comparison.tables.task_results import (
     AboutTask,
-    Found,
+    TaskAnswers,
     answered,
     leftovers,
 )
@@ -54,20 +54,20 @@ def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[Benc
     return tables
 
 
-def _candidates(arms: Sequence[Arm], found: Mapping[str, Found]) -> list[str]:
+def _candidates(arms: Sequence[Arm], found: Mapping[str, TaskAnswers]) -> list[str]:
     """Return who can stand beside another."""
     able = _able(found)
     return [arm.label for arm in arms if arm.finished and arm.label in able]
 
 
-def _able(found: Mapping[str, Found]) -> dict[str, Found]:
+def _able(found: Mapping[str, TaskAnswers]) -> dict[str, TaskAnswers]:
     return {label: each for label, each in found.items() if each.trained and not _unlike(each)}
 
 
 def _block(
     arms: Sequence[Arm],
     about: AboutTask,
-    found: Mapping[str, Found],
+    found: Mapping[str, TaskAnswers],
     reference: str | None,
     num_comparisons: int,
 ) -> Block:
@@ -125,7 +125,7 @@ def _block(
 
 
 def _row(
-    arm: Arm, found: Found, trained: BootstrapSample | None, untrained: BootstrapSample | None
+    arm: Arm, found: TaskAnswers, trained: BootstrapSample | None, untrained: BootstrapSample | None
 ) -> BenchmarkRow:
     row = BenchmarkRow(
         label=arm.label,
@@ -183,12 +183,12 @@ def _parts(record: TaskRecord) -> tuple[str | None, dict[str, int]]:
     return level, {part: num for part, (_, num) in levels[level].items()}
 
 
-def _unlike(found: Found) -> bool:
+def _unlike(found: TaskAnswers) -> bool:
     how = {(each.scoring, each.description, each.settings.get(STATES_OF)) for each in found.records}
     return len(how) > 1
 
 
-def _reasons(found: Mapping[str, Found]) -> list[str]:
+def _reasons(found: Mapping[str, TaskAnswers]) -> list[str]:
     """Return why dashes stand where they do."""
     silent: dict[str, list[str]] = {}
     for label, each in found.items():
@@ -208,7 +208,7 @@ def _gates(rows: Sequence[BenchmarkRow]) -> list[str]:
     return notes
 
 
-def _fewer_untrained(found: Mapping[str, Found]) -> list[str]:
+def _fewer_untrained(found: Mapping[str, TaskAnswers]) -> list[str]:
     """Return where not all seeds were asked as they started."""
     fewer: dict[str, list[str]] = {}
     for label, each in found.items():

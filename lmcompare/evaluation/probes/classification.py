@@ -15,7 +15,7 @@ from numpy import ndarray
 from lmcompare.evaluation.probes import linear, mlp
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen
 from lmcompare.evaluation.probes.coordinates import Coordinates, chunks
-from lmcompare.evaluation.probes.examples import Examples, Labelled
+from lmcompare.evaluation.probes.examples import ProbeExamples, TaskLabels
 from lmcompare.evaluation.probes.features import features
 from lmcompare.evaluation.probes.linear import Problem
 from lmcompare.evaluation.probes.online_code import codelengths
@@ -36,7 +36,7 @@ class Answered:
         predicted: of each layer the class of each example, by the first seed.
     """
 
-    labelled: Labelled
+    labelled: TaskLabels
     layers: list[LayerResult] = field(default_factory=list)
     right: list[Float[ndarray, " N"]] = field(default_factory=list)
     control: list[Float[ndarray, " N"]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Answered:
 
 def probe_classes(
     states: States,
-    examples: Examples,
+    examples: ProbeExamples,
     *,
     probe: Probe,
     seeds: Sequence[int],
@@ -77,7 +77,7 @@ def _probe_layer(
     found: Sequence[Answered],
     layer: int,
     coordinates: Coordinates,
-    examples: Examples,
+    examples: ProbeExamples,
     *,
     probe: Probe,
     seeds: Sequence[int],
@@ -131,7 +131,7 @@ def _probe_layer(
 
 
 def _controls(
-    examples: Examples, problems: Sequence[Problem], chosen: Sequence[int], seed: int
+    examples: ProbeExamples, problems: Sequence[Problem], chosen: Sequence[int], seed: int
 ) -> list[Problem]:
     """Return the control tasks, each with the strength that was chosen for its task."""
     if examples.types is None:

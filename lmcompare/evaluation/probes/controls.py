@@ -4,10 +4,10 @@ import numpy as np
 from numpy import ndarray
 
 from lmcompare import rng
-from lmcompare.evaluation.probes.examples import NOT_ASKED, Examples, Labelled
+from lmcompare.evaluation.probes.examples import NOT_ASKED, ProbeExamples, TaskLabels
 
 
-def control_labels(examples: Examples, labelled: Labelled, seed: int) -> ndarray:
+def control_labels(examples: ProbeExamples, labelled: TaskLabels, seed: int) -> ndarray:
     """Return the labels of a control task: a random function of what is written.
 
     Each word type, or pair of types, has one label wherever it stands, drawn from the frequencies
@@ -24,7 +24,7 @@ def control_labels(examples: Examples, labelled: Labelled, seed: int) -> ndarray
     return labels
 
 
-def most_frequent(examples: Examples, labelled: Labelled) -> dict[str, ndarray]:
+def most_frequent(examples: ProbeExamples, labelled: TaskLabels) -> dict[str, ndarray]:
     """Return what can be said of each example without a model, by how.
 
     That is the most frequent class of all, and that of the examples of the same type; of a type
@@ -41,7 +41,7 @@ def most_frequent(examples: Examples, labelled: Labelled) -> dict[str, ndarray]:
     return found
 
 
-def is_unseen(examples: Examples, labelled: Labelled) -> ndarray:
+def is_unseen(examples: ProbeExamples, labelled: TaskLabels) -> ndarray:
     """Tell of each example whether no training example of the task is of its type."""
     if examples.types is None:
         return np.zeros(len(examples), dtype=bool)

@@ -17,7 +17,7 @@ FEWEST_SENTENCES = 20  # for the test of a task, below which a note says how few
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Labelled:
+class TaskLabels:
     """The labels of one task: numbers of classes, by example.
 
     Attributes:
@@ -47,7 +47,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examples:
+class ProbeExamples:
     """Words, pairs of words or sentences with labels of several tasks, in the order of reading.
 
     Attributes:
@@ -66,12 +66,12 @@ class Examples:
     number: Int[ndarray, " N"]
     types: Int[ndarray, " N"] | None
     parts: Mapping[str, slice]
-    tasks: Sequence[Labelled]
+    tasks: Sequence[TaskLabels]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def choose(self, names: Collection[str]) -> "Examples":
+    def choose(self, names: Collection[str]) -> "ProbeExamples":
         """Return the same with some of the tasks."""
         return replace(self, tasks=[each for each in self.tasks if each.task.name in names])
 
@@ -87,7 +87,7 @@ class Examples:
             )
         ]
 
-    def only(self, known: Bool[ndarray, " W"]) -> "Examples":
+    def only(self, known: Bool[ndarray, " W"]) -> "ProbeExamples":
         """Return those of which all words are known, and of sentences those with any such word.
 
         Args:
@@ -99,7 +99,7 @@ class Examples:
         else:
             able = known[self.rows].all(1)
         num = np.concatenate(([0], np.cumsum(able)))
-        return Examples(
+        return ProbeExamples(
             unit=self.unit,
             rows=self.rows[able],
             reading=self.reading[able],
@@ -113,7 +113,7 @@ class Examples:
         )
 
 
-def examples_of(readings: Readings, tasks: Sequence[ProbingTask]) -> list[Examples]:
+def examples_of(readings: Readings, tasks: Sequence[ProbingTask]) -> list[ProbeExamples]:
     """Return the examples of all tasks but those of whole trees, those of one unit together.
 
     Raises:
@@ -127,7 +127,7 @@ def examples_of(readings: Readings, tasks: Sequence[ProbingTask]) -> list[Exampl
     return found
 
 
-def _words(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
+def _words(readings: Readings, tasks: Sequence[ProbingTask]) -> ProbeExamples:
     is_swapped = readings.is_swapped
     rows: list[int] = []
     reading: list[int] = []
@@ -146,7 +146,7 @@ def _words(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
     return _made("word", readings, np.array(rows)[:, None], reading, forms, tasks, said)
 
 
-def _pairs(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
+def _pairs(readings: Readings, tasks: Sequence[ProbingTask]) -> ProbeExamples:
     is_swapped = readings.is_swapped
     rows: list[tuple[int, int]] = []
     reading: list[int] = []
@@ -170,7 +170,7 @@ def _pairs(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
     return _made("pair", readings, np.array(rows).reshape(-1, 2), reading, forms, tasks, said)
 
 
-def _sentences(readings: Readings, tasks: Sequence[ProbingTask]) -> Examples:
+def _sentences(readings: Readings, tasks: Sequence[ProbingTask]) -> ProbeExamples:
     train = [readings.sentences[number] for number in readings.parts["train"]]
     is_swapped = readings.is_swapped
     said: dict[str, list[str | None]] = {}
@@ -198,7 +198,7 @@ def _made(
     forms: Sequence[str] | None,
     tasks: Sequence[ProbingTask],
     said: Mapping[str, Sequence[str | None]],
-) -> Examples:
+) -> ProbeExamples:
     where = np.array(reading)
     parts = {
         part: slice(*np.searchsorted(where, [own.start, own.stop]).tolist())
@@ -208,7 +208,7 @@ def _made(
     if forms is not None:
         numbers: dict[str, int] = {}
         types = np.array([numbers.setdefault(form, len(numbers)) for form in forms])
-    return Examples(
+    return ProbeExamples(
         unit=unit,
         rows=rows,
         reading=where,
@@ -221,7 +221,7 @@ def _made(
 
 def _labelled(
     task: ProbingTask, said: Sequence[str | None], parts: Mapping[str, slice]
-) -> Labelled:
+) -> TaskLabels:
     frequent = Counter(label for label in said[parts["train"]] if label is not None)
     # of equally frequent ones the first in the alphabet, so that numbers hang on nothing else
     ranked = sorted(frequent, key=lambda label: (-frequent[label], label))[: task.most_frequent]
@@ -235,7 +235,7 @@ def _labelled(
     labels = np.array([NOT_ASKED if label is None else numbers.get(label, other) for label in said])
     if not (labels[parts["test"]] >= 0).any():
         raise UserError(f"{task.name} asks nothing of the test sentences: leave the task out")
-    return Labelled(
+    return TaskLabels(
         task=task,
         labels=labels,
         classes=tuple(ranked),

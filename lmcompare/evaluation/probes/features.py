@@ -12,13 +12,13 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from lmcompare.evaluation.probes.coordinates import Read, chunks
-from lmcompare.evaluation.probes.examples import Examples
+from lmcompare.evaluation.probes.examples import ProbeExamples
 from lmcompare.evaluation.probes.states import States
 
 SMALLEST_SPREAD = 1e-6
 
 
-def features(states: States, layer: int, examples: Examples) -> Read:
+def features(states: States, layer: int, examples: ProbeExamples) -> Read:
     """Return what reads the examples of a range.
 
     Args:

@@ -83,7 +83,7 @@ class Probes(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
+class ProblemBatch:
     """The examples of a step.
 
     Attributes:
@@ -103,7 +103,7 @@ class Batch:
 
 def batches(
     coordinates: Coordinates, examples: slice, problems: Sequence[Problem], *, seed: int = 0
-) -> Iterator[Batch]:
+) -> Iterator[ProblemBatch]:
     """Yield batches of examples in random order, several times all of them.
 
     Args:
@@ -128,7 +128,7 @@ def batches(
             z = coordinates(some)
             truth, is_asked = labels[:, own].to(device), asked[:, own].to(device)
             for rows in torch.randperm(len(z), generator=draws).to(device).split(size):
-                yield Batch(
+                yield ProblemBatch(
                     x=z[rows],
                     truth=truth[:, rows],
                     asked=is_asked[:, rows],

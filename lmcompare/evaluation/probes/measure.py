@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmcompare.evaluation.probes.classification import probe_classes
-from lmcompare.evaluation.probes.examples import Examples, examples_of
+from lmcompare.evaluation.probes.examples import ProbeExamples, examples_of
 from lmcompare.evaluation.probes.options import ProbeOptions
 from lmcompare.evaluation.probes.overlap import sentences_read
 from lmcompare.evaluation.probes.readings import Readings
@@ -44,7 +44,7 @@ class Questions:
     treebank: Treebank
     tasks: Sequence[ProbingTask]
     readings: Readings
-    examples: Sequence[Examples]
+    examples: Sequence[ProbeExamples]
 
     @staticmethod
     def of(treebank: Treebank, tasks: Sequence[ProbingTask]) -> "Questions":
@@ -230,7 +230,7 @@ def _too_short(model: LoadedModel, task: str) -> str:
 
 def _of_classes(
     model: LoadedModel,
-    examples: Examples,
+    examples: ProbeExamples,
     found: States,
     blanks: dict[str, ProbeRecord],
     options: ProbeOptions,

@@ -7,7 +7,7 @@ from numpy import ndarray
 
 from lmcompare.evaluation.probes.classification import Answered
 from lmcompare.evaluation.probes.controls import is_unseen, most_frequent
-from lmcompare.evaluation.probes.examples import Examples
+from lmcompare.evaluation.probes.examples import ProbeExamples
 from lmcompare.evaluation.probes.linear import Problem
 from lmcompare.evaluation.probes.online_code import uniform_codelength
 from lmcompare.evaluation.probes.record import ProbeItem, ProbeRecord
@@ -18,7 +18,7 @@ MOST_CONFUSED = 64  # classes of which a matrix is kept
 
 
 def of_classes(
-    blank: ProbeRecord, answered: Answered, examples: Examples, found: States
+    blank: ProbeRecord, answered: Answered, examples: ProbeExamples, found: States
 ) -> tuple[ProbeRecord, list[ProbeItem]]:
     """Return the record of a task of classes, and an item for each test sentence."""
     labelled, (train, test) = (

@@ -17,16 +17,16 @@ from torch import Tensor
 from lmcompare.evaluation.supervised import linear_probe
 from lmcompare.evaluation.supervised.pooling import (
     Head,
-    Reader,
-    States,
+    HeadOnStates,
+    PooledStates,
     which_stack,
 )
 from lmcompare.evaluation.supervised.search import Search, widen
 from lmcompare.evaluation.supervised.spec import (
     BATCH,
     FineTuneSpec,
+    LabelledRow,
     Outputs,
-    Row,
     batches,
 )
 from lmcompare.evaluation.tasks.options import Pooling
@@ -55,12 +55,12 @@ class Learned:
         trials: all that were tried.
     """
 
-    reader: Reader
-    frozen: Reader | None
+    reader: HeadOnStates
+    frozen: HeadOnStates | None
     settings: dict[str, str | float]
     trials: list[Trial]
 
-    def outputs(self, rows: Sequence[Row]) -> Outputs:
+    def outputs(self, rows: Sequence[LabelledRow]) -> Outputs:
         """Return the head's outputs for each row, on the CPU; other rows do not change them."""
         return self.reader.outputs(rows)
 
@@ -95,11 +95,11 @@ def tune(model: LoadedModel, spec: FineTuneSpec, *, report: Callable[[float], No
     def attempt(pooling: Pooling | None, rate: float) -> Search[_Learning]:
         nonlocal begun
         begun += 1
-        reading = States(model, deepcopy(model.net), pooling)
+        reading = PooledStates(model, deepcopy(model.net), pooling)
         width, device = model.net.width, model.net.device
         known = None if pooling is None else probes.get(pooling)
         head = Head(width, spec.num_outputs, device=device) if known is None else known.kept.head
-        learning = _Learning(Reader(reading, deepcopy(head)), spec, rate)
+        learning = _Learning(HeadOnStates(reading, deepcopy(head)), spec, rate)
         learning.go_on(min(TRIAL_STEPS, MOST_STEPS), tell)
         return Search.of(learning.trial, learning)
 
@@ -142,7 +142,7 @@ def steps_between(num_rows: int) -> int:
 class _Learning:
     """Learning with one pooling and one rate, which can be gone on with."""
 
-    def __init__(self, reader: Reader, spec: FineTuneSpec, rate: float):
+    def __init__(self, reader: HeadOnStates, spec: FineTuneSpec, rate: float):
         self.reader = reader
         self._lesson = spec
         self._rate = rate

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lmcompare.evaluation.supervised.pooling import (
     Head,
-    Reader,
-    States,
+    HeadOnStates,
+    PooledStates,
     each_row,
     merit,
 )
@@ -30,7 +30,7 @@ MOST_ITERATIONS = 300
 
 def probe(
     model: LoadedModel, spec: FineTuneSpec, *, report: Callable[[float], None]
-) -> dict[Pooling, Search[Reader]]:
+) -> dict[Pooling, Search[HeadOnStates]]:
     """Fit a probe for each pooling.
 
     Args:
@@ -38,14 +38,14 @@ def probe(
         spec: what to learn.
         report: told the share that is done, 0 to 1.
     """
-    found: dict[Pooling, Search[Reader]] = {}
+    found: dict[Pooling, Search[HeadOnStates]] = {}
     for number, pooling in enumerate(spec.poolings, start=1):
         found[pooling] = _probe(model, spec, pooling)
         report(number / len(spec.poolings))
     return found
 
 
-def chosen(found: dict[Pooling, Search[Reader]]) -> Search[Reader]:
+def chosen(found: dict[Pooling, Search[HeadOnStates]]) -> Search[HeadOnStates]:
     """Return the search over all poolings."""
     first, *others = found.values()
     search = Search([*first.trials], first.best, first.kept)
@@ -60,13 +60,13 @@ def settings(best: Trial) -> dict[str, str | float]:
     return {POOLING: best.pooling or "", L2: best.l2, "learned in": "float32"}
 
 
-def _probe(model: LoadedModel, spec: FineTuneSpec, pooling: Pooling) -> Search[Reader]:
-    reading = States(model, model.net, pooling)
+def _probe(model: LoadedModel, spec: FineTuneSpec, pooling: Pooling) -> Search[HeadOnStates]:
+    reading = PooledStates(model, model.net, pooling)
     device = model.net.device
     train = torch.cat(each_row(reading, spec.train, model.net)).to(device)
     validation = torch.cat(each_row(reading, spec.validation, model.net)).to(device)
 
-    def attempt(strength: float) -> Search[Reader]:
+    def attempt(strength: float) -> Search[HeadOnStates]:
         head, iterations = _fitted(train, spec, strength)
         with torch.no_grad():
             outputs = [*head(validation).cpu().split(1)]
@@ -74,7 +74,7 @@ def _probe(model: LoadedModel, spec: FineTuneSpec, pooling: Pooling) -> Search[R
         trial = Trial(
             pooling=pooling, l2=strength, validation=value, loss=-minus_loss, steps=iterations
         )
-        return Search.of(trial, Reader(reading, head))
+        return Search.of(trial, HeadOnStates(reading, head))
 
     return widen(STRENGTHS, attempt)
 

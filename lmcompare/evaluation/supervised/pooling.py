@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 from lmcompare.devices import DTYPES
 from lmcompare.errors import Unsupported
-from lmcompare.evaluation.supervised.spec import FineTuneSpec, Outputs, Row, special
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, LabelledRow, Outputs, special
 from lmcompare.evaluation.tasks.options import Pooling
 from lmcompare.evaluation.tasks.record import STATES_OF
 from lmcompare.evaluation.windows import Window, stack
@@ -68,7 +68,7 @@ def _example(model: LoadedModel) -> View:
     return model.objective.read(text, vocab)
 
 
-class States(nn.Module):
+class PooledStates(nn.Module):
     """The states of spans, pooled in one way.
 
     Args:
@@ -85,7 +85,7 @@ class States(nn.Module):
         self._vocab = model.tokenizer.vocab
         self._read = partial(model.objective.read, vocab=self._vocab)
 
-    def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N D"]:
+    def forward(self, rows: Sequence[LabelledRow]) -> Float[Tensor, "N D"]:
         """Return the state of each span, row by row."""
         whole = [
             Window(document=number, start=0, stop=len(row.document), first=0, last=0)
@@ -138,20 +138,20 @@ class Head(nn.Module):
         return linear(states, self.weight, self.bias).float()
 
 
-class Reader(nn.Module):
+class HeadOnStates(nn.Module):
     """A head on the states of a model."""
 
-    def __init__(self, states: States, head: Head):
+    def __init__(self, states: PooledStates, head: Head):
         super().__init__()
         self.states = states
         self.head = head
 
-    def forward(self, rows: Sequence[Row]) -> Float[Tensor, "N O"]:
+    def forward(self, rows: Sequence[LabelledRow]) -> Float[Tensor, "N O"]:
         """Return the outputs for each span, row by row."""
         outputs: Tensor = self.head(self.states(rows))
         return outputs
 
-    def outputs(self, rows: Sequence[Row]) -> Outputs:
+    def outputs(self, rows: Sequence[LabelledRow]) -> Outputs:
         """Return the outputs for each row, on the CPU; they do not depend on the other rows."""
         return each_row(self, rows, self.states.net)
 
@@ -173,7 +173,9 @@ def merit(spec: FineTuneSpec, outputs: Outputs) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def each_row(model: States | Reader, rows: Sequence[Row], net: LanguageModel) -> list[Tensor]:
+def each_row(
+    model: PooledStates | HeadOnStates, rows: Sequence[LabelledRow], net: LanguageModel
+) -> list[Tensor]:
     """Return what a module gives for each row, on the CPU, in the order of the rows."""
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number].document))
     found: dict[int, Tensor] = {}

@@ -19,7 +19,7 @@ POOL = 20  # batches that are sorted by length together, so that little is padde
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
+class LabelledRow:
     """A text, and what is to be known of it.
 
     Attributes:
@@ -55,12 +55,12 @@ class FineTuneSpec:
     """
 
     name: str
-    train: Sequence[Row]
-    validation: Sequence[Row]
+    train: Sequence[LabelledRow]
+    validation: Sequence[LabelledRow]
     num_outputs: int
     poolings: Sequence[Pooling]
     probed: bool
-    loss: Callable[[Float[Tensor, "N O"], Sequence[Row]], Float[Tensor, ""]]
+    loss: Callable[[Float[Tensor, "N O"], Sequence[LabelledRow]], Float[Tensor, ""]]
     judge: Callable[[Outputs], float]
 
 
@@ -88,13 +88,15 @@ def room(model: LoadedModel) -> int:
     return model.length - 1
 
 
-def mean_cross_entropy(outputs: Float[Tensor, "N O"], rows: Sequence[Row]) -> Float[Tensor, ""]:
+def mean_cross_entropy(
+    outputs: Float[Tensor, "N O"], rows: Sequence[LabelledRow]
+) -> Float[Tensor, ""]:
     """Return the mean cross-entropy of the targets, one for each span."""
     target = torch.tensor([each for row in rows for each in row.target], device=outputs.device)
     return cross_entropy(outputs, target)
 
 
-def batches(rows: Sequence[Row], *, name: str) -> Iterator[list[Row]]:
+def batches(rows: Sequence[LabelledRow], *, name: str) -> Iterator[list[LabelledRow]]:
     """Yield rows in random order without end, each once an epoch, those of one batch about as long.
 
     Args:

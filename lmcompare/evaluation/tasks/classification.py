@@ -21,15 +21,15 @@ from lmcompare.evaluation.supervised.finetuning import probe, tune
 from lmcompare.evaluation.supervised.pooling import poolings
 from lmcompare.evaluation.supervised.spec import (
     FineTuneSpec,
+    LabelledRow,
     Outputs,
-    Row,
     joined,
     mean_cross_entropy,
     room,
 )
 from lmcompare.evaluation.tasks import splits
 from lmcompare.evaluation.tasks.base import Examples, Predictions, Task, parts_of_protocol
-from lmcompare.evaluation.tasks.classification_items import Labelled, items_of
+from lmcompare.evaluation.tasks.classification_items import LabelledText, items_of
 from lmcompare.evaluation.tasks.classification_metrics import (
     calibration_error,
     macro_f1,
@@ -42,7 +42,7 @@ Split = Literal["train", "validation", "test"]
 PROTOCOLS: Mapping[str, int | None] = {"10": 10, "100": 100, "all": None, "probe": None}
 
 
-class Classification(Task[Labelled]):
+class Classification(Task[LabelledText]):
     """Texts or pairs of texts, each with a label."""
 
     kind: Literal["classification"] = "classification"
@@ -86,11 +86,11 @@ class Classification(Task[Labelled]):
         patterns = [*tables, *self.labels_in.values(), *self.files_by_label.values()]
         return ", ".join(dict.fromkeys(patterns))
 
-    def read(self, folder: Path) -> Examples[Labelled]:
+    def read(self, folder: Path) -> Examples[LabelledText]:
         counts: Counter[str] = Counter()
         if self.files_by_label:
             train, test = self._by_label(folder)
-            validation: list[Labelled] = []
+            validation: list[LabelledText] = []
         else:
             train = self._tables("train", folder, counts)
             validation = self._tables("validation", folder, counts)
@@ -119,7 +119,7 @@ class Classification(Task[Labelled]):
             counts=+counts,
         )
 
-    def chance(self, examples: Examples[Labelled]) -> float:
+    def chance(self, examples: Examples[LabelledText]) -> float:
         """Return the share of the label that is most frequent among those to learn from."""
         frequent = Counter(example.label for example in examples.learned["train"])
         label = max(sorted(frequent), key=frequent.__getitem__)
@@ -128,7 +128,7 @@ class Classification(Task[Labelled]):
     def evaluate(
         self,
         model: LoadedModel,
-        examples: Examples[Labelled],
+        examples: Examples[LabelledText],
         *,
         protocol: str,
         done: frozenset[int],
@@ -193,32 +193,32 @@ class Classification(Task[Labelled]):
             **({FROZEN_PROBE: float(np.mean(probe))} if probe else {}),
         }
 
-    def kind_of(self, example: Labelled) -> str:
+    def kind_of(self, example: LabelledText) -> str:
         return example.label
 
-    def _by_label(self, folder: Path) -> tuple[list[Labelled], list[Labelled]]:
-        train: list[Labelled] = []
-        test: list[Labelled] = []
+    def _by_label(self, folder: Path) -> tuple[list[LabelledText], list[LabelledText]]:
+        train: list[LabelledText] = []
+        test: list[LabelledText] = []
         for label, pattern in self.files_by_label.items():
             for path in table_files.find(folder, [pattern], task=self.name):
                 own = [
-                    Labelled(number=number, texts=(line.strip(),), label=label.strip())
+                    LabelledText(number=number, texts=(line.strip(),), label=label.strip())
                     for number, (_, line) in enumerate(table_files.lines(path))
                 ]
                 rest, taken = splits.every(own, self.test_every or 0, of=_number)
                 train, test = train + rest, test + taken
         return [replace(each, number=number) for number, each in enumerate(train)], test
 
-    def _tables(self, split: Split, folder: Path, counts: Counter[str]) -> list[Labelled]:
+    def _tables(self, split: Split, folder: Path, counts: Counter[str]) -> list[LabelledText]:
         patterns = {"train": self.train, "validation": self.validation, "test": self.test}[split]
         labels = self._labels_of(split, folder, counts)
-        found: list[Labelled] = []
+        found: list[LabelledText] = []
         for path in table_files.find(folder, patterns, task=self.name):
             for where, record in table_files.table(path):
                 fields = [self.text, *([self.text2] if self.text2 else [])]
                 texts = tuple(table_files.text_of(record, each, where).strip() for each in fields)
                 label = self._label(record, labels, where, counts)
-                found.append(Labelled(number=len(found), texts=texts, label=label))
+                found.append(LabelledText(number=len(found), texts=texts, label=label))
         return found
 
     def _label(
@@ -252,11 +252,11 @@ class Classification(Task[Labelled]):
     def _rows(
         self,
         model: LoadedModel,
-        examples: Sequence[Labelled],
+        examples: Sequence[LabelledText],
         labels: Sequence[str],
         what: str,
         counts: Counter[str],
-    ) -> list[Row]:
+    ) -> list[LabelledRow]:
         parts = iter(model.tokenizer.encode([text for each in examples for text in each.texts]))
         rows = []
         for example in examples:
@@ -265,20 +265,22 @@ class Classification(Task[Labelled]):
                 document = cut(document, 0, room(model))
                 counts[f"{what} cut at their end"] += 1
             spans = [range(1 + len(document))]
-            rows.append(Row(document=document, spans=spans, target=[labels.index(example.label)]))
+            rows.append(
+                LabelledRow(document=document, spans=spans, target=[labels.index(example.label)])
+            )
         return rows
 
 
-def _number(example: Labelled) -> int:
+def _number(example: LabelledText) -> int:
     return example.number
 
 
-def _labels(examples: Examples[Labelled]) -> list[str]:
+def _labels(examples: Examples[LabelledText]) -> list[str]:
     return sorted(
         {each.label for some in (examples.test, *examples.learned.values()) for each in some}
     )
 
 
-def _accuracy(rows: Sequence[Row], outputs: Outputs) -> float:
+def _accuracy(rows: Sequence[LabelledRow], outputs: Outputs) -> float:
     right = [int(each.argmax()) == row.target[0] for row, each in zip(rows, outputs, strict=True)]
     return sum(right) / len(right)

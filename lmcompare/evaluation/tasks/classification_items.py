@@ -8,7 +8,7 @@ from lmcompare.evaluation.tasks.record import FROZEN_PROBE, TaskItem
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
+class LabelledText:
     """A text or a pair of them, and its label."""
 
     number: int
@@ -17,7 +17,7 @@ class Labelled:
 
 
 def items_of(
-    examples: Sequence[Labelled],
+    examples: Sequence[LabelledText],
     labels: Sequence[str],
     outputs: Outputs,
     frozen: Outputs | None,

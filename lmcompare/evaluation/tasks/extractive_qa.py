@@ -29,8 +29,8 @@ from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1, questio
 from lmcompare.evaluation.supervised.finetuning import tune
 from lmcompare.evaluation.supervised.spec import (
     FineTuneSpec,
+    LabelledRow,
     Outputs,
-    Row,
     joined,
     room,
 )
@@ -45,7 +45,7 @@ LONGEST = 30  # tokens of an answer behind its first
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Read(Row):
+class _Read(LabelledRow):
     """A window of a question's text.
 
     Its spans are the end token behind the question, and each token of the text.
@@ -192,7 +192,7 @@ def _windows(
     return rows
 
 
-def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[Row]) -> Float[Tensor, ""]:
+def loss(outputs: Float[Tensor, "N 2"], rows: Sequence[LabelledRow]) -> Float[Tensor, ""]:
     """Return the mean cross-entropy of the first and the last token, among the spans of a row."""
     parts = outputs.split([len(row.spans) for row in rows])
     logits = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)  # B K 2

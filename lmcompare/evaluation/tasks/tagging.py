@@ -26,8 +26,8 @@ from lmcompare.evaluation.readers.conll import OUTSIDE, Span, entities, sentence
 from lmcompare.evaluation.supervised.finetuning import tune
 from lmcompare.evaluation.supervised.spec import (
     FineTuneSpec,
+    LabelledRow,
     Outputs,
-    Row,
     joined,
     mean_cross_entropy,
     room,
@@ -49,7 +49,7 @@ POOLINGS: tuple[Pooling, ...] = ("last", "mean", "first")  # of a word's pieces
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sentence:
+class TaggedSentence:
     """Words and their tags."""
 
     number: int
@@ -58,13 +58,13 @@ class Sentence:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Read(Row):
+class _Read(LabelledRow):
     """A sentence as it is read, and which of its words have a span in it."""
 
     words: Sequence[int]
 
 
-class Tagging(LearnedTask[Sentence]):
+class Tagging(LearnedTask[TaggedSentence]):
     """Sentences whose words are tagged."""
 
     kind: Literal["tagging"] = "tagging"
@@ -79,7 +79,7 @@ class Tagging(LearnedTask[Sentence]):
     def protocols(self) -> tuple[str, ...]:
         return tuple(PROTOCOLS)
 
-    def read(self, folder: Path) -> Examples[Sentence]:
+    def read(self, folder: Path) -> Examples[TaggedSentence]:
         counts: Counter[str] = Counter()
         train, validation, test = (
             self._sentences(patterns, folder, counts)
@@ -111,20 +111,20 @@ class Tagging(LearnedTask[Sentence]):
             )
         return Examples(
             test=[
-                Sentence(number=number, words=each.words, tags=each.tags)
+                TaggedSentence(number=number, words=each.words, tags=each.tags)
                 for number, each in enumerate(test)
             ],
             learned=learned,
             counts=+counts,
         )
 
-    def chance(self, examples: Examples[Sentence]) -> float:
+    def chance(self, examples: Examples[TaggedSentence]) -> float:
         return 0.0
 
     def evaluate(
         self,
         model: LoadedModel,
-        examples: Examples[Sentence],
+        examples: Examples[TaggedSentence],
         *,
         protocol: str,
         done: frozenset[int],
@@ -186,21 +186,21 @@ class Tagging(LearnedTask[Sentence]):
 
     def _sentences(
         self, patterns: Sequence[str], folder: Path, counts: Counter[str]
-    ) -> list[Sentence]:
-        found: list[Sentence] = []
+    ) -> list[TaggedSentence]:
+        found: list[TaggedSentence] = []
         for path in table_files.find(folder, patterns, task=self.name):
             for words, tags in sentences(path, word=self.word, tag=self.tag, counts=counts):
-                found.append(Sentence(number=len(found), words=words, tags=tags))
+                found.append(TaggedSentence(number=len(found), words=words, tags=tags))
         return found
 
 
-def _number(sentence: Sentence) -> int:
+def _number(sentence: TaggedSentence) -> int:
     return sentence.number
 
 
 def _rows(
     model: LoadedModel,
-    sentences: Sequence[Sentence],
+    sentences: Sequence[TaggedSentence],
     tags: Sequence[str],
     what: str,
     counts: Counter[str],
@@ -235,14 +235,14 @@ def _spaced(words: Sequence[str]) -> list[str]:
     return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
 
 
-def _pieces(model: LoadedModel, sentences: Sequence[Sentence]) -> Mapping[str, Encoded]:
+def _pieces(model: LoadedModel, sentences: Sequence[TaggedSentence]) -> Mapping[str, Encoded]:
     """Return the tokens of each word, with and without the space before it, as they occur."""
     words = list(dict.fromkeys(each for one in sentences for each in _spaced(one.words)))
     return dict(zip(words, model.tokenizer.encode(words), strict=True))
 
 
 def _said(
-    sentence: Sentence, row: _Read, tags: Sequence[str], output: Float[Tensor, "K O"]
+    sentence: TaggedSentence, row: _Read, tags: Sequence[str], output: Float[Tensor, "K O"]
 ) -> set[Span]:
     """Return the entities that are predicted."""
     said = [OUTSIDE] * len(sentence.words)
@@ -252,7 +252,10 @@ def _said(
 
 
 def _f1(
-    sentences: Sequence[Sentence], rows: Sequence[_Read], tags: Sequence[str], outputs: Outputs
+    sentences: Sequence[TaggedSentence],
+    rows: Sequence[_Read],
+    tags: Sequence[str],
+    outputs: Outputs,
 ) -> float:
     items = list(_items(sentences, rows, tags, outputs))
     max_score = sum(item.max_score for item in items)
@@ -260,7 +263,10 @@ def _f1(
 
 
 def _items(
-    sentences: Sequence[Sentence], rows: Sequence[_Read], tags: Sequence[str], outputs: Outputs
+    sentences: Sequence[TaggedSentence],
+    rows: Sequence[_Read],
+    tags: Sequence[str],
+    outputs: Outputs,
 ) -> Iterator[TaskItem]:
     for sentence, row, output in zip(sentences, rows, outputs, strict=True):
         given, said = entities(sentence.tags)[0], _said(sentence, row, tags, output)

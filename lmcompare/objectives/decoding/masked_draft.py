@@ -14,7 +14,7 @@ from lmcompare.vocab import Vocab
 
 
 @dataclass(kw_only=True)
-class Guess:
+class MaskGuess:
     """What a model predicts of some tokens of a text; 0 elsewhere."""
 
     token: Int[Tensor, "B T"]
@@ -35,7 +35,7 @@ class MaskedDraft:
     shift: int  # a token is predicted so many positions before its own
     tokens: Int[Tensor, "B T"]
 
-    def guess(self, where: Bool[Tensor, "B T"]) -> Guess:
+    def guess(self, where: Bool[Tensor, "B T"]) -> MaskGuess:
         """Guess each of these tokens, all of which the model sees masked."""
         tokens = self.tokens.masked_fill(where, self.vocab.mask)
         view = self.read(replace(self.request.text, tokens=tokens), self.vocab)
@@ -51,7 +51,7 @@ class MaskedDraft:
             blank = torch.zeros(where.shape, dtype=found.dtype)
             return blank.masked_scatter_(where, found.cpu())
 
-        return Guess(
+        return MaskGuess(
             token=back(chosen),
             sure=back(log_prob.gather(1, chosen[:, None])[:, 0].exp()),
             entropy=back(-(log_prob.exp() * log_prob).sum(1)),
@@ -59,7 +59,7 @@ class MaskedDraft:
             before=back(law.gather(1, here[:, None])[:, 0]),
         )
 
-    def put(self, chosen: Bool[Tensor, "B T"], guess: Guess) -> None:
+    def put(self, chosen: Bool[Tensor, "B T"], guess: MaskGuess) -> None:
         """Write these tokens."""
         self.tokens = torch.where(chosen, guess.token, self.tokens)
         self._tell(chosen, guess.sure)

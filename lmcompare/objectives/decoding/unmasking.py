@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmcompare.objectives.corruption.noise import NO_INDEX, first_by
 from lmcompare.objectives.decoding.fill_request import DecodingMethod, FillRequest, FillResult
-from lmcompare.objectives.decoding.masked_draft import Guess, MaskedDraft
+from lmcompare.objectives.decoding.masked_draft import MaskedDraft, MaskGuess
 from lmcompare.objectives.decoding.sampler import CHOSEN, DRAWN, NO_TOKEN
 from lmcompare.objectives.network import Network, Writer
 from lmcompare.objectives.scoring.masked import hide_one_by_one
@@ -62,7 +62,7 @@ def unmask(
 
 
 # Of the holes that are still masked, B T, those to be filled now, given a guess of each.
-_Choose = Callable[[Bool[Tensor, "B T"], Guess], Bool[Tensor, "B T"]]
+_Choose = Callable[[Bool[Tensor, "B T"], MaskGuess], Bool[Tensor, "B T"]]
 # Before any of some holes, B T, is filled: in which order they are, each row in as many passes as
 # the last argument says, by default one token in each.
 _Order = Callable[[MaskedDraft, Bool[Tensor, "B T"], Int[Tensor, " B"] | None], _Choose]
@@ -184,7 +184,7 @@ def _sure_together(
     entropy = draft.request.sampler.entropy
     bound = ENTROPY if entropy is None else entropy
 
-    def choose(masked: Bool[Tensor, "B T"], guess: Guess) -> Bool[Tensor, "B T"]:
+    def choose(masked: Bool[Tensor, "B T"], guess: MaskGuess) -> Bool[Tensor, "B T"]:
         order = guess.entropy.masked_fill(~masked, torch.inf).argsort(dim=1, stable=True)
         ranked = guess.entropy.gather(1, order)
         taken = ranked.cumsum(1) - ranked <= bound

@@ -10,7 +10,7 @@ import torch
 from lmcompare.errors import UserError
 from lmcompare.evaluation.probes.classification import probe_classes
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen, most_frequent
-from lmcompare.evaluation.probes.examples import NOT_ASKED, Examples, Labelled, examples_of
+from lmcompare.evaluation.probes.examples import NOT_ASKED, ProbeExamples, TaskLabels, examples_of
 from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.tasks import ProbingTask, choose_tasks
 from lmcompare.evaluation.probes.treebank import PARTS, Treebank, is_swapped
@@ -37,14 +37,14 @@ TEST = [tagged("the", "new", "dog"), sentence("cat 0 root VERB", "ran 1 dep VERB
 BANK = bank(TRAIN, TEST)
 
 
-def made(treebank: Treebank, *names: str, swaps: bool = False) -> tuple[Examples, Labelled]:
+def made(treebank: Treebank, *names: str, swaps: bool = False) -> tuple[ProbeExamples, TaskLabels]:
     """The examples of tasks of one unit, and the first task's labels."""
     tasks, _ = choose_tasks(names, treebank)
     (examples,) = examples_of(read(treebank, swaps=swaps), tasks)
     return examples, examples.tasks[0]
 
 
-def said(examples: Examples, labelled: Labelled, part: str) -> list[str | None]:
+def said(examples: ProbeExamples, labelled: TaskLabels, part: str) -> list[str | None]:
     """The labels of a part as words; ? where no training example has it."""
     names = [*labelled.classes, "?"]
     return [

@@ -4,7 +4,7 @@ from itertools import count
 
 import torch
 
-from lmcompare.evaluation.supervised.spec import FineTuneSpec, Row, mean_cross_entropy
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, LabelledRow, mean_cross_entropy
 from lmcompare.runs.loaded_model import LoadedModel
 from tests.tiny import WORDS
 
@@ -19,16 +19,16 @@ def texts(num: int) -> list[str]:
     return found
 
 
-def rows_of(model: LoadedModel, num: int = 23, *, alone: bool = False) -> list[Row]:
+def rows_of(model: LoadedModel, num: int = 23, *, alone: bool = False) -> list[LabelledRow]:
     """Texts of two classes, or of as many as their tokens, each token being asked about alone."""
     rows = []
     for number, document in enumerate(model.tokenizer.encode(texts(num))):
         size = len(document)
         spans = [range(each, each + 1) for each in range(1, 1 + size)]
         rows.append(
-            Row(document=document, spans=spans, target=[size % 2] * size)
+            LabelledRow(document=document, spans=spans, target=[size % 2] * size)
             if alone
-            else Row(document=document, spans=[range(1 + size)], target=[number % 2])
+            else LabelledRow(document=document, spans=[range(1 + size)], target=[number % 2])
         )
     return rows
 
@@ -50,7 +50,7 @@ def lesson_of(model: LoadedModel, *, alone: bool = False, **changes: object) -> 
     return FineTuneSpec(**{**settings, **changes})
 
 
-def accuracy(rows: list[Row]):
+def accuracy(rows: list[LabelledRow]):
     def judge(outputs):
         right = [
             int(each[0].argmax()) == row.target[0] for each, row in zip(outputs, rows, strict=True)

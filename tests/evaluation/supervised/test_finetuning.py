@@ -10,7 +10,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.evaluation.supervised import finetuning
 from lmcompare.evaluation.supervised.finetuning import probe, steps_between, tune
 from lmcompare.evaluation.supervised.pooling import poolings
-from lmcompare.evaluation.supervised.spec import FineTuneSpec, Row, mean_cross_entropy
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, LabelledRow, mean_cross_entropy
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
 from tests.conftest import TINY
@@ -144,7 +144,7 @@ def test_the_best_pooling_by_validation_is_kept(tokenizer: Tokenizer) -> None:
     model = subject_of(Clm(), tokenizer)
     ends = [f"{text} {('cat', 'dog')[number % 2]}" for number, text in enumerate(texts(47))]
     rows = [
-        Row(document=each, spans=[range(1 + len(each))], target=[number % 2])
+        LabelledRow(document=each, spans=[range(1 + len(each))], target=[number % 2])
         for number, each in enumerate(tokenizer.encode(ends))
     ]
     spec = lesson_of(

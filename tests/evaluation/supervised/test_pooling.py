@@ -7,11 +7,11 @@ from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation.supervised.pooling import (
     Head,
-    States,
+    PooledStates,
     poolings,
     which_stack,
 )
-from lmcompare.evaluation.supervised.spec import Row
+from lmcompare.evaluation.supervised.spec import LabelledRow
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import OBJECTIVES, Bart, Clm, Mlm, Objective, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel
@@ -20,13 +20,13 @@ from tests.untrained import subject_of
 ALL = [parse_objective(name) for name in OBJECTIVES]
 
 
-def row_of(model: LoadedModel, text: str = "a cat saw a dog") -> Row:
+def row_of(model: LoadedModel, text: str = "a cat saw a dog") -> LabelledRow:
     """All of it, then nothing."""
     (document,) = model.tokenizer.encode([text])
-    return Row(document=document, spans=[range(1 + len(document))])
+    return LabelledRow(document=document, spans=[range(1 + len(document))])
 
 
-def states_of(model: LoadedModel, row: Row) -> torch.Tensor:
+def states_of(model: LoadedModel, row: LabelledRow) -> torch.Tensor:
     """Of every position, as the network gives them."""
     whole = Window(document=0, start=0, stop=len(row.document), first=0, last=0)
     text, _ = stack([whole], [row.document], model.tokenizer.vocab)
@@ -61,7 +61,7 @@ def test_states_are_pooled(objective: Objective, tokenizer: Tokenizer) -> None:
     ):
         with torch.no_grad():
             # beside a longer row, so that there is padding
-            found = States(model, model.net, pooling)([row, row_of(model, "a cat " * 5)])
+            found = PooledStates(model, model.net, pooling)([row, row_of(model, "a cat " * 5)])
         assert found.shape[0] == 2
         torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-5)
 
@@ -70,14 +70,14 @@ def test_spans_are_pooled_each_by_itself(tokenizer: Tokenizer) -> None:
     model = subject_of(Mlm(), tokenizer)
     whole = row_of(model)
     states = states_of(model, whole)
-    row = Row(document=whole.document, spans=[range(1, 3), range(4, 5)])
+    row = LabelledRow(document=whole.document, spans=[range(1, 3), range(4, 5)])
     for pooling, expected in (
         ("mean", [states[1:3].mean(0), states[4]]),
         ("last", [states[2], states[4]]),
         ("first", [states[1], states[4]]),
     ):
         with torch.no_grad():
-            found = States(model, model.net, pooling)([row])
+            found = PooledStates(model, model.net, pooling)([row])
         torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
@@ -89,7 +89,7 @@ def test_an_encoder_is_read_beside_its_decoder(tokenizer: Tokenizer) -> None:
     with torch.no_grad():
         source = model.objective.read(text, tokenizer.vocab).source
         expected = model.net.encode(source)[0].mean(0)
-        (found,) = States(model, model.net, "encoder")([row])
+        (found,) = PooledStates(model, model.net, "encoder")([row])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_the_first_state_has_seen_the_text_unless_it_is_read_from_left_to_right(
         model = subject_of(objective, tokenizer)
         with torch.no_grad():
             rows = [row_of(model), row_of(model, "dog saw a tree and ran")]
-            one, two = States(model, model.net, "first")(rows)
+            one, two = PooledStates(model, model.net, "first")(rows)
         assert torch.allclose(one, two, atol=1e-5) is same
 
 

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from lmcompare.evaluation.supervised import linear_probe
 from lmcompare.evaluation.supervised.search import Search, widen
-from lmcompare.evaluation.supervised.spec import FineTuneSpec, Row, mean_cross_entropy
+from lmcompare.evaluation.supervised.spec import FineTuneSpec, LabelledRow, mean_cross_entropy
 from lmcompare.evaluation.tasks.record import Trial
 
 LADDER = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
@@ -52,7 +52,7 @@ def test_a_probe_is_a_penalised_logistic_regression() -> None:
     draws = torch.Generator().manual_seed(3)
     states = torch.randn(53, 5, generator=draws)
     target = torch.randint(3, (53,), generator=draws)
-    rows = [Row(document=None, spans=[range(1)], target=[int(each)]) for each in target]
+    rows = [LabelledRow(document=None, spans=[range(1)], target=[int(each)]) for each in target]
     spec = FineTuneSpec(
         name="a task",
         train=rows,

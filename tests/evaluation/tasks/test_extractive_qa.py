@@ -11,7 +11,7 @@ from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.readers.squad import SquadQuestion, exact, f1
 from lmcompare.evaluation.supervised import finetuning
-from lmcompare.evaluation.supervised.spec import Row
+from lmcompare.evaluation.supervised.spec import LabelledRow
 from lmcompare.evaluation.tasks import extractive_qa
 from lmcompare.evaluation.tasks.extractive_qa import SpanAnswers, best_span, loss
 from lmcompare.evaluation.tasks.measure import ratio
@@ -180,8 +180,8 @@ def test_the_best_span_is_in_order_and_short() -> None:
 def test_the_loss_is_among_the_spans_of_a_row() -> None:
     outputs = [torch.tensor([[0.0, 1], [2, 0], [1, 1]]), torch.tensor([[3.0, 0], [0, 0]])]
     rows = [
-        Row(document=None, spans=[range(1)] * 3, target=[1, 2]),
-        Row(document=None, spans=[range(1)] * 2, target=[0, 1]),
+        LabelledRow(document=None, spans=[range(1)] * 3, target=[1, 2]),
+        LabelledRow(document=None, spans=[range(1)] * 2, target=[0, 1]),
     ]
     by_hand = [
         -each.log_softmax(0)[place, side]

@@ -15,7 +15,7 @@ from lmcompare.evaluation.tasks.measure import ratio
 from lmcompare.evaluation.tasks.record import TaskItem
 from lmcompare.evaluation.tasks.registry import known
 from lmcompare.evaluation.tasks.tagging import (
-    Sentence,
+    TaggedSentence,
     Tagging,
     _items,
     _Read,
@@ -62,7 +62,7 @@ def said_of(given: str, said: str) -> tuple[float, float, dict[str, float]]:
     numbers = torch.tensor([tags.index(each) for each in said.split()])
     outputs = torch.nn.functional.one_hot(numbers, len(tags)).float()
     spans = [range(1, 2)] * len(numbers)
-    sentence = Sentence(number=7, words=("w",) * len(numbers), tags=tuple(given.split()))
+    sentence = TaggedSentence(number=7, words=("w",) * len(numbers), tags=tuple(given.split()))
     row = _Read(document=None, spans=spans, words=range(len(numbers)))
     (item,) = _items([sentence], [row], tags, [outputs])
     assert item.item == 7
@@ -185,7 +185,7 @@ def test_words_are_judged_at_their_last_piece(tokenizer: Tokenizer) -> None:
     counts: Counter[str] = Counter()
     (row,) = _rows(
         model,
-        [Sentence(number=0, words=words, tags=tags)],
+        [TaggedSentence(number=0, words=words, tags=tags)],
         ["B-a", "B-b", "I-a", "O"],
         "words",
         counts,
@@ -205,7 +205,7 @@ def test_words_behind_the_cut_are_outside(tokenizer: Tokenizer) -> None:
     assert pieces[:2] == [1, 1]
     num = 33 - pieces[2]  # so that the last piece alone is cut off
     words = ("a",) * num + ("zebra",) + ("a",) * 5
-    sentence = Sentence(number=0, words=words, tags=("B-a",) * (num + 6))
+    sentence = TaggedSentence(number=0, words=words, tags=("B-a",) * (num + 6))
     (row,) = _rows(model, [sentence], ["B-a"], "words", counts)
     assert len(row.document) == 32
     assert list(row.words) == list(range(num))
@@ -224,8 +224,8 @@ def test_words_without_a_token_are_outside() -> None:
     library.add_special_tokens(["[PAD]", "[BOS]", "[EOS]"])
     dropping = Tokenizer(library)
     model, counts = subject_of(Clm(), dropping), Counter()
-    sentence = Sentence(number=0, words=("~", "cat", "~~", "cat", "~"), tags=("B-a",) * 5)
-    silent = Sentence(number=1, words=("~",), tags=("B-a",))
+    sentence = TaggedSentence(number=0, words=("~", "cat", "~~", "cat", "~"), tags=("B-a",) * 5)
+    silent = TaggedSentence(number=1, words=("~",), tags=("B-a",))
     rows = _rows(model, [sentence, silent], ["B-a"], "words", counts)
     assert list(rows[0].words) == [1, 3]
     assert [*rows[0].spans] == [range(1, 2), range(2, 3)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lmcompare.model import Backbone
-from lmcompare.model.kv_cache import Cache
+from lmcompare.model.kv_cache import KVCache
 from lmcompare.objectives import (
     T5,
     Bart,
@@ -115,10 +115,12 @@ class Recorder:
     def __init__(self, net: Backbone) -> None:
         self.net, self.views, self.device = net, [], net.device
 
-    def cache(self, view: View, *, capacity: int) -> Cache:
+    def cache(self, view: View, *, capacity: int) -> KVCache:
         return self.net.cache(view, capacity=capacity)
 
-    def extend(self, cache: Cache, view: View, wanted: torch.Tensor | None = None) -> torch.Tensor:
+    def extend(
+        self, cache: KVCache, view: View, wanted: torch.Tensor | None = None
+    ) -> torch.Tensor:
         self.views.append(view)
         return self.net.extend(cache, view, wanted)
 
