@@ -32,17 +32,6 @@ State = Literal["finished", "running", "stopped", "empty"]
 _RESTORED = "the same `lmcompare train` restores it from the text of training"
 
 
-class Busy(UserError):
-    """A run is being written by another live process."""
-
-    def __init__(self, path: Path, holder: str) -> None:
-        self.path = path
-        super().__init__(
-            f"the run {path} is being written by a live process ({holder}): wait for it, or stop "
-            "it first"
-        )
-
-
 @dataclass(frozen=True)
 class Run:
     """One run directory; it may not exist yet."""
@@ -267,10 +256,7 @@ class Run:
         with files.explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = run_lock.locked(self._lock_file, f"process {os.getpid()} on {platform.node()}")
-            try:
-                lock.__enter__()
-            except run_lock.Held as held:
-                raise Busy(self.path, str(held)) from None
+            lock.__enter__()
         try:
             yield
         finally:

@@ -7,13 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+from lmcompare.errors import UserError
 from lmcompare.files import lock, opened
 
 PATIENCE = 1.0  # seconds; a process that checks whether a lock is held holds it for a moment
 
 
-class Held(Exception):
-    """A lock is held by another process, which says who it is."""
+class Busy(UserError):
+    """A run is being written by another live process."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the run {path} is being written by a live process ({holder}): wait for it, or stop "
+            "it first"
+        )
 
 
 @contextmanager
@@ -21,18 +29,18 @@ def locked(path: Path, words: str) -> Iterator[None]:
     """Hold the lock that the file `path` is; it stays, and says whose it was last.
 
     Args:
-        path: made if it is not there.
+        path: made if it is not there, in the folder of the run.
         words: who holds it, for others.
 
     Raises:
-        Held: another process holds it.
+        Busy: another process holds it.
         OSError: the file cannot be made.
     """
     with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
         deadline = monotonic() + PATIENCE
         while lock(descriptor) is False:
             if monotonic() > deadline:
-                raise Held(_words(descriptor))
+                raise Busy(path.parent, _words(descriptor))
             sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, words.encode(), 0)

@@ -12,7 +12,8 @@ from lmcompare.runs import training_text
 from lmcompare.runs.notes import NO_CHANGE, NotesChange
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
-from lmcompare.runs.run import Busy, Run
+from lmcompare.runs.run import Run
+from lmcompare.runs.run_lock import Busy
 from lmcompare.training import memory, trainer
 from lmcompare.training.boards.feeding import require_boards
 from lmcompare.training.events import Message, Progress, Report

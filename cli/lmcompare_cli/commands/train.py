@@ -44,7 +44,7 @@ def train(
     two processes share the runs of a study.
     """
     from lmcompare.runs.notes import NotesChange
-    from lmcompare.runs.run import Busy
+    from lmcompare.runs.run_lock import Busy
     from lmcompare.training import launch
 
     notes = NotesChange.of(add=tag or (), comment=comment)
