@@ -21,7 +21,7 @@ from lmcompare import rng
 from lmcompare.evaluation.probes.coordinates import Coordinates, chunks
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)  # of L2, from which validation chooses for each contestant
-EPOCHS = 2
+EPOCHS = 3
 FEWEST_STEPS = 300  # of few examples there are more epochs
 STEPS_OF_WHOLE = 250  # where each step takes all examples
 BATCH = 1_024  # examples of a step
