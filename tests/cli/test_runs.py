@@ -213,7 +213,7 @@ def test_broken_runs_are_listed_with_what_is_wrong(command: Command, study: Path
     _, one, two = said.out.splitlines()
     assert one.split()[:2] == [str(clm), "broken"]
     assert "run.json is no valid RunRecord" in one
-    assert "notes.json is no valid Notes" in two
+    assert "notes.json is no valid RunNotes" in two
     assert len(command("runs", "--state", "broken", "--state", "stopped").out.splitlines()) == 4
     shutil.rmtree(study / next(study.glob("new-*")).name)
     assert "none of the 2 runs can be read; the first: " in the_error(command("runs"))
