@@ -221,7 +221,6 @@ def test_what_writes_several_tokens_a_pass_is_parallel(study: Path) -> None:
     one = cells(comparison, "Inference", "tokens/s, one text")
     assert one["a"].why.startswith("timed on Some CPU, 1 threads: ")
     assert "other work on the machine" in one["b"].why
-    assert not cells(comparison, "Inference", "passes/token")["a"].why, "whatever the machine"
 
 
 def test_benchmarks_and_probes_are_those_of_their_tables(study: Path) -> None:

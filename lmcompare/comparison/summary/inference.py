@@ -8,13 +8,13 @@ from lmcompare.comparison.summary.base import Aspect, Material
 from lmcompare.comparison.summary.cells import Cell, Row
 from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.metric import Metric
-from lmcompare.evaluation.speed.metrics import ALONE, PASSES, READING, TOGETHER
+from lmcompare.evaluation.speed.metrics import ALONE, READING, TOGETHER
 from lmcompare.evaluation.speed.record import SpeedRecord
 from lmcompare.stats.intervals import mean_interval
 
 
 class Inference(Aspect):
-    """Tokens a second in writing, texts a second in reading, and passes a token."""
+    """Tokens a second in writing, texts a second in reading, and whether many are written at once."""
 
     name: ClassVar[str] = "Inference"
     about: ClassVar[str] = "how fast it writes and reads on this machine"
@@ -33,7 +33,6 @@ class Inference(Aspect):
                 (ALONE, "tokens/s, one text"),
                 (TOGETHER, f"tokens/s, {ROWS_TOGETHER} texts"),
                 (READING, "texts/s read"),
-                (PASSES, "passes/token"),
             )
         ]
         return [*rows, self._in_words(given, lacking)]
@@ -70,7 +69,7 @@ def _row(
         found = [each for each in map(latest, arm.results) if each is not None]
         values = [value for each in found if (value := each.values[metric.name]) is not None]
         if values:
-            remarks = [*_remarks(found, several_machines and metric is not PASSES)]
+            remarks = [*_remarks(found, several_machines)]
             cells[arm.label] = Cell.of(metric, mean_interval(values), why="; ".join(remarks))
         else:
             cells[arm.label] = Cell(why=_reason(found, lacking))
