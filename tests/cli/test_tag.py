@@ -63,7 +63,8 @@ def test_nothing_is_written_where_anything_is_wrong(command: Command, study: Pat
     error = the_error(command("tag", study, "--add", "new", "--remove", "baseln"))
     assert "none of these runs has the tag 'baseln': did you mean 'baseline'?" in error
     (mlm / "notes.json").write_text("{")
-    assert f"{mlm}/notes.json is no valid RunNotes" in the_error(command("tag", study, "--add", "new"))
+    error = the_error(command("tag", study, "--add", "new"))
+    assert f"{mlm}/notes.json is no valid RunNotes" in error
     assert notes_of(clm) == (("baseline",), "")
 
 

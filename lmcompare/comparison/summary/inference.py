@@ -14,7 +14,7 @@ from lmcompare.stats.intervals import mean_interval
 
 
 class Inference(Aspect):
-    """Tokens a second in writing, texts a second in reading, and whether many are written at once."""
+    """Tokens a second in writing and texts a second in reading."""
 
     name: ClassVar[str] = "Inference"
     about: ClassVar[str] = "how fast it writes and reads on this machine"
