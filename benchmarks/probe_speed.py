@@ -27,9 +27,9 @@ from lmcompare.evaluation.probes.classification import Answered, probe_classes
 from lmcompare.evaluation.probes.examples import ProbeExamples
 from lmcompare.evaluation.probes.features import features
 from lmcompare.evaluation.probes.measure import Questions
-from lmcompare.evaluation.probes.states import States, states, ways_to_read
 from lmcompare.evaluation.probes.tasks import choose_tasks
 from lmcompare.evaluation.probes.treebank import read_treebank
+from lmcompare.evaluation.states.word_states import States, states, ways_to_read
 from lmcompare.runs.finding import find_models
 from lmcompare.runs.loaded_model import load_model
 

@@ -23,6 +23,7 @@ from lmcompare_cli.commands.results import results
 from lmcompare_cli.commands.rm import rm
 from lmcompare_cli.commands.runs import runs
 from lmcompare_cli.commands.show import show
+from lmcompare_cli.commands.similarity import similarity
 from lmcompare_cli.commands.study import study
 from lmcompare_cli.commands.tag import tag
 from lmcompare_cli.commands.tasks import tasks
@@ -42,6 +43,7 @@ app.command()(train)
 app.command("eval")(evaluate)
 app.command()(generate)
 app.command()(probe)
+app.command()(similarity)
 app.command()(compare)
 app.command()(report)
 app.command()(study)

@@ -1,6 +1,7 @@
 """Evaluating runs: all that is asked, of one run after another."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from lmcompare.errors import UserError
@@ -54,15 +55,18 @@ class Evaluation:
         Raises:
             UserError: a step could not be done that all others hang on.
         """
-        for run in self.runs:
-            for kind, step in self.steps:
-                begin(run, step)
-                try:
-                    records = step.measure(run, report)
-                except UserError as error:
-                    if not step.alone:
-                        raise
-                    self.context.fail(UserError(f"{run.path.name}, {step.name}: {error}"))
-                    continue
-                for record in records:
-                    yield run, kind, record
+        with ExitStack() as finishing:
+            for _, step in self.steps:
+                finishing.callback(step.finish)
+            for run in self.runs:
+                for kind, step in self.steps:
+                    begin(run, step)
+                    try:
+                        records = step.measure(run, report)
+                    except UserError as error:
+                        if not step.alone:
+                            raise
+                        self.context.fail(UserError(f"{run.path.name}, {step.name}: {error}"))
+                        continue
+                    for record in records:
+                        yield run, kind, record

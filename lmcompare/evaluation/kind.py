@@ -46,11 +46,13 @@ class Step:
         name: what is measured, for whoever watches.
         measure: measures a run and keeps the results; what was measured before is not again.
         alone: whether what goes wrong in it stops no other step.
+        finish: called after the last run, however that went, to remove what the runs shared.
     """
 
     name: str
     measure: Callable[[Run, Report], Sequence[ResultRecord]]
     alone: bool = False
+    finish: Callable[[], None] = lambda: None
 
 
 class EvaluationKind(ABC, Generic[Kept, Options]):

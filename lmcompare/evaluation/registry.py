@@ -13,6 +13,7 @@ from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.options import EvalOptions, name_of, own_options
 from lmcompare.evaluation.probes.options import ProbeOptions
+from lmcompare.evaluation.similarity.options import SimilarityOptions
 from lmcompare.evaluation.speed.options import SpeedOptions
 from lmcompare.evaluation.tasks.options import TaskOptions
 from lmcompare.parsing import brief
@@ -28,6 +29,7 @@ OPTIONS: list[type[EvalOptions]] = [
     SpeedOptions,
     TaskOptions,
     ProbeOptions,
+    SimilarityOptions,
 ]
 
 

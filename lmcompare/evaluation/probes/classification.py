@@ -21,7 +21,7 @@ from lmcompare.evaluation.probes.linear import Problem
 from lmcompare.evaluation.probes.online_code import codelengths
 from lmcompare.evaluation.probes.options import Probe
 from lmcompare.evaluation.probes.record import LayerResult
-from lmcompare.evaluation.probes.states import States
+from lmcompare.evaluation.states.word_states import States
 
 
 @dataclass(kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from lmcompare.evaluation.probes.coordinates import Read, chunks
 from lmcompare.evaluation.probes.examples import ProbeExamples
-from lmcompare.evaluation.probes.states import States
+from lmcompare.evaluation.states.word_states import States
 
 SMALLEST_SPREAD = 1e-6
 

@@ -11,11 +11,11 @@ from lmcompare.evaluation.probes.overlap import sentences_read
 from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.probes.record import ProbeRecord
 from lmcompare.evaluation.probes.results import of_classes, of_trees
-from lmcompare.evaluation.probes.states import Reading, States, states, ways_to_read
 from lmcompare.evaluation.probes.structure import probe_trees
 from lmcompare.evaluation.probes.tasks import ProbingTask
 from lmcompare.evaluation.probes.treebank import Treebank
 from lmcompare.evaluation.probes.trees import trees_of
+from lmcompare.evaluation.states.word_states import Reading, States, states, ways_to_read
 from lmcompare.runs.loaded_model import (
     Contestant,
     LoadedModel,

@@ -6,12 +6,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from lmcompare.evaluation.options import EvalOptions
+from lmcompare.evaluation.states.choices import Stack, WordPooling
 
-# how the states of a word's pieces become one
-WordPooling = Literal["mean", "first", "last"]
 # linear; with one hidden layer; linear, with the length of an online code beside the score
 Probe = Literal["linear", "mlp", "mdl"]
-Stack = Literal["encoder", "decoder"]
 
 USUAL_TASKS = (
     *("upos", "features", "deprel", "head-distance"),

@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from lmcompare.config.budget import Spent
-from lmcompare.evaluation.probes.options import Probe, WordPooling
+from lmcompare.evaluation.probes.options import Probe
+from lmcompare.evaluation.states.choices import WordPooling
 from lmcompare.runs.records import ResultRecord
 
 Group = Literal["token", "features", "edge", "structure", "identity", "sentence"]

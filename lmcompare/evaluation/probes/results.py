@@ -11,8 +11,8 @@ from lmcompare.evaluation.probes.examples import ProbeExamples
 from lmcompare.evaluation.probes.linear import Problem
 from lmcompare.evaluation.probes.online_code import uniform_codelength
 from lmcompare.evaluation.probes.record import ProbeItem, ProbeRecord
-from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.structure import Judged
+from lmcompare.evaluation.states.word_states import States
 
 MOST_CONFUSED = 64  # classes of which a matrix is kept
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from lmcompare import rng
 from lmcompare.evaluation.probes.features import moments
 from lmcompare.evaluation.probes.record import LayerResult
-from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.structures import STRUCTURES, Structure
 from lmcompare.evaluation.probes.trees import Tree
+from lmcompare.evaluation.states.word_states import States
 
 RANK = 64  # of the map, at most
 EPOCHS = 8

@@ -11,10 +11,10 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.probes.classification import probe_classes
 from lmcompare.evaluation.probes.controls import control_labels, is_unseen, most_frequent
 from lmcompare.evaluation.probes.examples import NOT_ASKED, ProbeExamples, TaskLabels, examples_of
-from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.tasks import ProbingTask, choose_tasks
 from lmcompare.evaluation.probes.treebank import PARTS, Treebank, is_swapped
 from lmcompare.evaluation.readers.conllu import Sentence
+from lmcompare.evaluation.states.word_states import States
 from tests.evaluation.probes.banks import DRAWN, bank, read, sentence
 
 TAGS = {"the": "DET", "a": "DET", "cat": "NOUN", "dog": "NOUN", "ran": "VERB", "fast": "ADV"}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare.evaluation.probes.states import States
 from lmcompare.evaluation.probes.structure import SPEARMAN, Judged, probe_trees
 from lmcompare.evaluation.probes.trees import Tree
+from lmcompare.evaluation.states.word_states import States
 
 WIDTH, NUM, LENGTHS = 53, 350, (5, 11)
 

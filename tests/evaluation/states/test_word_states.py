@@ -14,9 +14,10 @@ import torch
 
 from lmcompare.data import Encoded, Tokenizer, TokenizerConfig
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.probes import states as states_module
 from lmcompare.evaluation.probes.readings import Readings
-from lmcompare.evaluation.probes.states import (
+from lmcompare.evaluation.readers.conllu import Sentence, Word, spaced
+from lmcompare.evaluation.states import word_states as states_module
+from lmcompare.evaluation.states.word_states import (
     FOLDER,
     Reading,
     States,
@@ -24,7 +25,6 @@ from lmcompare.evaluation.probes.states import (
     states,
     ways_to_read,
 )
-from lmcompare.evaluation.readers.conllu import Sentence, Word, spaced
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import OBJECTIVES, Objective, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from lmcompare import files
 from lmcompare.data import Encoded
 from lmcompare.errors import Unsupported, UserError
-from lmcompare.evaluation.probes.options import Stack, WordPooling
-from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.readers.conllu import Sentence
+from lmcompare.evaluation.states.choices import Stack, WordPooling
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import Objective
 from lmcompare.runs.loaded_model import LoadedModel
@@ -29,6 +29,22 @@ FOLDER = "states"  # in the cache
 GB = 1e9
 LARGEST = 65_504.0  # number that float16 has
 POOL = 4_096  # sentences that are sorted by length together
+
+
+class Sentences(Protocol):
+    """Sentences whose words have numbers, one after another."""
+
+    @property
+    def sentences(self) -> Sequence[Sentence]:
+        """Return the sentences in the order in which they are read."""
+
+    @property
+    def first(self) -> Int[ndarray, " R1"]:
+        """Return the number of the first word of each, and that of all words at the end."""
+
+    @property
+    def num_words(self) -> int:
+        """Return the number of words of all sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +123,7 @@ class States:
         known: of each word whether it has a state.
         width: numbers of a state.
         counts: words that have none, by why.
+        model: what the model is called in messages.
     """
 
     folder: Path
@@ -114,10 +131,33 @@ class States:
     known: Bool[ndarray, " W"]
     width: int
     counts: Mapping[str, int]
+    model: Path = Path()
 
     def layer(self, number: int) -> Float[ndarray, "W D"]:
         """Return the states of a layer, which are read from the disk where they are used."""
         return np.lib.format.open_memmap(_file(self.folder, number), mode="r")
+
+
+def mean_of(states: States, layer: int) -> tuple[Float[ndarray, " D"], float]:
+    """Return the mean of a layer's states, and the root mean square of their distance from it.
+
+    Raises:
+        UserError: a state is no number.
+    """
+    read = states.layer(layer)
+    total, squares = np.zeros(states.width), 0.0
+    origin = read[0].astype(np.float64)  # near to all others, where their mean is far from 0
+    for start in range(0, len(read), POOL):
+        part = read[start : start + POOL].astype(np.float64) - origin
+        total += part.sum(0)
+        squares += float((part**2).sum())
+    if not np.isfinite(squares):
+        raise UserError(
+            f"layer {layer} of {states.model} has states that are no numbers (NaN or infinite), as "
+            "after a training that diverged: leave the run out, or train it again"
+        )
+    mean = total / len(read)
+    return mean + origin, float(np.sqrt(max(squares / len(read) - float(mean @ mean), 0.0)))
 
 
 def _file(folder: Path, layer: int) -> Path:
@@ -127,7 +167,7 @@ def _file(folder: Path, layer: int) -> Path:
 @contextmanager
 def states(
     model: LoadedModel,
-    readings: Readings,
+    readings: Sentences,
     reading: Reading,
     *,
     layers: Sequence[int] | None,
@@ -175,7 +215,7 @@ def states(
 
 def _computed(
     model: LoadedModel,
-    readings: Readings,
+    readings: Sentences,
     reading: Reading,
     folder: Path,
     *,
@@ -211,7 +251,9 @@ def _computed(
             report(num_read / num_sentences)
     for each in stored.values():
         each.flush()
-    return States(folder=folder, layers=layers, known=known, width=width, counts=+counts)
+    return States(
+        folder=folder, layers=layers, known=known, width=width, counts=+counts, model=model.path
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,7 +266,7 @@ class _Pieces:
 
 
 def _rows_and_pieces(
-    readings: Readings,
+    readings: Sentences,
     numbers: Sequence[int],
     documents: Sequence[Encoded],
     room: int,

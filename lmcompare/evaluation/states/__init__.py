@@ -1,0 +1,1 @@
+"""The states of a model's layers, word by word, and the words whose states are read."""
