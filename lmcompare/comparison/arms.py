@@ -57,7 +57,11 @@ class Result:
 
     def is_stale(self, measured: ResultRecord) -> bool:
         """Tell whether it was measured before the run had ended."""
-        return self.finished and measured.step != self.spent.steps
+        return self.is_stale_step(measured.step)
+
+    def is_stale_step(self, step: int) -> bool:
+        """Tell whether a model of that step is not the one with which the run ended."""
+        return self.finished and step != self.spent.steps
 
     def is_unselected(self, kind: type[ResultRecord]) -> bool:
         """Return whether something of that kind was measured, and is not wanted."""

@@ -48,6 +48,11 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "words": "of probes: how the states of a word's pieces became one: mean, first or last",
     "states": "of probes: which of two stacks was read, or as which part of a mixture",
     "layer": "of probes: the layer, 0 for the embedding; empty of what is of no layer",
+    "other": "of similarity: the folder of the other run; empty, as the next four, of all else",
+    "other_states": "of similarity: which of two stacks of the other was read, or as which part",
+    "other_layer": "of similarity: the layer of the other",
+    "null_mean": "of similarity: the mean of the same where the words are exchanged at random",
+    "null": "of similarity: the 95% quantile of that",
     "is_best": "of probes: whether the layer does best on the validation sentences",
     "value": "the value, in the unit that `unit` names",
     "unit": "the unit of the value; empty where the metric's name says it, or it has none",
@@ -65,9 +70,20 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "test": "the test behind the verdict",
 }
 
-WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "layer", "n")
+WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "layer", "other_layer", "n")
 TRUE_OR_FALSE = ("finished", "is_best")
-REAL = ("temperature", "top_p", "value", "standard_error", "low", "high", "p", "corrected_p")
+REAL = (
+    "temperature",
+    "top_p",
+    "null_mean",
+    "null",
+    "value",
+    "standard_error",
+    "low",
+    "high",
+    "p",
+    "corrected_p",
+)
 
 
 def tidy(arms: Iterable[Arm]) -> pd.DataFrame:

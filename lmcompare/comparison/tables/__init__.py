@@ -10,6 +10,7 @@ from lmcompare.comparison.tables.infilling import InfillingTables
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
 from lmcompare.comparison.tables.metrics import MetricTables
 from lmcompare.comparison.tables.probe_tables import ProbeTables
+from lmcompare.comparison.tables.similarity_tables import SimilarityTables
 from lmcompare.comparison.tables.task_tables import TaskCurves, TaskTables
 from lmcompare.evaluation.registry import kinds
 
@@ -20,6 +21,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     TaskTables(),
     TaskCurves(),
     ProbeTables(),
+    SimilarityTables(),
 )
 
 

@@ -110,7 +110,7 @@ def _notes(records: Sequence[SimilarityRecord]) -> Iterator[str]:
     """Yield of how many words it is, and how the columns are to be read."""
     names = [METRICS[name].heading for name in records[0].grids]
     if len(names) > 1:
-        yield f"{', '.join(names[1:])} were measured, too: see `--format json` or `lmcompare compare`"
+        yield f"measured too, and shown by `lmcompare compare`: {', '.join(names[1:])}"
     sizes = {(each.num_words, each.num_sampled, each.num_groups): None for each in records}
     for num, sampled, groups in sizes:
         yield (

@@ -41,9 +41,10 @@ class Measured:
         """Return the value with its 95% interval; without ends where there is one group only."""
         if self.value is None:
             return None
-        if self.error is None:
+        error = self.error
+        if error is None:
             return Estimate(mean=self.value, low=None, high=None, num=1)
-        return error_interval(self.value, self.error, len(self.without))
+        return error_interval(self.value, error, len(self.without))
 
 
 NOTHING = Measured(value=None, without=np.empty(0))
@@ -75,7 +76,8 @@ def debiased_hsic(sums: Moments) -> Float[ndarray, "*G"]:
         + sums.product_of_norms
     )
     found: ndarray = trace + total_x * total_y / ((num - 1) * (num - 2)) - 2 * through / (num - 2)
-    return found / (num * (num - 3))
+    found /= num * (num - 3)
+    return found
 
 
 def hsic_and_without(sums: Moments) -> Float[ndarray, " G1"]:
@@ -96,7 +98,7 @@ def cka(xy: ndarray, xx: ndarray, yy: ndarray) -> Measured:
         yy: HSIC of the other with itself.
     """
     scale = xx * yy
-    if not (scale > 0).all():
+    if not np.all(scale > 0):
         return NOTHING
     found = xy / np.sqrt(scale)
     return Measured(value=float(found[0]), without=found[1:])
@@ -109,7 +111,7 @@ def procrustes(sums: Moments) -> Measured:
     half of the squared distance of Ding et al. 2021. Without a group, the rotation is held.
     """
     total = sums.total
-    spread = math.sqrt(max(total.variances[0], 0) * max(total.variances[1], 0))
+    spread = math.sqrt(np.prod(np.maximum(total.variances, 0)))
     if not spread > 0:
         return NOTHING
     left, values, right = np.linalg.svd(total.centered, full_matrices=False)

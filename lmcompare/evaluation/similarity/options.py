@@ -6,8 +6,8 @@ from pydantic import Field, field_validator
 
 from lmcompare.evaluation.states.options import WordsOptions
 
-MEASURES = ("cka", "svcca", "procrustes", "neighbours", "rsa")
 Measure = Literal["cka", "svcca", "procrustes", "neighbours", "rsa"]
+MEASURES: tuple[Measure, ...] = ("cka", "svcca", "procrustes", "neighbours", "rsa")
 
 
 class SimilarityOptions(WordsOptions):

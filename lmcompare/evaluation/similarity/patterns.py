@@ -41,15 +41,17 @@ class Null:
 
 def centered(states: Float[ndarray, "M D"]) -> Float[ndarray, "M D"]:
     """Return the states of a sample less their mean, in float64."""
-    found = states.astype(np.float64)
-    return found - found.mean(0)
+    found: ndarray = states.astype(np.float64)
+    found -= found.mean(0)
+    return found
 
 
 def cosines(states: Float[ndarray, "M D"]) -> Float[ndarray, "M M"]:
     """Return the cosines of centred states; 0 of one that is the mean itself."""
     norms = np.linalg.norm(states, axis=1, keepdims=True)
     unit = np.divide(states, norms, out=np.zeros_like(states), where=norms > 0)
-    return unit @ unit.T
+    found: ndarray = unit @ unit.T
+    return found
 
 
 def kernel(states: Float[ndarray, "M D"]) -> Float[ndarray, "M M"]:
