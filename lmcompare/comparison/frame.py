@@ -42,18 +42,19 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "top_p": "of what was written: the probability of the nucleus, 0 to 1",
     "settings": "of what was written: all settings of sampling, in words",
     "judge": "of what was written: the run that judged it",
-    "group": "of probes: token, features, edge, structure, identity or sentence; this and the next "
-    "five are empty of all else",
+    "group": "of probes: token, features, edge, structure, identity or sentence; as `probe` and "
+    "`is_best`, empty of all else",
     "probe": "of probes: linear, mlp or mdl",
-    "words": "of probes: how the states of a word's pieces became one: mean, first or last",
-    "states": "of probes: which of two stacks was read, or as which part of a mixture",
-    "layer": "of probes: the layer, 0 for the embedding; empty of what is of no layer",
+    "words": "of states: how those of a word's pieces became one: mean, first or last; this and "
+    "the next two are empty of all but probes, similarity and geometry",
+    "states": "of states: which of two stacks was read, or as which part of a mixture",
+    "layer": "of states: the layer, 0 for the embedding; empty of what is of no layer",
+    "is_best": "of probes: whether the layer does best on the validation sentences",
     "other": "of similarity: the folder of the other run; empty, as the next four, of all else",
     "other_states": "of similarity: which of two stacks of the other was read, or as which part",
     "other_layer": "of similarity: the layer of the other",
     "null_mean": "of similarity: the mean of the same where the words are exchanged at random",
     "null": "of similarity: the 95% quantile of that",
-    "is_best": "of probes: whether the layer does best on the validation sentences",
     "value": "the value, in the unit that `unit` names",
     "unit": "the unit of the value; empty where the metric's name says it, or it has none",
     "standard_error": "the standard error of the value, in the same unit: of a likelihood by its "

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.generation.options import GenerationOptions
+from lmcompare.evaluation.geometry.options import GeometryOptions
 from lmcompare.evaluation.infilling.options import InfillingOptions
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.options import EvalOptions, name_of, own_options
@@ -30,6 +31,7 @@ OPTIONS: list[type[EvalOptions]] = [
     TaskOptions,
     ProbeOptions,
     SimilarityOptions,
+    GeometryOptions,
 ]
 
 

@@ -240,7 +240,7 @@ def test_bad_input_is_one_line(
 
 def test_probes_have_a_command_of_their_own(command: Command, study: Path) -> None:
     said = command("eval", study, "--tasks", "probes")
-    assert the_error(said) == "probes have a command of their own: `lmcompare probe --help`"
+    assert the_error(said) == "there is a command for probes: `lmcompare probe --help`"
 
 
 def test_sentences_of_the_training_text_are_warned_of(

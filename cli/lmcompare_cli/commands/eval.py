@@ -87,7 +87,7 @@ def evaluate(
     for each in OPTIONS:
         if each.command and each.name in names:
             raise UserError(
-                f"{each.name} have a command of their own: `lmcompare {each.command} --help`"
+                f"there is a command for {each.name}: `lmcompare {each.command} --help`"
             )
     asked = {
         "split": split,

@@ -6,6 +6,7 @@ metrics.
 
 from lmcompare.comparison.tables.base import AnyTables, ResultTables
 from lmcompare.comparison.tables.generation_tables import GenerationTables
+from lmcompare.comparison.tables.geometry import GeometryTables
 from lmcompare.comparison.tables.infilling import InfillingTables
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
 from lmcompare.comparison.tables.metrics import MetricTables
@@ -22,6 +23,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     TaskCurves(),
     ProbeTables(),
     SimilarityTables(),
+    GeometryTables(),
 )
 
 

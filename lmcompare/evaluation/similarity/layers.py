@@ -12,12 +12,11 @@ from numpy import ndarray
 
 from lmcompare import rng
 from lmcompare.evaluation.similarity.measures import hsic_and_without, whitening
-from lmcompare.evaluation.similarity.moments import Moments, features, groups_of, moments
+from lmcompare.evaluation.similarity.moments import Moments, Stored, features, groups_of, moments
 from lmcompare.evaluation.similarity.patterns import SAMPLE, SampledLayers, centered
 from lmcompare.evaluation.states.word_states import States, mean_of
 
 GROUPS = 20  # of neighbouring words, over which the jackknife goes
-BLOCK = 4_096  # words whose features are made at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,21 +53,21 @@ class Layer:
     """A layer of a model.
 
     Attributes:
-        features: of all words; on disk.
-        own: its sums with itself, group by group; on disk.
+        features: of all words.
+        own: a file of its sums with itself, group by group.
         hsic: with itself, of all words and without each group.
         sampled: the states of the sample, centred.
     """
 
-    features: Float[ndarray, "N D2"]
-    own: Float[ndarray, "G D2 D2"]
+    features: Stored
+    own: Path
     hsic: Float[ndarray, " G1"]
     sampled: Float[ndarray, "M D"]
 
     @property
     def sums(self) -> Moments:
         """Return its sums with itself."""
-        return Moments(product=self.own.astype(np.float64))
+        return Moments(product=np.load(self.own).astype(np.float64))
 
     @cached_property
     def whitening(self) -> Float[ndarray, "D K"]:
@@ -118,24 +117,19 @@ def layers_of(
 
 
 def _layer(states: States, number: int, places: Places, folder: Path) -> Layer:
-    read = states.layer(number)
     mean, spread = mean_of(states, number)
-    place = folder / f"features-{number}.npy"
-    made = np.lib.format.open_memmap(
-        place, mode="w+", dtype=np.float32, shape=(len(read), read.shape[1] + 2)
+    stored = Stored.of(
+        folder / f"features-{number}",
+        (features(block, mean, spread or 1.0) for block in states.blocks(number)),
     )
-    for start in range(0, len(read), BLOCK):
-        part = slice(start, start + BLOCK)
-        made[part] = features(read[part].astype(np.float32), mean, spread or 1.0)
-    made.flush()
-    sums = moments(made, made, places.groups)
+    sums = moments(stored, stored, places.groups)
     own = folder / f"own-{number}.npy"
     np.save(own, sums.product.astype(np.float32))
     return Layer(
-        features=np.load(place, mmap_mode="r"),
-        own=np.load(own, mmap_mode="r"),
+        features=stored,
+        own=own,
         hsic=hsic_and_without(sums),
-        sampled=centered(np.asarray(read[places.sample])),
+        sampled=centered(np.asarray(states.layer(number)[places.sample])),
     )
 
 

@@ -6,9 +6,10 @@ each weighted by the other's. The words lie in groups of neighbours; each group 
 so that a similarity without a group is had without reading the words again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -102,9 +103,39 @@ def features(states: Float[ndarray, "N D"], mean: ndarray, scale: float) -> Floa
     return found
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """The features of words in a file, of which rows are read when they are asked for.
+
+    It is not mapped into memory: what is mapped counts as memory until it is let go.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+
+    @staticmethod
+    def of(path: Path, blocks: Iterable[Float[ndarray, "B D2"]]) -> "Stored":
+        """Write features, block by block."""
+        num = width = 0
+        with path.open("wb") as file:
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+                num, width = num + len(block), block.shape[1]
+        return Stored(path=path, shape=(num, width))
+
+    def __getitem__(self, rows: slice) -> Float[ndarray, "B D2"]:
+        """Return some rows."""
+        start, stop, _ = rows.indices(self.shape[0])
+        width = self.shape[1]
+        found = np.fromfile(
+            self.path, dtype=np.float32, count=(stop - start) * width, offset=4 * start * width
+        )
+        return found.reshape(-1, width)
+
+
 def moments(
-    x: Float[ndarray, "N D2"],
-    y: Float[ndarray, "N E2"],
+    x: "Float[ndarray, 'N D2'] | Stored",
+    y: "Float[ndarray, 'N E2'] | Stored",
     groups: Sequence[range],
     *,
     block: int = BLOCK,
@@ -112,7 +143,7 @@ def moments(
     """Return the sums of each group of words.
 
     Args:
-        x: features, which may lie on disk.
+        x: features.
         y: those of another layer for the same words.
         groups: of neighbouring words.
         block: words that are read at once.

@@ -28,6 +28,7 @@ from lmcompare.vocab import Vocab
 FOLDER = "states"  # in the cache
 GB = 1e9
 LARGEST = 65_504.0  # number that float16 has
+BLOCK = 4_096  # words that are read from the disk together
 POOL = 4_096  # sentences that are sorted by length together
 
 
@@ -137,6 +138,12 @@ class States:
         """Return the states of a layer, which are read from the disk where they are used."""
         return np.lib.format.open_memmap(_file(self.folder, number), mode="r")
 
+    def blocks(self, number: int) -> Iterator[Float[ndarray, "B D"]]:
+        """Yield the states of a layer some words at a time, in float32 and in constant memory."""
+        for start in range(0, len(self.known), BLOCK):
+            # what is mapped counts as memory until it is let go, so each block is mapped by itself
+            yield self.layer(number)[start : start + BLOCK].astype(np.float32)
+
 
 def mean_of(states: States, layer: int) -> tuple[Float[ndarray, " D"], float]:
     """Return the mean of a layer's states, and the root mean square of their distance from it.
@@ -144,11 +151,12 @@ def mean_of(states: States, layer: int) -> tuple[Float[ndarray, " D"], float]:
     Raises:
         UserError: a state is no number.
     """
-    read = states.layer(layer)
     total, squares = np.zeros(states.width), 0.0
-    origin = read[0].astype(np.float64)  # near to all others, where their mean is far from 0
-    for start in range(0, len(read), POOL):
-        part = read[start : start + POOL].astype(np.float64) - origin
+    origin = states.layer(layer)[0].astype(
+        np.float64
+    )  # near to all, where their mean is not near 0
+    for block in states.blocks(layer):
+        part = block - origin
         total += part.sum(0)
         squares += float((part**2).sum())
     if not np.isfinite(squares):
@@ -156,8 +164,9 @@ def mean_of(states: States, layer: int) -> tuple[Float[ndarray, " D"], float]:
             f"layer {layer} of {states.model} has states that are no numbers (NaN or infinite), as "
             "after a training that diverged: leave the run out, or train it again"
         )
-    mean = total / len(read)
-    return mean + origin, float(np.sqrt(max(squares / len(read) - float(mean @ mean), 0.0)))
+    num = len(states.known)
+    mean = total / num
+    return mean + origin, float(np.sqrt(max(squares / num - float(mean @ mean), 0.0)))
 
 
 def _file(folder: Path, layer: int) -> Path:

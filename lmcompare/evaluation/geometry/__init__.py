@@ -1,0 +1,1 @@
+"""How the states of a layer lie in their space."""
