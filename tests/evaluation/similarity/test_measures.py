@@ -1,5 +1,7 @@
 """Similarities of states whose answers are known, and beside other implementations of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy import ndarray
@@ -15,12 +17,13 @@ from lmcompare.evaluation.similarity.measures import (
     svcca,
     whitening,
 )
-from lmcompare.evaluation.similarity.moments import groups_of
+from lmcompare.evaluation.similarity.moments import BLOCK, Stored, groups_of, moments
 from tests.evaluation.similarity.known_states import (
     biased_cka,
     cka_by_kernels,
     drawn,
     hsic_by_kernels,
+    raw,
     rotation,
     sums,
 )
@@ -165,3 +168,29 @@ def test_groups_never_part_a_text_and_are_about_equal() -> None:
     found = groups_of([0, 3, 17, 30, 41, 44], 53, 3)
     assert found == [range(17), range(17, 30), range(30, 53)]
     assert groups_of([0], 53, 20) == [range(53)]
+
+
+def test_no_array_grows_with_the_words_but_their_features(tmp_path: Path) -> None:
+    """What is read at once, and what is made of it, is as large for many words as for few."""
+    read: list[int] = []
+
+    class Watched(Stored):
+        def __getitem__(self, rows: slice) -> ndarray:
+            found = super().__getitem__(rows)
+            read.append(len(found))
+            return found
+
+    for num in (2_003, 20_011):
+        stored = Stored.of(tmp_path / str(num), [raw(drawn(num, 7))])
+        watched = Watched(path=stored.path, shape=stored.shape)
+        found = moments(watched, watched, groups_of(range(0, num, 50), num, 20))
+        assert found.product.shape == (20, 9, 9)
+    assert max(read) <= BLOCK
+
+
+def test_features_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
+    made = raw(drawn(53, 7))
+    stored = Stored.of(tmp_path / "features", [made[:17], made[17:]])
+    assert stored.shape == made.shape
+    np.testing.assert_array_equal(stored[11:23], made[11:23])
+    np.testing.assert_array_equal(stored[47:99], made[47:])
