@@ -29,6 +29,7 @@ class About(NamedTuple):
     text: str
     words: str
     wanted: tuple[int, ...]
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +98,9 @@ class Known:
                     if record.other in names:
                         outdated[str(result.run.path)] = None
                     continue
-                about = About(record.source, record.text, record.words, record.wanted)
+                about = About(
+                    record.source, record.text, record.words, record.wanted, record.version
+                )
                 records[about] = record
                 compared.add(frozenset((result.run.hash, record.other_hash)))
                 one = _label(arm, record.states_of)

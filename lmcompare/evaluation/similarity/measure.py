@@ -67,6 +67,7 @@ class Session:
         self._runs, self._options, self._context = runs, options, context
         self._kept = ExitStack()
         self._layers: dict[Contestant, Layers] = {}
+        self._before: dict[Run, Sequence[SimilarityRecord]] = {}
         if len(runs) == 1:
             context.warn(f"{runs[0].path} is the only run, so its own layers alone are compared")
 
@@ -197,7 +198,10 @@ class Session:
         return None
 
     def _known(self, run: Run) -> Sequence[SimilarityRecord]:
-        return run.results.read(SimilarityRecord, self._context.warn)
+        """Return the results that a run had before this session; they are read once."""
+        if run not in self._before:
+            self._before[run] = run.results.read(SimilarityRecord, self._context.warn)
+        return self._before[run]
 
     def _require_disk(self) -> None:
         """Make sure that the states of all models have room.

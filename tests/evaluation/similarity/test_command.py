@@ -168,7 +168,7 @@ def test_unlike_tokenizers_are_aligned_on_words_and_that_is_said(
 
 
 def test_states_that_are_no_numbers_are_named_with_run_and_layer(
-    command: Command, study: Path
+    command: Command, study: Path, cache: Path
 ) -> None:
     first = sorted(study.glob("clm-*"))[0]
     (weights,) = [*Run(first).checkpoints.glob("*/model.safetensors")][-1:]
@@ -177,6 +177,7 @@ def test_states_that_are_no_numbers_are_named_with_run_and_layer(
     found[key] = torch.full_like(found[key], torch.nan)
     _replace(weights, found)
     error = the_error(command("similarity", study, *FEW))
+    assert not [*(cache / FOLDER).glob("*")]
     assert f"layer 2 of {first} has states that are no numbers" in error
 
 
