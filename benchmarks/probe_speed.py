@@ -29,7 +29,8 @@ from lmcompare.evaluation.probes.features import features
 from lmcompare.evaluation.probes.measure import Questions
 from lmcompare.evaluation.probes.tasks import choose_tasks
 from lmcompare.evaluation.probes.treebank import read_treebank
-from lmcompare.evaluation.states.word_states import States, states, ways_to_read
+from lmcompare.evaluation.states.reading import ways_to_read
+from lmcompare.evaluation.states.word_states import States, states
 from lmcompare.runs.finding import find_models
 from lmcompare.runs.loaded_model import load_model
 

@@ -10,7 +10,8 @@ from lmcompare.evaluation.geometry.options import GeometryOptions
 from lmcompare.evaluation.geometry.record import GeometryItem, GeometryRecord, LayerGeometry
 from lmcompare.evaluation.geometry.shape import Shape, shape_of
 from lmcompare.evaluation.kind import Context, Report, not_measured_again
-from lmcompare.evaluation.states.word_states import Reading, mean_of, states, ways_to_read
+from lmcompare.evaluation.states.reading import Reading, ways_to_read
+from lmcompare.evaluation.states.word_states import mean_of, states
 from lmcompare.evaluation.states.words import Words
 from lmcompare.runs.loaded_model import LoadedModel, load_model, untrained
 from lmcompare.runs.run import Run

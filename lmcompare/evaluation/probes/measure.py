@@ -15,7 +15,8 @@ from lmcompare.evaluation.probes.structure import probe_trees
 from lmcompare.evaluation.probes.tasks import ProbingTask
 from lmcompare.evaluation.probes.treebank import Treebank
 from lmcompare.evaluation.probes.trees import trees_of
-from lmcompare.evaluation.states.word_states import Reading, States, states, ways_to_read
+from lmcompare.evaluation.states.reading import Reading, ways_to_read
+from lmcompare.evaluation.states.word_states import States, states
 from lmcompare.runs.loaded_model import (
     Contestant,
     LoadedModel,

@@ -17,7 +17,8 @@ from lmcompare.evaluation.similarity.layers import Layers, Places, bytes_of, lay
 from lmcompare.evaluation.similarity.options import Measure, SimilarityOptions
 from lmcompare.evaluation.similarity.pairs import Compared, compare_layers
 from lmcompare.evaluation.similarity.record import Grid, Grids, SimilarityItem, SimilarityRecord
-from lmcompare.evaluation.states.word_states import FOLDER, GB, example, states, ways_to_read
+from lmcompare.evaluation.states.reading import example, ways_to_read
+from lmcompare.evaluation.states.word_states import FOLDER, GB, states
 from lmcompare.evaluation.states.words import Words, require_shared_text, words_for
 from lmcompare.runs.loaded_model import LoadedModel, load_model
 from lmcompare.runs.run import Run

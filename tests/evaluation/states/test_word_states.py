@@ -17,14 +17,8 @@ from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.probes.readings import Readings
 from lmcompare.evaluation.readers.conllu import Sentence, Word, spaced
 from lmcompare.evaluation.states import word_states as states_module
-from lmcompare.evaluation.states.word_states import (
-    FOLDER,
-    Reading,
-    States,
-    pieces_of,
-    states,
-    ways_to_read,
-)
+from lmcompare.evaluation.states.reading import Reading, ways_to_read
+from lmcompare.evaluation.states.word_states import FOLDER, States, pieces_of, states
 from lmcompare.evaluation.windows import Window, stack
 from lmcompare.objectives import OBJECTIVES, Objective, parse_objective
 from lmcompare.runs.loaded_model import LoadedModel
