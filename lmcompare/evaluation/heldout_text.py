@@ -5,6 +5,7 @@ about the same documents.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -72,40 +73,58 @@ def cut(document: Encoded, start: int, stop: int) -> Encoded:
     )
 
 
-def pieces(
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Tokens `start` to `stop` of a document, which is the given one in number."""
+
+    document: Encoded
+    number: int
+    start: int
+    stop: int
+
+
+def stretches(
     documents: Iterable[Encoded], tokenizer: Tokenizer, length: int, *, shortest: int
-) -> Iterator[Encoded]:
-    """Yield a piece of each document, then a second one of each, and so on; none overlaps another.
+) -> Iterator[Stretch]:
+    """Yield a stretch of each document, then a second one of each, and so on, without overlaps.
 
     Args:
-        documents: in the order in which they give pieces.
+        documents: in the order in which they give stretches.
         tokenizer: says which tokens are text.
-        length: tokens of a piece at most.
-        shortest: tokens of text that a piece has at least; others are left out.
+        length: tokens of a stretch at most.
+        shortest: tokens of text that a stretch has at least; others are left out.
     """
     going = []
     for number, document in enumerate(documents):
-        own = _pieces_of(document, number, tokenizer, length, shortest)
-        if (piece := next(own, None)) is not None:
-            yield piece
+        own = _stretches_of(document, number, tokenizer, length, shortest)
+        if (stretch := next(own, None)) is not None:
+            yield stretch
             going.append(own)
     while going:
         first = going.pop(0)
-        if (piece := next(first, None)) is not None:
-            yield piece
+        if (stretch := next(first, None)) is not None:
+            yield stretch
             going.append(first)
 
 
-def _pieces_of(
-    document: Encoded, number: int, tokenizer: Tokenizer, length: int, shortest: int
+def pieces(
+    documents: Iterable[Encoded], tokenizer: Tokenizer, length: int, *, shortest: int
 ) -> Iterator[Encoded]:
-    """Yield the pieces of a document, in random order."""
+    """Yield the same as `stretches`, cut out of their documents."""
+    for each in stretches(documents, tokenizer, length, shortest=shortest):
+        yield cut(each.document, each.start, each.stop)
+
+
+def _stretches_of(
+    document: Encoded, number: int, tokenizer: Tokenizer, length: int, shortest: int
+) -> Iterator[Stretch]:
+    """Yield the stretches of a document, in random order."""
     starts = range(0, len(document), length)
     draw = torch.rand(len(starts), generator=rng.generator("pieces", number))
     for index in draw.argsort(stable=True).tolist():
-        piece = cut(document, starts[index], starts[index] + length)
-        if is_text(piece, tokenizer).sum() >= shortest:
-            yield piece
+        start, stop = starts[index], min(starts[index] + length, len(document))
+        if is_text(cut(document, start, stop), tokenizer).sum() >= shortest:
+            yield Stretch(document=document, number=number, start=start, stop=stop)
 
 
 def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:

@@ -1,6 +1,6 @@
 """The aspects of the summary, in the order in which they are read; one file for those alike."""
 
-from lmcompare.comparison.summary.attention import AttentionDirection
+from lmcompare.comparison.summary.attention import AttentionDirection, ContextUse
 from lmcompare.comparison.summary.base import Aspect
 from lmcompare.comparison.summary.best_suited import BestSuited
 from lmcompare.comparison.summary.inference import Inference
@@ -11,6 +11,7 @@ from lmcompare.comparison.summary.writing import Generation
 
 ASPECTS: list[Aspect] = [
     AttentionDirection(),
+    ContextUse(),
     TrainingSignal(),
     Learns(),
     DataEfficiency(),

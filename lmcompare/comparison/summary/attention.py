@@ -1,4 +1,4 @@
-"""Measure what an objective lets a token look at, from the views that it makes."""
+"""Measure what an objective lets a token look at, and tell what trained models make of it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -11,7 +11,12 @@ from lmcompare import rng
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
 from lmcompare.comparison.summary.cells import Cell, Row, share_of
+from lmcompare.comparison.tables.context import ContextRow, ContextTable, shown_with_ends
 from lmcompare.errors import UserError
+from lmcompare.evaluation.context.kind import SEES_NOTHING
+from lmcompare.evaluation.context.metrics import GAIN, GRADIENT, LENGTH
+from lmcompare.evaluation.context.record import ContextRecord, Side
+from lmcompare.evaluation.metric import Metric
 from lmcompare.objectives import Objective
 from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
@@ -109,3 +114,77 @@ def _row(
         else:
             cells[arm.label] = Cell(why=found or "no token looks at another one")
     return Row(heading=heading, metric=SHARE, cells=cells)
+
+
+class ContextUse(Aspect):
+    """Tell what a model gains from each side of a token, how far off, and what moves its answer."""
+
+    name: ClassVar[str] = "Attention"
+    about: ClassVar[str] = "what a trained model makes of what stands around a token"
+    record = ContextRecord
+    measure: ClassVar[str] = "lmcompare eval --tasks context RUNS"
+
+    def rows(self, given: Material) -> Sequence[Row]:
+        tables: Sequence[ContextTable] = given.tables.get("context", ())
+        if not tables:
+            return self.nothing(given)
+        lacking = self.not_measured(given)
+        rows = []
+        for table in tables:
+            known = {row.label: row for row in table.rows}
+            where = f", {table.name}" if len(tables) > 1 else ""
+            for heading, metric, cell in _FIGURES:
+                cells = {
+                    arm.label: _cell(known.get(arm.label), metric, cell, lacking)
+                    for arm in given.arms
+                }
+                rows.append(Row(heading=f"{heading}{where}", metric=metric, cells=cells))
+        return rows
+
+
+def _cell(
+    row: ContextRow | None, metric: Metric, cell: Callable[[ContextRow, Metric], Cell], lacking: str
+) -> Cell:
+    if row is None:
+        return Cell(why=lacking)
+    return cell(row, metric) if row.gain else Cell(why=row.reason)
+
+
+def _gain(side: Side) -> Callable[[ContextRow, Metric], Cell]:
+    def cell(row: ContextRow, metric: Metric) -> Cell:
+        if not row.sees(side):
+            return Cell(shown="0", value=0.0, low=0.0, high=0.0, why=SEES_NOTHING)
+        return Cell.of(metric, row.gain[side])
+
+    return cell
+
+
+def _length(side: Side) -> Callable[[ContextRow, Metric], Cell]:
+    def cell(row: ContextRow, metric: Metric) -> Cell:
+        length = row.length[side]
+        if length is None:
+            return Cell(why=f"gains nothing on the {side}" if row.sees(side) else SEES_NOTHING)
+        return Cell(
+            shown=shown_with_ends(length, side),
+            value=length.value,
+            low=length.low,
+            high=length.high,
+            why=_BEYOND if length.at_least else "",
+        )
+
+    return cell
+
+
+def _gradient(row: ContextRow, metric: Metric) -> Cell:
+    share = row.gradient.get("right")
+    return Cell(why="nothing moves its answers") if share is None else Cell.of(metric, share)
+
+
+_BEYOND = "reached beyond the last distance that was cut at: `--reach` says how far that is"
+_FIGURES: tuple[tuple[str, Metric, Callable[[ContextRow, Metric], Cell]], ...] = (
+    ("nats from the left", GAIN["left"], _gain("left")),
+    ("nats from the right", GAIN["right"], _gain("right")),
+    ("95% of the left, tokens", LENGTH["left"], _length("left")),
+    ("95% of the right, tokens", LENGTH["right"], _length("right")),
+    ("gradient from the right", GRADIENT, _gradient),
+)

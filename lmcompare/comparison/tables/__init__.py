@@ -5,6 +5,7 @@ metrics.
 """
 
 from lmcompare.comparison.tables.base import AnyTables, ResultTables
+from lmcompare.comparison.tables.context import ContextTables
 from lmcompare.comparison.tables.generation_tables import GenerationTables
 from lmcompare.comparison.tables.geometry import GeometryTables
 from lmcompare.comparison.tables.infilling import InfillingTables
@@ -24,6 +25,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     ProbeTables(),
     SimilarityTables(),
     GeometryTables(),
+    ContextTables(),
 )
 
 
