@@ -12,6 +12,7 @@ from lmcompare.evaluation.context.options import ContextOptions
 from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.evaluation.geometry.options import GeometryOptions
 from lmcompare.evaluation.infilling.options import InfillingOptions
+from lmcompare.evaluation.lexical.options import LexicalOptions
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.evaluation.options import EvalOptions, name_of, own_options
 from lmcompare.evaluation.probes.options import ProbeOptions
@@ -34,6 +35,7 @@ OPTIONS: list[type[EvalOptions]] = [
     SimilarityOptions,
     GeometryOptions,
     ContextOptions,
+    LexicalOptions,
 ]
 
 

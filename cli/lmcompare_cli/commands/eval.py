@@ -45,7 +45,8 @@ def evaluate(
         typer.Option(
             help="likelihood scores whole texts, infilling hidden tokens that are the same for "
             "every run, and generation what the model writes; all means these three. context "
-            "asks what a token gains from what stands around it. Or a "
+            "asks what a token gains from what stands around it, and lexical for words by how "
+            "often each run has read them. Or a "
             "benchmark or group from `lmcompare tasks`, or a TOML file of your own. Repeat the "
             "option, or separate names by commas.",
             show_default="likelihood",

@@ -9,6 +9,7 @@ from lmcompare.comparison.tables.context import ContextTables
 from lmcompare.comparison.tables.generation_tables import GenerationTables
 from lmcompare.comparison.tables.geometry import GeometryTables
 from lmcompare.comparison.tables.infilling import InfillingTables
+from lmcompare.comparison.tables.lexical import LexicalTables
 from lmcompare.comparison.tables.likelihood import LikelihoodTables
 from lmcompare.comparison.tables.metrics import MetricTables
 from lmcompare.comparison.tables.probe_tables import ProbeTables
@@ -26,6 +27,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     SimilarityTables(),
     GeometryTables(),
     ContextTables(),
+    LexicalTables(),
 )
 
 
