@@ -119,7 +119,7 @@ def _row(
 class ContextUse(Aspect):
     """Tell what a model gains from each side of a token, how far off, and what moves its answer."""
 
-    name: ClassVar[str] = "Attention"
+    name: ClassVar[str] = "Context"
     about: ClassVar[str] = "what a trained model makes of what stands around a token"
     record = ContextRecord
     measure: ClassVar[str] = "lmcompare eval --tasks context RUNS"

@@ -84,7 +84,7 @@ def of_summary(runs: list[Run]):
         row.heading: row.cells
         for aspect, _, found in compare(runs).summary.aspects
         for row in found
-        if aspect.name == "Attention"
+        if aspect.name == "Context"
     }
 
 
