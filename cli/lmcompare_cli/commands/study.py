@@ -13,8 +13,11 @@ from lmcompare_cli.commands.train import train
 from lmcompare_cli.console import say
 
 # what the summary is made of, with options that keep it short
-KINDS = ("likelihood", "generation", "speed")
-OPTIONS = {"limit": 10_000, "texts": 16, "new_tokens": 32, "rounds": 8}
+KINDS = ("likelihood", "generation", "speed", "context")
+OPTIONS = {
+    **{"limit": 10_000, "texts": 16, "new_tokens": 32, "rounds": 8},
+    **{"asked_tokens": 400, "curve_tokens": 60, "changed_tokens": 20},
+}
 
 
 def study(
