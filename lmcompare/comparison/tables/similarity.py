@@ -215,6 +215,11 @@ class SimilarityTable:
     notes: Sequence[str] = field(default=())
 
     @property
+    def arms(self) -> list[str]:
+        """Return the labels of all arms, each once."""
+        return [*dict.fromkeys(each for pair in self.pairs for each in (pair.one, pair.other))]
+
+    @property
     def name(self) -> str:
         """Return the name of a file for it."""
         return f"{self.source}-{self.text[:8]}"

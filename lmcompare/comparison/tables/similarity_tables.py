@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -29,7 +30,7 @@ MARKS = (
     "that this was not shown, and not that they are alike. null: the 95% quantile where words are "
     "exchanged at random. best: the layer of the second arm that is most like it.",
 )
-OTHERS = "Each with its floor; * where the arms are below it by more than the interval."
+OTHERS = "Each with its floor in brackets; * where the arms are below it by more than the interval."
 
 
 class SimilarityTables(ResultTables[SimilarityTable]):
@@ -45,6 +46,8 @@ class SimilarityTables(ResultTables[SimilarityTable]):
 
     def blocks(self, tables: Sequence[SimilarityTable]) -> Iterator[Block]:
         for table in tables:
+            if len(table.arms) > 2:
+                yield _overview(table)
             yield _first(table)
             if len(table.measures) > 1:
                 yield _others(table)
@@ -121,6 +124,34 @@ def _num_missing(arms: Sequence[Arm], known: Known) -> int:
     return len(pairs - known.compared) if known.compared else 0
 
 
+def _overview(table: SimilarityTable) -> Table:
+    """Return the first measure of all pairs of arms, as means over the layers after the first."""
+    name, arms = table.measures[0], table.arms
+    cells: dict[tuple[str, str], str] = {}
+    for pair in table.pairs:
+        gaps = [gap for layer, gap in pair.grids[name].gaps.items() if layer]
+        between = f"{fmean(gap.between for gap in gaps):.2f}" if gaps else MISSING
+        star = "*" if any(gap.differs for gap in gaps) else ""
+        cells[pair.one, pair.other] = cells[pair.other, pair.one] = between + star
+        for number, arm in enumerate((pair.one, pair.other)):
+            floors = [each for gap in gaps if (each := gap.floors[number]) is not None]
+            cells[arm, arm] = f"({fmean(floors):.2f})" if floors else MISSING
+    return Table(
+        columns=[*names("arm"), *numbers(*arms)],
+        parts=[
+            Part(
+                title=f"{HEADINGS[name]} of all arms, mean of the layers after the embedding",
+                subtitle="in brackets that of seeds of one arm; * less alike than that in a layer",
+                rows=[
+                    [arm, *(cells.get((arm, other), MISSING) for other in arms[: number + 1])]
+                    + [""] * (len(arms) - number - 1)
+                    for number, arm in enumerate(arms)
+                ],
+            )
+        ],
+    )
+
+
 def _first(table: SimilarityTable) -> Table:
     """Return the first measure in full, a part for each pair of arms and a row for each layer."""
     name = table.measures[0]
@@ -162,7 +193,7 @@ def _others(table: SimilarityTable) -> Table:
         columns=[*names("layer"), *numbers(*(HEADINGS[name] for name in others))],
         parts=[
             Part(
-                title="Other measures, each beside its floor",
+                title="Other measures, each with its floor in brackets",
                 subtitle=f"{pair.one} and {pair.other}",
                 rows=[
                     [str(layer), *(_beside_floor(pair, name, layer) for name in others)]
@@ -179,7 +210,7 @@ def _beside_floor(pair: ArmPair, name: Measure, layer: int) -> str:
     gap = pair.grids[name].gaps.get(layer) if name in pair.grids else None
     if gap is None:
         return MISSING
-    return f"{gap.between:.2f} of {_floor(gap, '.2f')}{' *' if gap.differs else '  '}"
+    return f"{gap.between:.2f} ({_floor(gap, '.2f')}){'*' if gap.differs else ' '}"
 
 
 def _floor(gap: Gap, pattern: str = ".3f") -> str:

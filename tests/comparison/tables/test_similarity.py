@@ -1,7 +1,7 @@
 """Pairs of arms of made-up similarity, and made-up floors: what is claimed of them, and how."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -145,9 +145,9 @@ def keep(one: Run, other: Run, values: np.ndarray, *, step: int = 100, **changes
     one.results.write(record, items)
 
 
-def study(folder: Path, *, between: float = 0.5) -> list[Run]:
-    """Three seeds of two arms, which differ in layer 1 and not in layer 0."""
-    runs = [write_run(folder, arm, seed) for arm in ("clm", "mlm") for seed in range(3)]
+def study(folder: Path, *, between: float = 0.5, arms: Sequence[str] = ("clm", "mlm")) -> list[Run]:
+    """Three seeds of some arms, which differ in layer 1 and not in layer 0."""
+    runs = [write_run(folder, arm, seed) for arm in arms for seed in range(3)]
     for number, one in enumerate(runs):
         for other in runs[number + 1 :]:
             is_within = one.record().arm == other.record().arm
@@ -174,6 +174,13 @@ def test_the_table_says_where_arms_differ(tmp_path: Path) -> None:
     assert pair.grids["cka"].between[0][1] == pytest.approx(0.3)
     assert pair.grids["cka"].between[1][0] == pytest.approx(0.2)
     assert pair.grids["cka"].floors[0][0][1] == pytest.approx(0.25), "either order of seeds"
+
+
+def test_of_three_arms_or_more_all_pairs_stand_in_one_table(tmp_path: Path) -> None:
+    page = said(compare(study(tmp_path, arms=("clm", "mlm", "plm"))))
+    assert "| arm | clm | mlm | plm |" in page
+    assert "| clm | (0.91) | | | | mlm | 0.51\\* | (0.91) | |" in page
+    assert "CKA of all arms" not in said(compare(study(tmp_path / "two")))
 
 
 def test_every_format_has_it(tmp_path: Path) -> None:
