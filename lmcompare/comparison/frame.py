@@ -42,14 +42,17 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "top_p": "of what was written: the probability of the nucleus, 0 to 1",
     "settings": "of what was written: all settings of sampling, in words",
     "judge": "of what was written: the run that judged it",
-    "group": "of probes: token, features, edge, structure, identity or sentence; as `probe` and "
-    "`is_best`, empty of all else",
+    "group": "of probes: token, features, edge, structure, identity or sentence; as `probe`, "
+    "empty of all else",
     "probe": "of probes: linear, mlp or mdl",
-    "words": "of states: how those of a word's pieces became one: mean, first or last; this and "
-    "the next two are empty of all but probes, similarity and geometry",
-    "states": "of states: which of two stacks was read, or as which part of a mixture",
-    "layer": "of states: the layer, 0 for the embedding; empty of what is of no layer",
-    "is_best": "of probes: whether the layer does best on the validation sentences",
+    "words": "of states: how those of a word's pieces became one: mean, first or last; "
+    "empty of all but probes, similarity and geometry",
+    "states": "of states and attention: which of two stacks was read, or as which part of a "
+    "mixture; empty, as the next two, of all else",
+    "layer": "of states and attention: the layer, 0 for the embedding; empty of what is of none",
+    "head": "of attention: the head of a layer, from 1",
+    "is_best": "of probes: whether the layer does best on the validation sentences; of attention: "
+    "whether the head does best on the sentences that it is chosen by",
     "other": "of similarity: the folder of the other run; empty, as the next four, of all else",
     "other_states": "of similarity: which of two stacks of the other was read, or as which part",
     "other_layer": "of similarity: the layer of the other",
@@ -71,7 +74,7 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "test": "the test behind the verdict",
 }
 
-WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "layer", "other_layer", "n")
+WHOLE = ("seed", "step", "window", "stride", "decoding_steps", "layer", "head", "other_layer", "n")
 TRUE_OR_FALSE = ("finished", "is_best")
 REAL = (
     "temperature",

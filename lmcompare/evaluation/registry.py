@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation.attention.options import AttentionOptions
 from lmcompare.evaluation.context.options import ContextOptions
 from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.evaluation.geometry.options import GeometryOptions
@@ -31,6 +32,7 @@ OPTIONS: list[type[EvalOptions]] = [
     GenerationOptions,
     SpeedOptions,
     TaskOptions,
+    AttentionOptions,
     ProbeOptions,
     SimilarityOptions,
     GeometryOptions,

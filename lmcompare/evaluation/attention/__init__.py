@@ -1,0 +1,1 @@
+"""Whom the heads of each layer attend to."""
