@@ -95,7 +95,8 @@ def write_tables(comparison: Comparison, folder: Path, *, name: str) -> Sequence
     If matplotlib is here there is a picture, `folder/name-generation.svg`, of each table of what
     was written that has a judge, one, `folder/name-curves-TASK.svg`, of each benchmark that was
     asked at several checkpoints, one, `folder/name-layers-TREEBANK-PROBE-WORDS.svg`, of the layers
-    that were probed, and one of these at several checkpoints.
+    that were probed, one of these at several checkpoints, and one,
+    `folder/name-attention-TEXT.svg`, of all heads.
 
     Raises:
         UserError: the disk is full or the folder is not writable.

@@ -57,8 +57,9 @@ TableNames = Annotated[
         "--table",
         metavar="NAME",
         help="What is printed: summary, likelihood, infilling, generation, speed, benchmark, "
-        "curves, probes, similarity, geometry, context, lexical, control (all that was checked to "
-        "be equal), or all of the long tables. Repeat the option, or separate names by commas.",
+        "curves, probes, similarity, geometry, context, lexical, attention, control (all that was "
+        "checked to be equal), or all of the long tables. Repeat the option, or separate names by "
+        "commas.",
         show_default="summary; of --format md and tex everything",
     ),
 ]

@@ -4,6 +4,7 @@ To add one: write its file, and name it here; a kind of evaluation that has none
 metrics.
 """
 
+from lmcompare.comparison.tables.attention_tables import AttentionTables
 from lmcompare.comparison.tables.base import AnyTables, ResultTables
 from lmcompare.comparison.tables.context import ContextTables
 from lmcompare.comparison.tables.generation_tables import GenerationTables
@@ -28,6 +29,7 @@ TABLES: tuple[AnyTables, ...] = (  # in the order in which they are read
     GeometryTables(),
     ContextTables(),
     LexicalTables(),
+    AttentionTables(),
 )
 
 
