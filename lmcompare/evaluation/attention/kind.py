@@ -109,28 +109,26 @@ class AttentionKind(EvaluationKind[AttentionRecord, AttentionOptions]):
 
 
 def name_of(run: Run, record: AttentionRecord) -> str:
-    """Return what a row is called: the run, as what it was read, and whether it was trained."""
-    state = "untrained" if record.is_untrained else None
-    return " ".join(filter(None, [run.path.name, record.states_of, state]))
-
-
-def title_of(source: str, text: str) -> str:
-    """Return what a table of heads is about."""
-    return f"Attention of {source} {text[:8]}"
+    """Return what a row is called: the run, and as what it was read."""
+    return " ".join(filter(None, [run.path.name, record.states_of]))
 
 
 def _of_heads(results: Sequence[tuple[Run, AttentionRecord]]) -> Iterator[Table]:
-    if results:
+    parts: dict[tuple[str, str], list[list[str]]] = {}
+    for run, record in results:
+        means = ((metric, float(np.mean(record.means[name]))) for name, metric in METRICS.items())
+        title = f"Attention of {record.source} {record.text[:8]}"
+        state = "before training" if record.is_untrained else ""
+        cells = [name_of(run, record), *(metric.shown(value) for metric, value in means)]
+        parts.setdefault((title, state), []).append(cells)
+    if parts:
         headings = [metric.heading for metric in METRICS.values()]
-        parts: dict[str, list[list[str]]] = {}
-        for run, record in results:
-            means = (float(np.mean(record.means[name])) for name in METRICS)
-            cells = [m.shown(value) for m, value in zip(METRICS.values(), means, strict=True)]
-            title = title_of(record.source, record.text)
-            parts.setdefault(title, []).append([name_of(run, record), *cells])
         yield Table(
             columns=[*names("run"), *numbers(*headings)],
-            parts=[Part(title=title, rows=rows) for title, rows in parts.items()],
+            parts=[
+                Part(title=title, subtitle=state, rows=rows)
+                for (title, state), rows in parts.items()
+            ],
         )
 
 

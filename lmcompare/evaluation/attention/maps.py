@@ -13,7 +13,7 @@ from lmcompare.evaluation.windows import Window, stack
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.view import Text, View
 
-PAIRS_AT_ONCE = 2**21  # of two tokens, over all rows; bounds memory, changes no result
+PAIRS_AT_ONCE = 2**20  # of two tokens, over all rows; bounds memory, changes no result
 
 Found = TypeVar("Found")
 

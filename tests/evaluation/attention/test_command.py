@@ -171,6 +171,17 @@ def test_attention_that_is_no_number_is_named_with_run_and_layer(
     assert {each.arm for each in records(study)} == {"mlm", "t5"}, "the others are measured"
 
 
+def test_tables_fit_eighty_columns(command: Command, study: Path, treebank: Path) -> None:
+    few = ("--min-arcs", "23", "--treebank", treebank)
+    shown = command("eval", study, "--tasks", "attention", *FEW, *few).out
+    compared = command("compare", study, "--no-write", "--table", "attention").out
+    for page in (shown, compared):
+        tables = [line for line in page.splitlines() if not line.startswith(("- ", "Follows "))]
+        assert any("of max" in line and "distance" in line for line in tables)
+        assert any("nsubj" in line for line in tables)
+        assert max(map(len, tables[2:])) <= 80
+
+
 def test_results_are_listed_selected_and_removed(command: Command, study: Path) -> None:
     evaluate(command)
     listed = json.loads(command("results", study, "--format", "json").out)
