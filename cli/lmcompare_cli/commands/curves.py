@@ -49,7 +49,9 @@ def curves(
     ] = Format.table,
     save: Annotated[
         Path | None,
-        typer.Option(help="Write the picture to this file instead: .svg, .pdf or .png."),
+        typer.Option(
+            readable=False, help="Write the picture to this file instead: .svg, .pdf or .png."
+        ),
     ] = None,
 ) -> None:
     """Draw what runs had learned against what had been spent on them by then.
