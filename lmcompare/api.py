@@ -131,21 +131,15 @@ def train(
         data: a text (a file, a folder, a pattern, ...), several, or a table.
         model: the name of a size, or a table.
         budget: how long to train: "2M tokens", "500 steps", "1e15 flops", "60 seconds".
-        tokenizer: a table of settings, as the next four.
-        batch: what a step reads.
-        optimizer: how weights are updated.
-        validation: how often the validation loss is taken.
-        runtime: how the run is carried out on this machine.
+        tokenizer, batch, optimizer, validation, runtime: tables of settings.
         defaults: the version of the defaults; of a new study the latest.
         seeds: one run for each.
         arm: the name in tables; the objective's by default.
         study: the name of the study, whose folder is made in `out`; "default" by default.
         out: the folder of all studies.
         again: start again in a new place, keeping the old run.
-        comment: what to say of the runs.
-        tags: words to find them by, beside those that they have.
-        report: told what happens, step by step.
-        warn: told what a user should know of.
+        comment, tags: what to say of the runs, and words to find them by, beside those they have.
+        report, warn: told what happens, step by step, and what a user should know of.
         should_stop: asked after each step; what is done is saved.
 
     Raises:

@@ -1,5 +1,6 @@
 """What is installed: two packages, typed, and a command."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -42,6 +43,17 @@ def test_the_citation_and_the_licence_are_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text().splitlines()
     assert f"version: {project['version']}" in citation
     assert f"license: {project['license']}" in citation
+
+
+@pytest.mark.parametrize("package", ["lmcompare", "cli"])
+def test_files_and_functions_stay_short(package: str) -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in ROOT.glob(f"{package}/**/*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, functions):
+                assert (node.end_lineno or 0) - node.lineno < 80, f"{path}: {node.name}"
 
 
 @pytest.mark.slow

@@ -30,16 +30,50 @@ def _words(what: str, metavar: str, complete: Any = None) -> typer.models.Option
     return found
 
 
+Places = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        readable=False,
+        help="Runs, studies, or folders of studies.",
+        show_default=False,
+        autocompletion=completion.places,
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="Those with the tag; all must hold.",
+        show_default=False,
+        autocompletion=completion.tags,
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Those with the setting, as batch.rows=32; all must hold.",
+        show_default=False,
+        autocompletion=completion.settings,
+    ),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Sort by a column.", show_default="by path"),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="run, study, arm, objective, seed, state, step, share, loss, validation, budget, "
+        "created, tags, comment, fault.",
+        show_default=",".join(USUAL) + ", and tags if there are any",
+    ),
+]
+
+
 def runs(
-    places: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            readable=False,
-            help="Runs, studies, or folders of studies.",
-            show_default=False,
-            autocompletion=completion.places,
-        ),
-    ] = None,
+    places: Places = None,
     objective: Annotated[
         list[str] | None, _words("Those that were trained for it.", "NAME", completion.objectives)
     ] = None,
@@ -52,38 +86,11 @@ def runs(
         list[str] | None,
         _words("finished, unfinished, running, stopped, or broken with what is wrong.", "STATE"),
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WORD",
-            help="Those with the tag; all must hold.",
-            show_default=False,
-            autocompletion=completion.tags,
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Those with the setting, as batch.rows=32; all must hold.",
-            show_default=False,
-            autocompletion=completion.settings,
-        ),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Sort by a column.", show_default="by path"),
-    ] = None,
+    tag: Tags = None,
+    where: Where = None,
+    sort: Sort = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="The largest first.")] = False,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="run, study, arm, objective, seed, state, step, share, loss, validation, budget, "
-            "created, tags, comment, fault.",
-            show_default=",".join(USUAL) + ", and tags if there are any",
-        ),
-    ] = None,
+    columns: Columns = None,
     out: options.Out = EXPERIMENTS,
     format: options.Format = "table",
 ) -> None:
