@@ -97,6 +97,13 @@ class Runs(Sequence[Run]):
         return evaluate(self, *tasks, **options)
 
 
+def _require_objective(file: Path | None, objective: object) -> None:
+    if file is None and objective is None:
+        raise UserError(
+            'no objective is given: say objective="mlm", for example, or name a study file'
+        )
+
+
 def train(
     study_file: AnyPath | None = None,
     *,
@@ -131,20 +138,25 @@ def train(
         data: a text (a file, a folder, a pattern, ...), several, or a table.
         model: the name of a size, or a table.
         budget: how long to train: "2M tokens", "500 steps", "1e15 flops", "60 seconds".
-        tokenizer, batch, optimizer, validation, runtime: tables of settings.
+        tokenizer: a table of settings, as the next four.
+        batch: what a step reads.
+        optimizer: how weights are updated.
+        validation: how often the validation loss is taken.
+        runtime: how the run is carried out on this machine.
         defaults: the version of the defaults; of a new study the latest.
         seeds: one run for each.
         arm: the name in tables; the objective's by default.
         study: the name of the study, whose folder is made in `out`; "default" by default.
         out: the folder of all studies.
         again: start again in a new place, keeping the old run.
-        comment, tags: what to say of the runs, and words to find them by, beside those they have.
-        report, warn: told what happens, step by step, and what a user should know of.
+        comment: what to say of the runs.
+        tags: words to find them by, beside those that they have.
+        report: told what happens, step by step.
+        warn: told what a user should know of.
         should_stop: asked after each step; what is done is saved.
 
     Raises:
-        UserError: bad settings or text, too little memory, a damaged run, a full disk, or another
-            process trains the only run.
+        UserError: bad settings or text, too little memory, a damaged run, a full disk, a busy run.
         Interrupted: `should_stop` said so.
     """
     file = find_study(None if study_file is None else Path(study_file), out=Path(out))
@@ -154,24 +166,19 @@ def train(
         **{"validation": validation, "runtime": runtime},
     }
     tables = {name: value for name, value in given.items() if value is not None}
-    if file is None and objective is None:
-        raise UserError(
-            'no objective is given: say objective="mlm", for example, or name a study file'
-        )
+    _require_objective(file, objective)
     folder = launch.folder_of(file, name=study, out=Path(out))
-    change = NotesChange.of(add=[tags] if isinstance(tags, str) else tags, comment=comment)
-    seeds = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
-    planned = plan(file, tables, arm=arm, seeds=seeds, warn=warn)
+    wanted = [seeds] if isinstance(seeds, int) else seeds
+    planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
     planned = launch.as_begun(planned, study=folder, report=warn)
     launch.require_resources(planned, study=folder, again=again, warn=warn)
-
     return Runs(
         launch.train_each(
             planned,
             study=folder,
             cache=cache_folder(),
             again=again,
-            notes=change,
+            notes=NotesChange.of(add=[tags] if isinstance(tags, str) else tags, comment=comment),
             report=report,
             warn=warn,
             should_stop=should_stop,
