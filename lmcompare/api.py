@@ -168,7 +168,7 @@ def train(
     tables = {name: value for name, value in given.items() if value is not None}
     _require_objective(file, objective)
     folder = launch.folder_of(file, name=study, out=Path(out))
-    wanted = [seeds] if isinstance(seeds, int) else seeds
+    wanted = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
     planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
     planned = launch.as_begun(planned, study=folder, report=warn)
     launch.require_resources(planned, study=folder, again=again, warn=warn)
