@@ -153,6 +153,11 @@ Parallel = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", readable=False, help="The folder of all studies.")]
+Split = Annotated[
+    Literal["train", "validation", "test"],
+    typer.Option(help="Which split of each run's own text."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
 Unfinished = Annotated[
     bool,
     typer.Option("--unfinished", help="Show unfinished runs too; they are marked and not ranked."),

@@ -62,6 +62,13 @@ class TextsOptions(EvalOptions):
     )
 
 
+def at_commas(given: Any) -> Any:
+    """Take several values in one text, too."""
+    if isinstance(given, tuple | list) and all(isinstance(each, str) for each in given):
+        return tuple(part.strip() for each in given for part in each.split(",") if part.strip())
+    return given
+
+
 def name_of(name: str, field: FieldInfo) -> str:
     """Return the name that a user gives a field by."""
     return field.title or name

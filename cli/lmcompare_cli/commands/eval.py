@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,16 +53,13 @@ def evaluate(
             autocompletion=completion.tasks,
         ),
     ] = None,
-    split: Annotated[
-        Literal["train", "validation", "test"],
-        typer.Option(help="Which split of each run's own text."),
-    ] = "validation",
+    split: options.Split = "validation",
     data: options.Data = None,
     document: options.Document = None,
     encoding_errors: options.EncodingErrors = None,
     field: options.Field = None,
     settings: options.SetData = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    device: options.Device = "auto",
     batch_size: Annotated[
         str,
         typer.Option(

@@ -31,7 +31,7 @@ def probe(
             "--confusion", help="Print which classes are taken for which most often, too."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    device: options.Device = "auto",
     batch_size: Annotated[
         str,
         typer.Option(

@@ -1,7 +1,7 @@
 """`lmcompare similarity`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -25,16 +25,13 @@ def similarity(
             autocompletion=completion.places,
         ),
     ],
-    split: Annotated[
-        Literal["train", "validation", "test"],
-        typer.Option(help="Which split of the runs' own text."),
-    ] = "validation",
+    split: options.Split = "validation",
     data: options.Data = None,
     document: options.Document = None,
     encoding_errors: options.EncodingErrors = None,
     field: options.Field = None,
     settings: options.SetData = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    device: options.Device = "auto",
     batch_size: Annotated[
         str,
         typer.Option(

@@ -1,12 +1,12 @@
 """How probes are fitted, and to what."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from lmcompare.evaluation.options import EvalOptions
-from lmcompare.evaluation.states.choices import Stack, WordPooling
+from lmcompare.evaluation.options import EvalOptions, at_commas
+from lmcompare.evaluation.states.choices import Stack, WordPooling, in_order
 
 # linear; with one hidden layer; linear, with the length of an online code beside the score
 Probe = Literal["linear", "mlp", "mdl"]
@@ -80,17 +80,5 @@ class ProbeOptions(EvalOptions):
         description="How much disk the states of one model may take while it is probed, in GB.",
     )
 
-    @field_validator("tasks", "layers", "seed", mode="before")
-    @classmethod
-    def _split_at_commas(cls, given: Any) -> Any:
-        """Take several values in one text, too."""
-        if isinstance(given, tuple | list) and all(isinstance(each, str) for each in given):
-            return tuple(part.strip() for each in given for part in each.split(",") if part.strip())
-        return given
-
-    @field_validator("layers")
-    @classmethod
-    def _in_order(cls, given: tuple[int, ...]) -> tuple[int, ...]:
-        if any(each < 0 for each in given):
-            raise ValueError("layers are numbered from 0, the embedding")
-        return tuple(sorted({*given}))
+    _split_at_commas = field_validator("tasks", "layers", "seed", mode="before")(at_commas)
+    _in_order = field_validator("layers")(in_order)
