@@ -57,7 +57,7 @@ class Result:
 
     def is_stale(self, measured: ResultRecord) -> bool:
         """Tell whether it was measured before the run had ended."""
-        return self.is_stale_step(measured.step)
+        return not measured.is_untrained and self.is_stale_step(measured.step)
 
     def is_stale_step(self, step: int) -> bool:
         """Tell whether a model of that step is not the one with which the run ended."""

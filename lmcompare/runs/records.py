@@ -141,12 +141,16 @@ class DoneRecord(Record):
     manifest: Manifest | None = None  # None of schema 1
 
 
+UNTRAINED = 0  # the step of a model as it started
+
+
 class ResultRecord(Record, ABC):
     """`eval/*.json`: what a run's model made of something that it was not trained on."""
 
     remedy: ClassVar[str] = "the same `lmcompare eval --force` measures it again"
     migrations: ClassVar[Migrations] = {1: unhashed("run_hash", "items_hash")}
     prefix: ClassVar[str]  # with which the names of its files begin
+    of_untrained: ClassVar[bool] = False  # whether models are measured as they started, too
 
     task: str
     arm: str
@@ -205,6 +209,11 @@ class ResultRecord(Record, ABC):
     def headline(self) -> tuple[float, str] | None:
         """Return its most telling figure and the unit; None if it has none."""
         return None
+
+    @property
+    def is_untrained(self) -> bool:
+        """Tell whether it is of the model as it started."""
+        return self.of_untrained and self.step == UNTRAINED
 
     @property
     def is_outdated(self) -> bool:

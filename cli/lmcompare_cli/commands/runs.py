@@ -1,7 +1,6 @@
 """`lmcompare runs`."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,15 +29,6 @@ def _words(what: str, metavar: str, complete: Any = None) -> typer.models.Option
     return found
 
 
-Places = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        readable=False,
-        help="Runs, studies, or folders of studies.",
-        show_default=False,
-        autocompletion=completion.places,
-    ),
-]
 Tags = Annotated[
     list[str] | None,
     typer.Option(
@@ -73,7 +63,7 @@ Columns = Annotated[
 
 
 def runs(
-    places: Places = None,
+    places: options.Places = None,
     objective: Annotated[
         list[str] | None, _words("Those that were trained for it.", "NAME", completion.objectives)
     ] = None,

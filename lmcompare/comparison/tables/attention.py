@@ -1,4 +1,4 @@
-"""What the tables of attention hold: arms by what their heads are like, and by what they follow."""
+"""Describe the tables of attention: what the heads of each arm are like, and what they follow."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ Means = Mapping[str, Estimate]  # by the name of the measure
 
 @dataclass(frozen=True, kw_only=True)
 class LayerMeans:
-    """What a layer's heads are like: the mean over heads, texts and seeds of each measure."""
+    """Hold the means over heads, texts and seeds of each measure of a layer."""
 
     layer: int
     means: Means
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
-    """What one head of one run is like: the mean over texts of each measure."""
+class HeadFigures:
+    """Hold the means over texts of each measure of one head of one run."""
 
     seed: int
     layer: int
@@ -59,7 +59,7 @@ class AttendingArm:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsOfArm(AttendingArm):
-    """What the heads of an arm are like.
+    """Hold the figures of the heads of an arm.
 
     Attributes:
         layers: of the trained models.
@@ -69,12 +69,12 @@ class HeadsOfArm(AttendingArm):
 
     layers: Sequence[LayerMeans]
     untrained: Sequence[LayerMeans]
-    heads: Sequence[Head]
+    heads: Sequence[HeadFigures]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsTable:
-    """What heads are like on the same text."""
+    """Hold the figures of the heads of all arms on the same text."""
 
     task: Literal["heads"] = "heads"
     source: str
@@ -97,7 +97,7 @@ class HeadsTable:
 
 @dataclass(frozen=True, kw_only=True)
 class RelationRow(AttendingArm):
-    """How well the best heads of an arm follow a relation in one direction.
+    """Tell how well the best heads of an arm follow a relation in one direction.
 
     Attributes:
         direction: from a dependent to its head, or the other way.

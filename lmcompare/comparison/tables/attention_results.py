@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.tables.attention import (
-    Head,
+    HeadFigures,
     HeadsOfArm,
     HeadsTable,
     LayerMeans,
@@ -30,8 +30,8 @@ from lmcompare.stats.paired_difference import paired_difference
 from lmcompare.stats.significance import estimate
 
 
-class About(NamedTuple):
-    """What the results of one table share."""
+class AboutAttention(NamedTuple):
+    """Tell which results stand in one table: those about the same text or treebank."""
 
     task: str
     source: str
@@ -78,15 +78,15 @@ class Attending:
         return [self.untrained[seed] for seed in self.trained] if known else []
 
 
-def attending(arms: Sequence[Arm]) -> dict[About, list[Attending]]:
+def attending(arms: Sequence[Arm]) -> dict[AboutAttention, list[Attending]]:
     """Return what was measured of some arms, by what it is about."""
-    found: dict[About, dict[str, Attending]] = {}
+    found: dict[AboutAttention, dict[str, Attending]] = {}
     for arm in arms:
         for result in arm.results:
             for record in sorted(result.of(AttentionRecord), key=lambda each: each.step):
-                if result.is_stale(record) and not record.is_untrained:
+                if result.is_stale(record):
                     continue  # said elsewhere
-                about = About(
+                about = AboutAttention(
                     record.task, record.source, record.text, record.min_arcs, record.version
                 )
                 label = f"{arm.label} {record.states_of or ''}".strip()
@@ -100,7 +100,7 @@ def attending(arms: Sequence[Arm]) -> dict[About, list[Attending]]:
     }
 
 
-def heads_table(about: About, arms: Sequence[Attending]) -> HeadsTable:
+def heads_table(about: AboutAttention, arms: Sequence[Attending]) -> HeadsTable:
     """Return what the heads of some arms are like on one text.
 
     Raises:
@@ -155,11 +155,11 @@ def _of_texts(result: Result, record: AttentionRecord) -> dict[str, Float[ndarra
     return {name: np.array([each.values[name] for each in items]).mean(2) for name in record.means}
 
 
-def _heads(arm: Attending) -> Iterator[Head]:
+def _heads(arm: Attending) -> Iterator[HeadFigures]:
     for seed, (_, record) in arm.trained.items():
         for place, layer in enumerate(record.layers):
             for number in range(record.num_heads):
-                yield Head(
+                yield HeadFigures(
                     seed=seed,
                     layer=layer,
                     head=number + 1,
@@ -167,7 +167,7 @@ def _heads(arm: Attending) -> Iterator[Head]:
                 )
 
 
-def relations_table(about: About, arms: Sequence[Attending]) -> RelationsTable:
+def relations_table(about: AboutAttention, arms: Sequence[Attending]) -> RelationsTable:
     """Return how well the heads of some arms follow the relations of a treebank.
 
     Raises:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lmcompare import files
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names, numbers
-from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.figures.attention_heads import draw_heads
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.tables.attention import (
@@ -81,15 +81,6 @@ class AttentionTables(ResultTables[AttentionTable]):
     ) -> Iterator[str]:
         if tables and not can_draw():
             yield "no picture of heads: it needs pip install 'lmcompare[plots]'"
-
-    def stale(self, result: Result) -> Iterator[str]:
-        trained = [each for each in result.of(AttentionRecord) if not each.is_untrained]
-        steps = [each.step for each in trained if result.is_stale(each)]
-        if steps:
-            yield (
-                f"evaluated at step {steps[0]:,} of {result.spent.steps:,} and left out: "
-                f"{self._command([str(result.run.path)])}"
-            )
 
     def rows(
         self, tables: Sequence[AttentionTable], arms: Mapping[str, Arm]

@@ -39,7 +39,7 @@ LEFT_ONLY = "l: sees nothing on the right of a token that it predicts, and so ga
 
 @dataclass(frozen=True, kw_only=True)
 class ContextRow:
-    """What an arm makes of context; without an answer all below its reason is empty.
+    """Hold what an arm makes of context; without an answer all below its reason is empty.
 
     Attributes:
         label: of the arm.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmcompare import files
 from lmcompare.blocks import Block, Column, Notes, Part, Table, names
-from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.figures.geometry_curves import draw_geometry
 from lmcompare.comparison.tables.base import ResultTables
@@ -63,8 +63,8 @@ class GeometryTable:
         return f"{self.source}-{self.text[:8]}"
 
 
-class About(NamedTuple):
-    """What the results of one table share."""
+class AboutGeometry(NamedTuple):
+    """Tell which results stand in one table: those about the same words, read alike."""
 
     source: str
     text: str
@@ -91,12 +91,14 @@ class GeometryTables(ResultTables[GeometryTable]):
     def tables(
         self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
     ) -> Sequence[GeometryTable]:
-        found: dict[About, dict[str, Records]] = {}
+        found: dict[AboutGeometry, dict[str, Records]] = {}
         for arm in arms:
             for result in arm.results:
                 for record in result.of(GeometryRecord):
-                    if record.is_untrained or not result.is_stale(record):
-                        about = About(record.source, record.text, record.words, record.wanted)
+                    if not result.is_stale(record):
+                        about = AboutGeometry(
+                            record.source, record.text, record.words, record.wanted
+                        )
                         label = f"{arm.label} {record.states_of or ''}".strip()
                         own = found.setdefault(about, {}).setdefault(label, Records(arm))
                         (own.untrained if record.is_untrained else own.trained).append(record)
@@ -115,15 +117,6 @@ class GeometryTables(ResultTables[GeometryTable]):
                     )
                 )
         return tables
-
-    def stale(self, result: Result) -> Iterator[str]:
-        trained = [each for each in result.of(GeometryRecord) if not each.is_untrained]
-        steps = [each.step for each in trained if result.is_stale(each)]
-        if steps:
-            yield (
-                f"evaluated at step {steps[0]:,} of {result.spent.steps:,} and left out: "
-                f"{self._command([str(result.run.path)])}"
-            )
 
     def blocks(self, tables: Sequence[GeometryTable]) -> Iterator[Block]:
         for table in tables:

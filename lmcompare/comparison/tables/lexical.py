@@ -31,7 +31,7 @@ MARKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class LexicalRow:
-    """What words cost an arm, by group and band; nothing where it cannot be asked."""
+    """Tell what words cost an arm, by group and band; nothing where it cannot be asked."""
 
     label: str
     seeds: Sequence[int]

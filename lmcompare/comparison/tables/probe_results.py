@@ -77,11 +77,7 @@ def stale(result: Result) -> dict[AboutTable, list[ProbeRecord]]:
     again = {(about_probe(record), record.states_of) for record in fresh(result)}
     found: dict[AboutTable, list[ProbeRecord]] = {}
     for record in sorted(result.of(ProbeRecord), key=lambda each: each.step):
-        if (
-            not record.is_untrained
-            and result.is_stale(record)
-            and (about_probe(record), record.states_of) not in again
-        ):
+        if result.is_stale(record) and (about_probe(record), record.states_of) not in again:
             found.setdefault(about_probe(record)[0], []).append(record)
     return found
 

@@ -1,4 +1,4 @@
-"""What the table of similarity holds: pairs of arms, beside what seeds of one arm differ by.
+"""Tell what the table of similarity holds: pairs of arms, beside what seeds of one arm differ by.
 
 Two arms are said to differ in a layer only where they are less alike than seeds of one arm are, by
 more than the interval of that difference. Both sides are means over pairs of runs of unlike seeds:
@@ -27,7 +27,7 @@ FEWEST_SEEDS = 3  # of each arm: of fewer the spread over seeds is not known
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """How far the similarity of two arms lies below that of seeds.
+    """Tell how far the similarity of two arms lies below that of seeds.
 
     Attributes:
         between: the mean over pairs of runs of unlike seeds, one of each arm.

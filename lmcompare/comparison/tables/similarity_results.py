@@ -22,8 +22,8 @@ from lmcompare.evaluation.similarity.options import MEASURES, Measure
 from lmcompare.evaluation.similarity.record import SimilarityItem, SimilarityRecord
 
 
-class About(NamedTuple):
-    """What the results of one table share."""
+class SameWords(NamedTuple):
+    """Tell which results stand in one table: those about the same words, read alike."""
 
     source: str
     text: str
@@ -46,6 +46,40 @@ class PairOfRuns:
     values: Mapping[Measure, ndarray]
     nulls: Mapping[Measure, ndarray]
 
+    @staticmethod
+    def of(result: Result, record: SimilarityRecord) -> "PairOfRuns":
+        """Read a result with its items.
+
+        Raises:
+            UserError: they are missing or broken.
+        """
+        shape = (len(record.layers), len(record.other_layers))
+        without = {
+            (item.layer, item.other_layer): item.without
+            for item in result.run.results.items(record, SimilarityItem)
+        }
+        values = {}
+        for name, grids in record.grids.items():
+            found = np.full((*shape, 1 + record.num_groups), np.nan)
+            num = 1
+            for row, layer in enumerate(record.layers):
+                for column, other in enumerate(record.other_layers):
+                    value = grids.value[row][column]
+                    if value is not None:
+                        left_out = without[layer, other][name]
+                        num = 1 + len(left_out)
+                        found[row, column, :num] = [value, *left_out]
+            values[name] = found[:, :, :num]
+        return PairOfRuns(
+            layers=record.layers,
+            other_layers=record.other_layers,
+            values=values,
+            nulls={
+                name: np.array(grids.null_high, dtype=np.float64)
+                for name, grids in record.grids.items()
+            },
+        )
+
     def turned(self) -> "PairOfRuns":
         """Return it with the two exchanged."""
         return PairOfRuns(
@@ -59,34 +93,40 @@ class PairOfRuns:
 Arms = tuple[str, str]  # labels
 
 
+class Comparable(NamedTuple):
+    """A result that is about models as they are now, and whether its first arm is the second."""
+
+    result: Result
+    record: SimilarityRecord
+    is_turned: bool
+
+    def read(self) -> PairOfRuns:
+        """Read its items, which may be many; raises as `PairOfRuns.of` does."""
+        found = PairOfRuns.of(self.result, self.record)
+        return found.turned() if self.is_turned else found
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
-    """All results of some arms that are about models as they are now.
+    """All results of some arms that are about models as they are now; no items are read.
 
     Attributes:
         pairs: by what they are about, the labels of two arms in order, and the seeds.
-        records: one for each of these subjects.
         compared: pairs of runs that have a result, each by the hashes of both.
         outdated: the runs of which a result is about an earlier model of another run.
     """
 
-    pairs: Mapping[About, Mapping[Arms, Mapping[Seeds, PairOfRuns]]]
-    records: Mapping[About, SimilarityRecord]
+    pairs: Mapping[SameWords, Mapping[Arms, Mapping[Seeds, Comparable]]]
     compared: Set[frozenset[str]]
     outdated: Sequence[str]
 
     @staticmethod
     def of(arms: Sequence[Arm]) -> "Known":
-        """Read the results of some arms.
-
-        Raises:
-            UserError: the items behind one are missing or broken.
-        """
+        """Return those of some arms."""
         runs = [(arm, result) for arm in arms for result in arm.results]
         by_hash = {result.run.hash: (arm, result) for arm, result in runs}
         names = {result.run.path.name for _, result in runs}
-        pairs: dict[About, dict[Arms, dict[Seeds, PairOfRuns]]] = {}
-        records: dict[About, SimilarityRecord] = {}
+        pairs: dict[SameWords, dict[Arms, dict[Seeds, Comparable]]] = {}
         compared: set[frozenset[str]] = set()
         outdated: dict[str, None] = {}
         for arm, result in runs:
@@ -98,21 +138,20 @@ class Known:
                     if record.other in names:
                         outdated[str(result.run.path)] = None
                     continue
-                about = About(
+                about = SameWords(
                     record.source, record.text, record.words, record.wanted, record.version
                 )
-                records[about] = record
                 compared.add(frozenset((result.run.hash, record.other_hash)))
                 one = _label(arm, record.states_of)
                 two = _label(other[0], record.other_states_of)
-                read = _read(result, record)
                 seeds = (result.seed, other[1].seed)
                 if one == two and seeds[0] == seeds[1]:
                     continue  # a model with itself
-                if (one, seeds[0]) > (two, seeds[1]):
-                    one, two, seeds, read = two, one, seeds[::-1], read.turned()
-                pairs.setdefault(about, {}).setdefault((one, two), {})[seeds] = read
-        return Known(pairs=pairs, records=records, compared=compared, outdated=[*outdated])
+                if is_turned := (one, seeds[0]) > (two, seeds[1]):
+                    one, two, seeds = two, one, seeds[::-1]
+                found = Comparable(result, record, is_turned)
+                pairs.setdefault(about, {}).setdefault((one, two), {})[seeds] = found
+        return Known(pairs=pairs, compared=compared, outdated=[*outdated])
 
 
 def _label(arm: Arm, states_of: str | None) -> str:
@@ -120,41 +159,19 @@ def _label(arm: Arm, states_of: str | None) -> str:
     return f"{arm.label} {states_of}" if states_of else arm.label
 
 
-def _read(result: Result, record: SimilarityRecord) -> PairOfRuns:
-    shape = (len(record.layers), len(record.other_layers))
-    without = {
-        (item.layer, item.other_layer): item.without
-        for item in result.run.results.items(record, SimilarityItem)
-    }
-    values = {}
-    for name, grids in record.grids.items():
-        found = np.full((*shape, 1 + record.num_groups), np.nan)
-        num = 1
-        for row, layer in enumerate(record.layers):
-            for column, other in enumerate(record.other_layers):
-                value = grids.value[row][column]
-                if value is not None:
-                    left_out = without[layer, other][name]
-                    num = 1 + len(left_out)
-                    found[row, column, :num] = [value, *left_out]
-        values[name] = found[:, :, :num]
-    return PairOfRuns(
-        layers=record.layers,
-        other_layers=record.other_layers,
-        values=values,
-        nulls={
-            name: np.array(grids.null_high, dtype=np.float64)
-            for name, grids in record.grids.items()
-        },
-    )
+def similarity_tables(arms: Sequence[Arm]) -> list[SimilarityTable]:
+    """Return a table for all that was compared on the same words.
 
-
-def similarity_tables(arms: Sequence[Arm]) -> tuple[list[SimilarityTable], Known]:
-    """Return a table for all that was compared on the same words, and what they are made of."""
-    known = Known.of(arms)
+    Raises:
+        UserError: the items behind a result are missing or broken.
+    """
     tables = []
-    for about, pairs in sorted(known.pairs.items()):
-        record = known.records[about]
+    for about, found in sorted(Known.of(arms).pairs.items()):
+        record = next(iter(next(iter(found.values())).values())).record
+        pairs = {
+            labels: {seeds: each.read() for seeds, each in own.items()}
+            for labels, own in found.items()
+        }
         made = [_pair(*labels, pairs, arms) for labels in pairs if labels[0] != labels[1]]
         tables.append(
             SimilarityTable(
@@ -168,7 +185,7 @@ def similarity_tables(arms: Sequence[Arm]) -> tuple[list[SimilarityTable], Known
                 notes=[*_notes(made)],
             )
         )
-    return [each for each in tables if each.pairs], known
+    return [each for each in tables if each.pairs]
 
 
 def _pair(

@@ -42,7 +42,7 @@ class SimilarityTables(ResultTables[SimilarityTable]):
     def tables(
         self, arms: Sequence[Arm], frame: pd.DataFrame, *, reference: str | None
     ) -> Sequence[SimilarityTable]:
-        return similarity_tables(arms)[0]
+        return similarity_tables(arms)
 
     def blocks(self, tables: Sequence[SimilarityTable]) -> Iterator[Block]:
         for table in tables:

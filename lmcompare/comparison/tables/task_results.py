@@ -78,7 +78,7 @@ def stale(result: Result) -> list[TaskRecord]:
     return [
         record
         for record in result.of(TaskRecord)
-        if not record.is_untrained and result.is_stale(record) and about_task(record) not in again
+        if result.is_stale(record) and about_task(record) not in again
     ]
 
 

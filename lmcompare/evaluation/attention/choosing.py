@@ -19,7 +19,7 @@ from lmcompare.evaluation.attention.record import (
     RelationResult,
     key_of,
 )
-from lmcompare.evaluation.attention.relations import OFFSETS, Judged
+from lmcompare.evaluation.attention.relations import OFFSETS, JudgedSentence
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class Tally:
     offset_hits: Int[ndarray, "K O"]
 
     @staticmethod
-    def of(judged: Iterable[Judged], num_keys: int) -> "Tally":
+    def of(judged: Iterable[JudgedSentence], num_keys: int) -> "Tally":
         """Return the sums over at least one sentence."""
         cases, unseen = np.zeros((2, num_keys), dtype=np.int64)
         offset_hits = np.zeros((num_keys, len(OFFSETS)), dtype=np.int64)
@@ -120,7 +120,7 @@ def grid(values: Float[ndarray, "L H"]) -> Grid:
 
 def item_of(
     number: int,
-    judged: Judged,
+    judged: JudgedSentence,
     results: Sequence[tuple[int, RelationResult]],
     layers: Sequence[int],
 ) -> RelationItem:

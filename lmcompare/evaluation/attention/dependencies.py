@@ -1,4 +1,4 @@
-"""Which relations of a treebank are asked about, of which sentences: the same for every model."""
+"""Tell which relations of a treebank are asked about, of which sentences: alike for every model."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the weights of a head are like: how spread, how far, and to which side.
+"""Tell what the weights of a head are like: how spread, how far, and to which side.
 
 Each is a mean over the tokens of a row but the start token, which sees nothing else in a causal
 model. Others do look at the start token: its share stands for itself, and it counts as a token on

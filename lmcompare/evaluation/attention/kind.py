@@ -33,7 +33,7 @@ NO_TREEBANK = (
 
 
 class AttentionKind(EvaluationKind[AttentionRecord, AttentionOptions]):
-    """How spread, how far and to which side heads attend, and which follow a dependency."""
+    """Tell how spread, how far and to which side heads attend, and which follow a dependency."""
 
     record = AttentionRecord
     options = AttentionOptions

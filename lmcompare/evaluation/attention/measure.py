@@ -17,7 +17,7 @@ from lmcompare.evaluation.attention.heads import MEASURES, measured
 from lmcompare.evaluation.attention.maps import batches, layer_by_layer
 from lmcompare.evaluation.attention.options import AttentionOptions
 from lmcompare.evaluation.attention.record import DIRECTIONS, AttentionRecord, HeadsItem, key_of
-from lmcompare.evaluation.attention.relations import Judge
+from lmcompare.evaluation.attention.relations import HeadJudge
 from lmcompare.evaluation.heldout_text import Stretch
 from lmcompare.evaluation.kind import Report, not_measured_again
 from lmcompare.evaluation.states.reading import Reading, example, ways_to_read
@@ -174,7 +174,7 @@ class Asking:
             self.report(self._what("relations"), done[0] / total)
 
         keys = dependencies.keys
-        judge = Judge(model=self.model, reading=self.reading, keys=keys)
+        judge = HeadJudge(model=self.model, reading=self.reading, keys=keys)
         choice = Tally.of(judge.judge(dependencies.choice, report), len(keys))
         judged = [*judge.judge(dependencies.test, report)]
         test = Tally.of(judged, len(keys))

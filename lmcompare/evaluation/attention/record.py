@@ -1,4 +1,4 @@
-"""What is kept of attention: of each head its means over texts, and how it follows relations."""
+"""Keep what attention is like: of each head its means over texts, and how it follows relations."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, get_args
@@ -6,8 +6,6 @@ from typing import ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from lmcompare.runs.records import ResultRecord
-
-UNTRAINED = 0  # the step of a model as it started
 
 # from a dependent to its syntactic head, or from a head to one of its dependents
 Direction = Literal["to head", "to dependent"]
@@ -22,7 +20,7 @@ def key_of(relation: str, direction: Direction) -> str:
 
 
 class RelationResult(BaseModel):
-    """How well heads follow a relation in one direction, and a fixed offset does.
+    """Tell how well heads follow a relation in one direction, and a fixed offset does.
 
     A case is a word that has a target: its syntactic head, or its dependents by this relation. It
     is a hit where the word that it attends to most is one. Cases with no target in sight are left
@@ -61,6 +59,7 @@ class AttentionRecord(ResultRecord):
     """
 
     prefix: ClassVar[str] = "attention"
+    of_untrained: ClassVar[bool] = True
 
     task: Literal["heads", "relations"]
     version: int  # of the question
@@ -101,11 +100,6 @@ class AttentionRecord(ResultRecord):
     @property
     def question(self) -> tuple[object, ...]:
         return self.prefix, self.task, self.source, self.states_of, self.is_untrained
-
-    @property
-    def is_untrained(self) -> bool:
-        """Tell whether it is of the model as it started."""
-        return self.step == UNTRAINED
 
 
 class HeadsItem(BaseModel):

@@ -65,8 +65,8 @@ def cases_of(sentence: Sentence) -> list[Case]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
-    """What was found of the cases of one sentence.
+class JudgedSentence:
+    """Tell what was found of the cases of one sentence.
 
     Attributes:
         keys: the number of the relation and direction of each case.
@@ -82,7 +82,7 @@ class Judged:
 
 
 @dataclass(kw_only=True, eq=False)
-class Judge:
+class HeadJudge:
     """A model whose heads are judged by the dependencies of sentences.
 
     Attributes:
@@ -101,7 +101,7 @@ class Judge:
 
     def judge(
         self, sentences: Sequence[Sentence], report: Callable[[int], None] = lambda num: None
-    ) -> Iterator[Judged]:
+    ) -> Iterator[JudgedSentence]:
         """Yield what is found of each sentence, in their order.
 
         Args:
@@ -111,7 +111,7 @@ class Judge:
         for start in range(0, len(sentences), READ_AT_ONCE):
             some = sentences[start : start + READ_AT_ONCE]
             documents = self.model.tokenizer.encode([each.text for each in some])
-            found: dict[int, Judged] = {}
+            found: dict[int, JudgedSentence] = {}
             for numbers, text in batches(self.model, documents):
                 read = [some[each] for each in numbers]
                 spans = [self._spans(some[each], documents[each]) for each in numbers]
@@ -135,7 +135,7 @@ class Judge:
 
     def _judged(
         self, sentences: Sequence[Sentence], belongs: Float[Tensor, "B N T"], view: View
-    ) -> list[Judged]:
+    ) -> list[JudgedSentence]:
         device = self.model.net.device
         view, belongs = view.to(device), belongs.to(device)
         candidate = candidates(view.sees(), belongs)
@@ -210,7 +210,7 @@ class _Asked:
             unseen=unseen,
         )
 
-    def apart(self, hits: Bool[ndarray, "C L H"], num: int) -> list[Judged]:
+    def apart(self, hits: Bool[ndarray, "C L H"], num: int) -> list[JudgedSentence]:
         """Return what was found sentence by sentence."""
         leads = self.word[:, None] + OFFSETS
         inside = (leads >= 0) & (leads < self.target.shape[1])
@@ -220,7 +220,7 @@ class _Asked:
         for row in range(num):
             own = self.row == row
             found.append(
-                Judged(
+                JudgedSentence(
                     keys=self.key[own],
                     hits=hits[own],
                     offset_hits=offset_hits[own],

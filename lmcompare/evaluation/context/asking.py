@@ -1,4 +1,4 @@
-"""How a model is asked for one token of each row: what it says, from which state, what moves it.
+"""Ask a model for one token of each row: what it says, from which state, and what moves it.
 
 An objective asks through a network that only notes what is to be read. That view is what its
 scoring would have scored; it is read once for the score and for the state that predicts the token,
@@ -23,7 +23,7 @@ NOWHERE = -1  # the index in a text of what is not of it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AskedView:
     """A view with one target in each row, and what may be predicted there."""
 
     view: View
@@ -39,10 +39,10 @@ class Asked:
 class _Notes:
     """A network that notes what it is asked, and says nothing."""
 
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[AskedView] = field(default_factory=list)
 
     def log_prob(self, view: View, *, among: Candidates | None = None) -> Float[Tensor, "B T"]:
-        self.asked.append(Asked(view=view, among=among))
+        self.asked.append(AskedView(view=view, among=among))
         return torch.zeros(view.tokens.shape)
 
     def logits(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N V"]:
@@ -51,7 +51,7 @@ class _Notes:
 
 def view_of(
     objective: Objective, text: Text, vocab: Vocab, hidden: Bool[Tensor, "B T"], scoring: str
-) -> Asked:
+) -> AskedView:
     """Return what a network reads to score one token of each row.
 
     Args:
@@ -73,7 +73,9 @@ def view_of(
 
 
 @torch.no_grad()
-def answer(net: LanguageModel, asked: Asked) -> tuple[Float[Tensor, " B"], Float[Tensor, "B D"]]:
+def answer(
+    net: LanguageModel, asked: AskedView
+) -> tuple[Float[Tensor, " B"], Float[Tensor, "B D"]]:
     """Return the natural log-probability of each row's token, and the state that predicts it.
 
     Both are in float32 and on the processor; the state is the last layer's, normalised.

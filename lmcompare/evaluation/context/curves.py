@@ -1,4 +1,4 @@
-"""What answers say by distance: curves, with intervals over texts and seeds, and how far they go.
+"""Tell what answers say by distance: curves, with intervals over texts and seeds, and their reach.
 
 Tokens of one stretch of text are not independent of each other. So stretches are what varies, as
 texts do elsewhere; the value of a model is the mean over its tokens.
@@ -24,7 +24,7 @@ What = Literal["lost", "moved"]
 
 @dataclass(frozen=True, kw_only=True)
 class EffectiveLength:
-    """How far a side must reach to give 95% of its gain, with the ends of a 95% interval.
+    """Tell how far a side must reach to give 95% of its gain, with the ends of a 95% interval.
 
     Attributes:
         value: in tokens, the mean over seeds.
@@ -42,7 +42,7 @@ class EffectiveLength:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ContextAnswers:
-    """What models that differ in their seed alone answered to the same questions.
+    """Tell what models that differ in their seed alone answered to the same questions.
 
     Attributes:
         records: one of each model.

@@ -17,7 +17,7 @@ SEES_NOTHING = "sees nothing on the right of a token that it predicts: its gain 
 
 
 class ContextKind(EvaluationKind[ContextRecord, ContextOptions]):
-    """What a model gains from the context of a token, from which side, and from how far."""
+    """Tell what a model gains from the context of a token, from which side, and from how far."""
 
     record = ContextRecord
     options = ContextOptions

@@ -125,7 +125,7 @@ def _measured(
 
 
 class Answer(NamedTuple):
-    """What a model makes of a row."""
+    """Tell what a model makes of a row."""
 
     nats: float
     state: Float[Tensor, " D"]

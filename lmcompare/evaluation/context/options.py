@@ -1,4 +1,4 @@
-"""How many tokens are asked for, and how far their context is changed."""
+"""Tell how many tokens are asked for, and how far their context is changed."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from lmcompare.evaluation.options import EvalOptions
 
 
 class ContextOptions(EvalOptions):
-    """How many tokens are asked for, and how far from them their context is changed.
+    """Tell how many tokens are asked for, and how far from them their context is changed.
 
     It is not a part of `all`: it asks for every token some thirty times.
     """

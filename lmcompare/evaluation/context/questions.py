@@ -1,4 +1,4 @@
-"""Which tokens are asked for, what stands around them, and how that is changed.
+"""Tell which tokens are asked for, what stands around them, and how that is changed.
 
 Which tokens depends on the held-out text alone. Each stands in the middle of its context, which
 reaches equally far on both sides as long as its document does, so that the sides compare.
@@ -84,7 +84,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class ContextQuestions:
-    """What every model of a text is asked.
+    """Tell what every model of a text is asked.
 
     Attributes:
         questions: in an order of which any first ones are a sample.

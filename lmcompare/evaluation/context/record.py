@@ -1,4 +1,4 @@
-"""What is kept of the use of context: a record for each model, a line for each asked token."""
+"""Tell what is kept of the use of context: a record for each model, a line for each asked token."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, get_args

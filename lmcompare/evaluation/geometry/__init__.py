@@ -1,1 +1,1 @@
-"""How the states of a layer lie in their space."""
+"""Tell how the states of a layer lie in their space."""

@@ -1,4 +1,4 @@
-"""Of which words the geometry is measured."""
+"""Tell of which words the geometry is measured."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from lmcompare.evaluation.states.options import WordsOptions
 
 
 class GeometryOptions(WordsOptions):
-    """Of which words, and whether of the model as it started, too."""
+    """Tell of which words, and whether of the model as it started, too."""
 
     kind: ClassVar[str] = "lmcompare.evaluation.geometry.kind:GeometryKind"
     name: ClassVar[str] = "geometry"

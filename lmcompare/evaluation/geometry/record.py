@@ -1,4 +1,4 @@
-"""What is kept of the geometry of a model's states."""
+"""Tell what is kept of the geometry of a model's states."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 from lmcompare.evaluation.states.choices import WordPooling
 from lmcompare.runs.records import ResultRecord
-
-UNTRAINED = 0  # the step of a model as it started
 
 
 class LayerGeometry(BaseModel):
@@ -28,6 +26,7 @@ class GeometryRecord(ResultRecord):
     """`eval/geometry-*.json`: how the states of each layer lie in their space."""
 
     prefix: ClassVar[str] = "geometry"
+    of_untrained: ClassVar[bool] = True
 
     task: str = "geometry"
     states_of: str | None = None  # which of two stacks, or the part of a mixture it was read as
@@ -62,11 +61,6 @@ class GeometryRecord(ResultRecord):
     @property
     def headline(self) -> tuple[float, str]:
         return self.layers[-1].anisotropy, "mean cosine"
-
-    @property
-    def is_untrained(self) -> bool:
-        """Tell whether it is of the model as it started."""
-        return self.step == UNTRAINED
 
 
 class GeometryItem(BaseModel):

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shape:
-    """How states lie in their space; None where they do not vary at all.
+    """Tell how states lie in their space; None where they do not vary at all.
 
     Attributes:
         anisotropy: the mean cosine of two words of different texts (Ethayarajh 2019).

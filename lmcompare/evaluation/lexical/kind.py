@@ -20,7 +20,7 @@ READ = (
 
 
 class LexicalKind(EvaluationKind[LexicalRecord, LexicalOptions]):
-    """What words cost a model by how often it has read them, and in which company."""
+    """Tell what words cost a model by how often it has read them, and in which company."""
 
     record = LexicalRecord
     options = LexicalOptions

@@ -17,7 +17,7 @@ NATS = Metric(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LexicalAnswers:
-    """What models that differ in their seed alone answered about the same words."""
+    """Tell what models that differ in their seed alone answered about the same words."""
 
     records: Sequence[LexicalRecord]
     items: Sequence[Sequence[LexicalItem]]

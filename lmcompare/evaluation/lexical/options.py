@@ -1,4 +1,4 @@
-"""How many words are asked for, and with how much context."""
+"""Tell how many words are asked for, and with how much context."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from lmcompare.evaluation.options import EvalOptions
 
 
 class LexicalOptions(EvalOptions):
-    """How many words of each frequency are asked for.
+    """Tell how many words of each frequency are asked for.
 
     It is not a part of `all`, as it needs the text of training.
     """

@@ -1,4 +1,4 @@
-"""Which words of held-out text are asked for, and what stands around them."""
+"""Tell which words of held-out text are asked for, and what stands around them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class LexicalQuestions:
-    """What every model of a text is asked.
+    """Tell what every model of a text is asked.
 
     Attributes:
         documents: of held-out text.

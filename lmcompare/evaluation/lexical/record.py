@@ -1,4 +1,4 @@
-"""What is kept of lexical knowledge: a record for each model, a line for each word."""
+"""Tell what is kept of lexical knowledge: a record for each model, a line for each word."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal

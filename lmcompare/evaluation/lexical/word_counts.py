@@ -1,4 +1,4 @@
-"""How often words and pairs of words stand in what a model has read.
+"""Tell how often words and pairs of words stand in what a model has read.
 
 A word is the tokens between two starts of words, as the prepared text has them, and is known by a
 hash of them. A word that begins or ends with its block is cut there in training, and not counted.

@@ -12,7 +12,6 @@ from lmcompare.evaluation.states.choices import WordPooling
 from lmcompare.runs.records import ResultRecord
 
 Group = Literal["token", "features", "edge", "structure", "identity", "sentence"]
-UNTRAINED = 0  # the step of a model as it started
 
 
 class LayerResult(BaseModel):
@@ -52,6 +51,7 @@ class ProbeRecord(ResultRecord):
     """`eval/probe-*.json`: what the states of a model's layers tell of one thing."""
 
     prefix: ClassVar[str] = "probe"
+    of_untrained: ClassVar[bool] = True
 
     spent: Spent  # what the training of the model took
     group: Group
@@ -116,11 +116,6 @@ class ProbeRecord(ResultRecord):
     @property
     def headline(self) -> tuple[float, str]:
         return self.best.value, self.metric
-
-    @property
-    def is_untrained(self) -> bool:
-        """Tell whether it is of the model as it started."""
-        return self.step == UNTRAINED
 
     @property
     def best(self) -> LayerResult:

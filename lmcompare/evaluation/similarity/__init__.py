@@ -1,1 +1,1 @@
-"""How alike the states of two models are, layer by layer, on the same words."""
+"""Tell how alike the states of two models are, layer by layer, on the same words."""

@@ -13,7 +13,7 @@ from lmcompare.runs.run import Run
 
 
 class SimilarityKind(EvaluationKind[SimilarityRecord, SimilarityOptions]):
-    """How alike the states of two models are in each pair of their layers."""
+    """Tell how alike the states of two models are in each pair of their layers."""
 
     record = SimilarityRecord
     options = SimilarityOptions

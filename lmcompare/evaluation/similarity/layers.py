@@ -49,7 +49,7 @@ class Places:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
+class StoredLayer:
     """A layer of a model.
 
     Attributes:
@@ -80,7 +80,7 @@ class Layers:
     """The layers of a model, read in one way."""
 
     numbers: Sequence[int]
-    layers: Sequence[Layer]
+    layers: Sequence[StoredLayer]
     places: Places
 
     @cached_property
@@ -116,7 +116,7 @@ def layers_of(
     return Layers(numbers=[*states.layers], layers=found, places=places)
 
 
-def _layer(states: States, number: int, places: Places, folder: Path) -> Layer:
+def _layer(states: States, number: int, places: Places, folder: Path) -> StoredLayer:
     mean, spread = mean_of(states, number)
     stored = Stored.of(
         folder / f"features-{number}",
@@ -125,7 +125,7 @@ def _layer(states: States, number: int, places: Places, folder: Path) -> Layer:
     sums = moments(stored, stored, places.groups)
     own = folder / f"own-{number}.npy"
     np.save(own, sums.product.astype(np.float32))
-    return Layer(
+    return StoredLayer(
         features=stored,
         own=own,
         hsic=hsic_and_without(sums),

@@ -15,7 +15,7 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.kind import Context, Report
 from lmcompare.evaluation.similarity.layers import Layers, Places, bytes_of, layers_of
 from lmcompare.evaluation.similarity.options import Measure, SimilarityOptions
-from lmcompare.evaluation.similarity.pairs import Compared, compare_layers
+from lmcompare.evaluation.similarity.pairs import ComparedLayers, compare_layers
 from lmcompare.evaluation.similarity.record import Grid, Grids, SimilarityItem, SimilarityRecord
 from lmcompare.evaluation.states.reading import example, ways_to_read
 from lmcompare.evaluation.states.word_states import FOLDER, GB, states
@@ -258,7 +258,7 @@ class Session:
         return self._layers[contestant]
 
 
-def _grids(compared: Compared) -> Grids:
+def _grids(compared: ComparedLayers) -> Grids:
     def grid(values: Sequence[Sequence[float | None]]) -> Grid:
         return tuple(tuple(row) for row in values)
 
@@ -272,7 +272,7 @@ def _grids(compared: Compared) -> Grids:
 
 def _items(
     record: SimilarityRecord,
-    compared: Mapping[Measure, Compared],
+    compared: Mapping[Measure, ComparedLayers],
     before: Sequence[SimilarityItem],
 ) -> Iterator[SimilarityItem]:
     known: dict[tuple[int, int], Mapping[Any, tuple[float, ...]]] = {

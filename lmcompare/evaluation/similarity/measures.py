@@ -1,4 +1,4 @@
-"""How alike two sets of states are: the mathematics, without models or files.
+"""Tell how alike two sets of states are: the mathematics, without models or files.
 
 Each measure takes `Moments`, and gives besides its value the values without each group of words,
 from which a jackknife tells how sure it is. Sources stand with each function; docs/representations

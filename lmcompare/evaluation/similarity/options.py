@@ -1,4 +1,4 @@
-"""What is compared of the states of two models."""
+"""Tell what is compared of the states of two models."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ MEASURES: tuple[Measure, ...] = ("cka", "svcca", "procrustes", "neighbours", "rs
 
 
 class SimilarityOptions(WordsOptions):
-    """How the states of the layers of models are compared, pair by pair."""
+    """Tell how the states of the layers of models are compared, pair by pair."""
 
     kind: ClassVar[str] = "lmcompare.evaluation.similarity.kind:SimilarityKind"
     name: ClassVar[str] = "similarity"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmcompare.evaluation.similarity.layers import Layer, Layers
+from lmcompare.evaluation.similarity.layers import Layers, StoredLayer
 from lmcompare.evaluation.similarity.measures import (
     Measured,
     cka,
@@ -25,7 +25,7 @@ from lmcompare.evaluation.similarity.patterns import (
 )
 
 # of the sums of two layers
-_OF_MOMENTS: Mapping[Measure, Callable[[Moments, Layer, Layer], Measured]] = {
+_OF_MOMENTS: Mapping[Measure, Callable[[Moments, StoredLayer, StoredLayer], Measured]] = {
     "cka": lambda sums, x, y: cka(hsic_and_without(sums), x.hsic, y.hsic),
     "svcca": lambda sums, x, y: svcca(sums, x.sums, y.sums, x.whitening, y.whitening),
     "procrustes": lambda sums, x, y: procrustes(sums),
@@ -34,8 +34,8 @@ _OF_SAMPLE: Sequence[Pattern] = ("neighbours", "rsa")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Compared:
-    """What one measure says of each layer of the one model with each of the other."""
+class ComparedLayers:
+    """Tell what one measure says of each layer of the one model with each of the other."""
 
     found: Sequence[Sequence[Measured]]
     nulls: Sequence[Sequence[Null]]
@@ -47,7 +47,7 @@ def compare_layers(
     measures: Sequence[Measure],
     *,
     report: Callable[[float], None] = lambda share: None,
-) -> dict[Measure, Compared]:
+) -> dict[Measure, ComparedLayers]:
     """Return how alike all layers of two models are, or those of one model.
 
     Args:
@@ -75,7 +75,9 @@ def compare_layers(
     for done, name in enumerate(measures, start=1):
         nulls[name] = _of_sample(name, one.sampled, other.sampled, grids[name])
         report((len(one.layers) + done) / (len(one.layers) + len(measures)))
-    return {name: Compared(found=grids[name].tolist(), nulls=nulls[name]) for name in measures}
+    return {
+        name: ComparedLayers(found=grids[name].tolist(), nulls=nulls[name]) for name in measures
+    }
 
 
 def _of_sample(

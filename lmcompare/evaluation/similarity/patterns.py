@@ -1,4 +1,4 @@
-"""What a sample of words looks like in a layer, word by word, and what chance would make of it.
+"""Describe a sample of words in a layer, word by word, and what chance would make of it.
 
 Three similarities compare two square patterns of the same words, entry by entry: CKA the centred
 kernels, representational similarity the ranks of the distances, and the overlap of neighbours who
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from lmcompare import rng
@@ -34,7 +33,7 @@ Pattern = Literal["cka", "rsa", "neighbours"]
 
 @dataclass(frozen=True, kw_only=True)
 class Null:
-    """What a similarity is when the words are exchanged at random."""
+    """Tell what a similarity is when the words are exchanged at random."""
 
     mean: float
     high: float  # the 95% quantile
@@ -75,6 +74,8 @@ def ranks(states: Float[ndarray, "M D"]) -> Float[ndarray, "M M"]:
     The inner product of two of them is Spearman's correlation of the distances (Kriegeskorte et al.
     2008).
     """
+    from scipy.stats import rankdata  # slow to import, and tables import this file, too
+
     num = len(states)
     upper = np.triu_indices(num, 1)
     ranked = rankdata(-cosines(states)[upper])

@@ -1,4 +1,4 @@
-"""What is kept of a pair of models: a similarity for each pair of their layers."""
+"""Tell what is kept of a pair of models: a similarity for each pair of their layers."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -14,7 +14,7 @@ Grid = tuple[tuple[float | None, ...], ...]
 
 
 class Grids(BaseModel):
-    """What one measure says of all pairs of layers.
+    """Tell what one measure says of all pairs of layers.
 
     Attributes:
         value: the similarity.

@@ -1,4 +1,4 @@
-"""How the states of words are read; nothing that takes long is imported here."""
+"""Tell how the states of words are read; nothing that takes long is imported here."""
 
 from typing import Literal
 

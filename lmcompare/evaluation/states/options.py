@@ -1,4 +1,4 @@
-"""Which words are read, and how: the options that several kinds of evaluation share."""
+"""Tell which words are read, and how: the options that several kinds of evaluation share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How a model reads clean text: as its objective does, and a mixture as its parts do."""
+"""Tell how a model reads clean text: as its objective does, and a mixture as its parts do."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

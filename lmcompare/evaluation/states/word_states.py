@@ -199,7 +199,7 @@ def _computed(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Pieces:
-    """Which pieces of some rows make up each word, one word after another."""
+    """Tell which pieces of some rows make up each word, one word after another."""
 
     row: ndarray
     position: ndarray  # in the row, after the start token

@@ -68,7 +68,7 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """How a model reads: with which tokenizer, and how many tokens behind the start token."""
+    """Tell how a model reads: with which tokenizer, and how many tokens behind the start token."""
 
     tokenizer: Tokenizer
     room: int

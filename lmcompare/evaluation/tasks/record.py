@@ -13,7 +13,6 @@ from lmcompare.runs.records import ResultRecord
 
 Group = Literal["grammar", "likelihood", "understanding", "extraction"]  # what a task measures
 
-UNTRAINED = 0  # the step of a model as it started
 # among the settings of what was learned from examples
 POOLING = "pooling"  # the one that did best; so with the two below
 LEARNING_RATE = "learning rate"  # of fine-tuning
@@ -48,6 +47,7 @@ class TaskRecord(ResultRecord):
     """
 
     prefix: ClassVar[str] = "task"
+    of_untrained: ClassVar[bool] = True
     migrations: ClassVar[Migrations] = {
         **ResultRecord.migrations,
         3: renamed(protocol="way", description="protocol"),
@@ -77,7 +77,7 @@ class TaskRecord(ResultRecord):
 
     @property
     def stem(self) -> str:
-        at = "untrained" if self.step == UNTRAINED else f"{self.step}"
+        at = "untrained" if self.is_untrained else f"{self.step}"
         version = "" if self.version == 1 else f"-v{self.version}"
         return f"task-{self.task}-{self.protocol}-{self.text[:8]}{version}-{at}"
 
@@ -116,11 +116,6 @@ class TaskRecord(ResultRecord):
     @property
     def is_outdated(self) -> bool:
         return self.scoring is not None and self.scoring not in all_scorings()
-
-    @property
-    def is_untrained(self) -> bool:
-        """Tell whether it is of the model as it started."""
-        return self.step == UNTRAINED
 
     @property
     def is_learned(self) -> bool:

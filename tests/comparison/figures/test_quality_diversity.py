@@ -101,6 +101,12 @@ def test_without_a_judge_or_matplotlib_there_is_no_picture(study, monkeypatch):
     assert {path.suffix for path in paths} == {".csv", ".md", ".tex", ".json"}
 
 
-def test_comparing_needs_no_matplotlib():
-    command = "import lmcompare.comparison, sys; assert 'matplotlib' not in sys.modules"
+def test_comparing_needs_neither_matplotlib_nor_what_is_slow_to_import():
+    command = """
+import sys
+import lmcompare.comparison
+from lmcompare.evaluation.registry import kinds
+kinds()
+assert not {"matplotlib", "scipy.stats", "sklearn", "transformers"}.intersection(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", command], check=True)

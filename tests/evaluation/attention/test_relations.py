@@ -12,7 +12,7 @@ from lmcompare.evaluation.attention.dependencies import Dependencies
 from lmcompare.evaluation.attention.measure import Asking
 from lmcompare.evaluation.attention.options import AttentionOptions
 from lmcompare.evaluation.attention.record import AttentionRecord, RelationItem, RelationResult
-from lmcompare.evaluation.attention.relations import OFFSETS, Judge, cases_of
+from lmcompare.evaluation.attention.relations import OFFSETS, HeadJudge, cases_of
 from lmcompare.evaluation.states.reading import ways_to_read
 from lmcompare.objectives import Clm, Mlm, Objective
 from lmcompare.runs.loaded_model import LoadedModel
@@ -156,7 +156,7 @@ def test_words_out_of_sight_are_counted(tokenizer: Tokenizer, tmp_path: Path) ->
     )
     model = contestant(net, Clm(), tokenizer)
     (reading,) = ways_to_read(model, "encoder")
-    judge = Judge(model=model, reading=reading, keys={"dep to head": 0, "dep to dependent": 1})
+    judge = HeadJudge(model=model, reading=reading, keys={"dep to head": 0, "dep to dependent": 1})
     tally = Tally.of(judge.judge(some), 2)
     assert tally.cases.tolist() == [1, 2]
     assert tally.unseen.tolist() == [2, 0]
@@ -170,7 +170,7 @@ def test_words_after_the_cut_are_no_cases(tokenizer: Tokenizer) -> None:
     long = sentence(*["cat 2 dep", "saw 0 root"], *(f"dog{n} 2 dep" for n in range(31)))
     model = contestant(Attending([lambda view: view.sees().float()[:, None]]), Mlm(), tokenizer)
     (reading,) = ways_to_read(model, "encoder")
-    judge = Judge(model=model, reading=reading, keys={"dep to head": 0, "dep to dependent": 1})
+    judge = HeadJudge(model=model, reading=reading, keys={"dep to head": 0, "dep to dependent": 1})
     (judged,) = judge.judge([long])
     left_out = judge.counts["words after the cut of a long sentence"]
     assert 0 < left_out < 31
