@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy import special
 
 from lmcompare import rng
 from lmcompare.stats.intervals import LEVEL
@@ -96,12 +97,7 @@ class BootstrapSample:
         low, high = np.clip(_ends(self._values), 0.0, self.scores.highest).tolist()
         num_items = int(self.scores.max_score.any(0).sum())
         if low == high and low in (0.0, self.scores.highest) and num_items:
-            from scipy.stats import binomtest  # most tables do without it, and it is slow to import
-
-            wilson = binomtest(round(low * num_items), num_items).proportion_ci(
-                LEVEL, method="wilson"
-            )
-            low, high = float(wilson.low), float(wilson.high)
+            low, high = ends_of_all_or_nothing(low, num_items)
         return Interval(value=self.value, low=low, high=high)
 
     @property
@@ -124,6 +120,13 @@ class BootstrapSample:
 
 
 _ONE_DEVIATION = 0.6827  # of a normal distribution
+
+
+def ends_of_all_or_nothing(value: float, num_items: int) -> tuple[float, float]:
+    """Return Wilson's (1927) interval of a share that is 0 or 1, of so many items."""
+    square = float(special.ndtri((1 + LEVEL) / 2)) ** 2
+    width = square / (num_items + square)
+    return (0.0, width) if value == 0 else (1 - width, 1.0)
 
 
 def resample(models: Sequence[Scores], *, num: int = RESAMPLES) -> list[BootstrapSample]:

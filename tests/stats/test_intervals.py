@@ -17,6 +17,7 @@ from lmcompare.stats.intervals import (
     sidak,
 )
 from lmcompare.stats.paired_bootstrap import Interval, Scores, resample
+from lmcompare.stats.share_intervals import share
 
 
 @given(
@@ -142,6 +143,18 @@ def test_all_right_or_all_wrong_is_not_certain(answer):
     assert found.interval.value == answer
     [more] = of(scores([*[answer] * 17, 0], max_score=np.array([1] * 17 + [0])))
     assert more.interval == found.interval, "where nothing can be gained nothing is learned"
+
+
+@pytest.mark.parametrize("right", [0.0, 0.1, 0.6, 1.0])
+def test_a_share_without_resampling_is_about_that_of_resamples(right):
+    possible = np.random.default_rng(7).integers(0, 4, 397).astype(float)
+    gained = np.random.default_rng(8).binomial(possible.astype(int), right).astype(float)
+    answers = scores(gained, max_score=possible)
+    one, [other] = share(answers), of(answers)
+    assert one.value == pytest.approx(other.value)
+    ends = (other.interval.low, other.interval.high)
+    assert (one.low, one.high) == pytest.approx(ends, abs=0 if right in (0, 1) else 0.005)
+    assert 0 <= one.low < one.high <= 1
 
 
 def test_what_is_possible_may_differ_between_models():

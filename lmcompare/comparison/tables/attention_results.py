@@ -25,8 +25,8 @@ from lmcompare.evaluation.attention.record import (
     RelationItem,
     RelationResult,
 )
-from lmcompare.stats.paired_bootstrap import Scores, resample
-from lmcompare.stats.paired_difference import paired_difference
+from lmcompare.stats.paired_bootstrap import Scores
+from lmcompare.stats.share_intervals import paired_difference, share
 from lmcompare.stats.significance import estimate
 
 
@@ -257,20 +257,13 @@ def _rows(relation: str, followers: Sequence[_Follower]) -> list[RelationRow]:
         }
         best = max(gains, key=lambda key: gains[key], default="")
         asked += [(follower, key, key == best) for key in gains]
-    scores: dict[tuple[int, str], Scores] = {}
-    for number, (follower, key, _) in enumerate(asked):
-        for name, own in (
-            ("head", follower.scores(key, "hits")),
-            ("offset", follower.scores(key, "offset_hits")),
-            ("untrained", follower.scores(key, "hits", untrained=True)),
-        ):
-            if own is not None:
-                scores[number, name] = own
-    samples = dict(zip(scores, resample([*scores.values()]) if scores else [], strict=True))
     rows = []
-    for number, (follower, key, is_shown) in enumerate(asked):
+    for follower, key, is_shown in asked:
         results = follower.results(key)
-        started = samples.get((number, "untrained"))
+        hits, offset_hits = follower.scores(key, "hits"), follower.scores(key, "offset_hits")
+        assert hits is not None, "every seed has it"
+        assert offset_hits is not None, "every seed has it"
+        started = follower.scores(key, "hits", untrained=True)
         rows.append(
             RelationRow(
                 **follower.arm.about,  # type: ignore[arg-type]
@@ -280,10 +273,10 @@ def _rows(relation: str, followers: Sequence[_Follower]) -> list[RelationRow]:
                 heads=[(each.layer, each.head) for each in results],
                 offsets=[each.offset for each in results],
                 choice=float(np.mean([each.choice for each in results])),
-                value=samples[number, "head"].interval,
-                offset_value=samples[number, "offset"].interval,
-                beyond=paired_difference(scores[number, "head"], scores[number, "offset"]),
-                untrained=None if started is None else started.interval,
+                value=share(hits),
+                offset_value=share(offset_hits),
+                beyond=paired_difference(hits, offset_hits),
+                untrained=None if started is None else share(started),
                 is_shown=is_shown,
             )
         )

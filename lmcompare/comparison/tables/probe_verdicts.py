@@ -21,7 +21,7 @@ from lmcompare.comparison.tables.probes import LayerPoint, ProbeBlock, ProbeRow,
 from lmcompare.comparison.tables.verdicts import Among, notes_on_verdicts
 from lmcompare.evaluation.probes.record import ProbeRecord
 from lmcompare.stats.paired_bootstrap import BootstrapSample, Interval, Scores, resample
-from lmcompare.stats.paired_difference import paired_difference
+from lmcompare.stats.share_intervals import paired_difference
 from lmcompare.stats.significance import estimate
 
 
