@@ -11,6 +11,7 @@ from lmcompare.config.budget import Spent
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.registry import kinds
+from lmcompare.runs.curves import Curve, read_curve
 from lmcompare.runs.records import ResultRecord, RunRecord, TextRecord
 from lmcompare.runs.run import Run
 
@@ -43,8 +44,18 @@ class Result:
     @cached_property
     def steps_to_leave_unigram(self) -> float | None:
         """Return the step at which it had left that; infinite if never; None if not known."""
-        unigram = self.unigram_of_targets
-        return None if unigram is None else steps_to_leave(self.run, unigram)
+        unigram, curve = self.unigram_of_targets, self.curve
+        if unigram is None or isinstance(curve, UserError):
+            return None
+        return steps_to_leave(curve.losses, unigram)
+
+    @cached_property
+    def curve(self) -> Curve | UserError:
+        """Return what it had learned step by step, or why that cannot be read."""
+        try:
+            return read_curve(self.run)
+        except UserError as error:
+            return error
 
     @property
     def seed(self) -> int:

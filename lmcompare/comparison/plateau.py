@@ -16,6 +16,7 @@ from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.evaluation import heldout_text
 from lmcompare.objectives import Objective
+from lmcompare.runs.curves import StepLosses
 from lmcompare.runs.run import Run
 from lmcompare.view import IGNORE, Text
 from lmcompare.vocab import Vocab
@@ -71,23 +72,17 @@ def _shares_of_ends(
     )
 
 
-def steps_to_leave(run: Run, unigram: float) -> float | None:
+def steps_to_leave(losses: StepLosses, unigram: float) -> float:
     """Return the step at which the training loss was clearly below the unigram; infinite if never.
 
-    The loss is the mean over the targets of `WINDOW` steps. None if the losses are gone or broken.
+    The loss is the mean over the targets of `WINDOW` steps.
     """
-    try:
-        lines = [(line.step, line.targets, line.loss) for line in run.metrics()]
-    except UserError:
-        return None
-    if len(lines) < WINDOW:
+    if len(losses.step) < WINDOW:
         return math.inf
-    step, total, loss = (np.array(each) for each in zip(*lines, strict=True))
-    targets = np.diff(total, prepend=0)
-    ones = np.ones(WINDOW)
-    mean = np.convolve(loss * targets, ones, "valid") / np.convolve(targets, ones, "valid")
+    ones, targets = np.ones(WINDOW), losses.targets
+    mean = np.convolve(losses.loss * targets, ones, "valid") / np.convolve(targets, ones, "valid")
     below = np.flatnonzero(mean < unigram - MARGIN)
-    return float(step[below[0] + WINDOW - 1]) if len(below) else math.inf
+    return float(losses.step[below[0] + WINDOW - 1]) if len(below) else math.inf
 
 
 def note_on_plateaus(steps: Mapping[str, Sequence[float | None]]) -> str | None:

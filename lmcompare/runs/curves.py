@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from lmcompare.config.budget import Spent
 from lmcompare.runs.common_question import TEXTS_A_BLOCK, given_to, length_of, scoring_of
@@ -55,6 +56,30 @@ class NotReached:
     last: float | None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepLosses:
+    """The loss of training, step by step.
+
+    Attributes:
+        step: which step it was.
+        targets: predicted in it.
+        loss: their mean, nats a target.
+    """
+
+    step: Int[np.ndarray, " N"]
+    targets: Int[np.ndarray, " N"]
+    loss: Float[np.ndarray, " N"]
+
+    @staticmethod
+    def of(lines: Sequence[MetricsLine]) -> "StepLosses":
+        """Return those of all steps that were logged."""
+        return StepLosses(
+            step=np.array([line.step for line in lines], dtype=np.int64),
+            targets=np.diff(np.array([line.targets for line in lines], dtype=np.int64), prepend=0),
+            loss=np.array([line.loss for line in lines], dtype=np.float64),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Curve:
     """The curve of a run.
@@ -64,12 +89,14 @@ class Curve:
         record: what it is.
         state: where it stood when it was read; all but finished ones may go on.
         values: the points of each metric, in order; none where a run did not log it.
+        losses: of every step.
     """
 
     run: Run
     record: RunRecord
     state: State
     values: Mapping[LearnedMetric, Sequence[CurvePoint]] = field(repr=False)
+    losses: StepLosses = field(repr=False)
 
     @property
     def finished(self) -> bool:
@@ -174,6 +201,7 @@ def read_curve(run: Run) -> Curve:
     """
     record, state = run.record(), run.state()
     lines = list(run.metrics())
+    losses = StepLosses.of(lines)
     return Curve(
         run=run,
         record=record,
@@ -181,8 +209,9 @@ def read_curve(run: Run) -> Curve:
         values={
             "common": [*_logged(lines, "common")],
             "validation": [*_logged(lines, "validation")],
-            "loss": [*_averaged(lines)],
+            "loss": [*_averaged(losses, lines)],
         },
+        losses=losses,
     )
 
 
@@ -193,17 +222,16 @@ def _logged(lines: Sequence[MetricsLine], metric: LearnedMetric) -> Iterator[Cur
             yield CurvePoint(spent=line.spent, value=value)
 
 
-def _averaged(lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
+def _averaged(losses: StepLosses, lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
     """Yield the mean loss over the targets of each stretch of steps, at its end.
 
     That of one step is mostly its batch's.
     """
     if not lines:
         return
-    loss = np.array([line.loss for line in lines])
-    targets = np.diff([line.targets for line in lines], prepend=0)
     ends = np.linspace(0, len(lines), min(STRETCHES, len(lines)) + 1).astype(int)
-    sums = np.add.reduceat(np.stack([loss * targets, targets]), ends[:-1], axis=1)
+    summed = np.stack([losses.loss * losses.targets, losses.targets])
+    sums = np.add.reduceat(summed, ends[:-1], axis=1)
     for end, total, num in zip(ends[1:], *sums, strict=True):
         if num:
             yield CurvePoint(spent=lines[end - 1].spent, value=float(total / num))

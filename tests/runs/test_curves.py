@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def with_values(curve: Curve, values: Sequence[float], tokens: Sequence[int]) ->
         CurvePoint(spent=Spent(steps=number, tokens=each), value=value)
         for number, (value, each) in enumerate(zip(values, tokens, strict=True), start=1)
     ]
-    return Curve(run=curve.run, record=curve.record, state=curve.state, values={"common": points})
+    return replace(curve, values={"common": points})
 
 
 def test_a_curve_is_what_was_logged(run: Run) -> None:

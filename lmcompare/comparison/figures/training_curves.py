@@ -6,7 +6,7 @@ from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.figures.drawing import looks, name_of, style, written
 from lmcompare.comparison.figures.learning_curves import SPENT
 from lmcompare.evaluation.metric import short
-from lmcompare.runs.curves import Axis, Curve, LearnedMetric, read_curve
+from lmcompare.runs.curves import Axis, Curve, LearnedMetric
 
 WHAT: dict[LearnedMetric, str] = {  # on the vertical axis
     "common": "nats a hidden token, the same for all",
@@ -16,8 +16,11 @@ WHAT: dict[LearnedMetric, str] = {  # on the vertical axis
 
 
 def curves_of(arms: Sequence[Arm]) -> dict[str, list[Curve]]:
-    """Return the curves of each arm's runs."""
-    return {arm.label: [read_curve(result.run) for result in arm.results] for arm in arms}
+    """Return the curves of each arm's runs; none of a run whose metrics cannot be read."""
+    return {
+        arm.label: [each for result in arm.results if isinstance(each := result.curve, Curve)]
+        for arm in arms
+    }
 
 
 def with_points(

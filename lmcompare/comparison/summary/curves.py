@@ -9,7 +9,7 @@ from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.summary.cells import Cell
 from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import Metric
-from lmcompare.runs.curves import Axis, Curve, CurvePoint, Reached, read_curve
+from lmcompare.runs.curves import Axis, Curve, CurvePoint, Reached
 from lmcompare.stats.intervals import mean_interval
 
 NATS = Metric(name="common", unit="nats/token", lowest=0.0, better="lower")
@@ -47,26 +47,15 @@ class CommonCurves:
     wanted: float | None = None
 
     @cached_property
-    def _read(self) -> dict[Path, Curve | str]:
-        """Return the curve of each run, or why it cannot be read."""
-        found: dict[Path, Curve | str] = {}
-        for result in self.results:
-            try:
-                found[result.run.path] = read_curve(result.run)
-            except UserError as error:
-                found[result.run.path] = str(error)
-        return found
-
-    @cached_property
     def logged(self) -> dict[Path, Curve]:
         """Return the curves of those runs that logged the question, and were asked the same.
 
         Of several questions, the one that most runs were asked, and of these the first.
         """
         asked: dict[tuple[object, ...], dict[Path, Curve]] = {}
-        for path, curve in self._read.items():
-            if isinstance(curve, Curve) and curve.points():
-                asked.setdefault(curve.question, {})[path] = curve
+        for result in self.results:
+            if isinstance(curve := result.curve, Curve) and curve.points():
+                asked.setdefault(curve.question, {})[result.run.path] = curve
         return max(asked.values(), key=len, default={})
 
     def of(self, result: Result) -> Curve | None:
@@ -75,9 +64,9 @@ class CommonCurves:
 
     def why_none(self, result: Result, command: str) -> str:
         """Return why a run has no curve that compares; the command asks it a like question."""
-        curve = self._read[result.run.path]
-        if isinstance(curve, str):
-            return curve
+        curve = result.curve
+        if isinstance(curve, UserError):
+            return str(curve)
         return UNLIKE if curve.points() else NEVER_LOGGED.format(command)
 
     @cached_property
