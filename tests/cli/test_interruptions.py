@@ -17,10 +17,11 @@ from lmcompare.training import events
 from lmcompare_cli import signals
 from lmcompare_cli.rendering.progress import TrainingDisplay
 from lmcompare_cli.stopping import Stop
+from tests.conftest import values
 from tests.tiny import COMMAND, Command, Trainer, flags, the_error
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", values(signal.SIGTERM, slow=[signal.SIGINT]))
 def test_a_signal_saves_and_then_ends_the_process_and_the_run_goes_on(
     corpus: Path, cache: Path, tmp_path: Path, train: Trainer, number: signal.Signals
 ) -> None:

@@ -15,7 +15,6 @@ from lmcompare.runs.notes import NO_CHANGE
 from lmcompare.runs.run import Run
 from lmcompare.training import trainer
 from lmcompare_cli import parallel
-from tests.conftest import values
 from tests.tiny import (
     COMMAND,
     Command,
@@ -66,8 +65,9 @@ def test_what_nobody_foresaw_ends_one_run(
     assert ended.exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", values(signal.SIGTERM, slow=[signal.SIGINT]))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_first_process_ends_them_all(
     corpus: Path, tmp_path: Path, cache: Path, number: signal.Signals
 ) -> None:

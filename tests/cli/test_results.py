@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lmcompare.runs.run import Run
+from tests.conftest import values
 from tests.terminals import be_terminal
 from tests.tiny import Command, flags, the_error
 
@@ -53,7 +54,7 @@ def test_all_results_are_listed_in_the_words_that_select_them(
     }
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", values(60, slow=[80, 120]))
 def test_a_terminal_shows_every_column(
     command: Command, study: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:

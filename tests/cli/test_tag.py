@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.runs.run import Run
+from tests.conftest import values
 from tests.tiny import Command, flags, the_error
 
 
@@ -14,7 +15,7 @@ def notes_of(path: Path) -> tuple[tuple[str, ...], str]:
     return notes.tags, notes.comment
 
 
-@pytest.mark.parametrize("parallel", ["1", "2"])
+@pytest.mark.parametrize("parallel", values("1", slow=["2"]))
 def test_training_tags_all_its_runs(command: Command, corpus: Path, parallel: str) -> None:
     """Finished runs too, beside the tags that they have; the command is the same otherwise."""
     train = ("train", "-o", "clm", *flags(corpus), "--seed", "1", "--seed", "2")

@@ -12,6 +12,7 @@ from lmcompare.runs.finding import find_runs
 from tests.comparison.known_answers import ask, wrote
 from tests.comparison.known_probes import flat, probe, probed
 from tests.comparison.known_runs import CLOSE, FAR, arm
+from tests.conftest import values
 from tests.terminals import be_terminal
 
 RUN = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"
@@ -104,7 +105,7 @@ def test_the_tables_of_probes_fit_a_terminal_of_80_columns(invoke, study, monkey
         assert sum(line.startswith("an-arm-named") for line in lines[start:end]) == 3
 
 
-@pytest.mark.parametrize("layout", ["table", "md"])
+@pytest.mark.parametrize("layout", values("table", slow=["md"]))
 def test_ascii_is_enough(study, layout):
     [run] = arm(study, "clm", [1.0], record={"text": "Gödel"})
     ask(run, 1, 2, 3, None, likelihood="bound")

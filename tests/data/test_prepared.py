@@ -268,22 +268,25 @@ from lmcompare import vocab
 vocab.ALIASES = {**vocab.ALIASES, "turn": (vocab.spare(0), "<turn>")}
 from lmcompare.data import DataConfig, TokenizerConfig, prepare
 config = TokenizerConfig(vocab_size=509)
-prepared = prepare(DataConfig(source=sys.argv[1]), config, cache=Path(sys.argv[2]))
-print(prepared.hash, prepared.vocab.size, prepared.vocab.require("turn"))
+for cache in sys.argv[2:]:
+    prepared = prepare(DataConfig(source=sys.argv[1]), config, cache=Path(cache))
+    print(prepared.hash, prepared.vocab.size, prepared.vocab.require("turn"))
 """
 
 
 def test_a_role_that_is_added_changes_no_text(text_file: Path, tmp_path: Path) -> None:
     """It is that of a spare token, which what was prepared before has too."""
     before = prepare_file(text_file, tmp_path / "a", SMALL)
-    for cache in (tmp_path / "a", tmp_path / "b"):
-        said = subprocess.run(
-            [sys.executable, "-c", WITH_ANOTHER_ROLE, str(text_file), str(cache)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found, size, number = said.stdout.split()
+    said = subprocess.run(
+        [sys.executable, "-c", WITH_ANOTHER_ROLE, text_file, tmp_path / "a", tmp_path / "b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = said.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        found, size, number = line.split()
         assert (found, int(size)) == (before.hash, 509)
         assert before.tokenizer.pieces([int(number)]) == [spare(0)]
     assert len([*(tmp_path / "a" / "prepared").glob("*/meta.json")]) == 1, "it is found again"

@@ -10,6 +10,7 @@ import pytest
 
 from lmcompare.data import DataConfig, Prepared, TokenizerConfig, prepare
 from tests import ROOT
+from tests.conftest import values
 
 SCRIPT = """
 import signal, sys, time
@@ -60,7 +61,7 @@ def test_two_processes_do_the_work_once(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("name", values("SIGINT", slow=["SIGKILL"]))
 def test_a_process_that_is_stopped_leaves_nothing_half_made(
     tmp_path: Path, text_file: Path, prepared: Prepared, name: str
 ) -> None:
@@ -124,6 +125,7 @@ def keep(cache: Path, *, pause: float) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_what_was_kept_of_standard_input_goes_with_its_process(
     tmp_path: Path, text_file: Path

@@ -17,7 +17,6 @@ from lmcompare.data.encoding import PIECE, encode_documents
 from lmcompare.data.tokenizer_training import sample
 from lmcompare.errors import UserError
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, NUM_SPARES, sentinel, spare
-from tests.conftest import values
 
 KINDS = ("bpe", "word", "unigram", "bytes", "characters")
 LOSSLESS = ("bpe", "unigram", "bytes")
@@ -88,7 +87,7 @@ def test_bytes_are_exact(trained: dict[str, Tokenizer], kind: str) -> None:
             assert trained[kind].decode(each.ids) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(texts=st.lists(st.text(max_size=40), max_size=4))
 def test_bytes_are_exact_for_any_text(
     trained: dict[str, Tokenizer], loaded: dict[str, Tokenizer], texts: list[str]
@@ -272,8 +271,9 @@ def test_what_is_longer_than_a_word_is_learned_in_pieces() -> None:
     assert max(map(len, words)) == tokenizer_training.LONGEST_WORD
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", values(signal.SIGINT, slow=[signal.SIGTERM]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_training_of_a_tokenizer(tmp_path: Path, number: signal.Signals) -> None:
     """The library does not look for signals itself."""
     script = (

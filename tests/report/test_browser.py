@@ -34,8 +34,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return study / "report.html"
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (PHONE, "dark"),
+        (DESK, "light"),
+        pytest.param(PHONE, "light", marks=pytest.mark.slow),
+        pytest.param(DESK, "dark", marks=pytest.mark.slow),
+    ],
+)
 def test_it_loads_and_is_operated(
     browser: Any, path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:

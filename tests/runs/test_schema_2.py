@@ -67,6 +67,6 @@ def test_what_joins_it_is_trained_under_its_defaults(command: Command, run: Path
     assert joined["given"]["defaults"] == 1
     assert "defaults" not in new["given"]
     assert joined["given"]["model"] == new["given"]["model"] != joined["config"]["model"]
-    again = command(*asked, "--study", "study", "--parallel", "2", "--seed", "0", "--seed", "1")
+    again = command(*asked, "--study", "study", "--seed", "0", "--seed", "1")
     assert again.code == 0, again.err
     assert beside.out.strip() in again.out

@@ -22,8 +22,15 @@ def path(views: Views, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFa
     return page
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        (1440, "light"),
+        pytest.param(390, "light", marks=pytest.mark.slow),
+        pytest.param(1440, "dark", marks=pytest.mark.slow),
+    ],
+)
 def test_it_loads_and_can_be_read(
     browser: Any, path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:

@@ -18,6 +18,7 @@ from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
 from tests.cli.generate.written import MORE, jsonl, plain, texts
+from tests.conftest import values
 from tests.tiny import Command
 
 
@@ -189,16 +190,18 @@ def test_a_batch_changes_no_text(
 
 @pytest.mark.parametrize(
     "options",
-    [
+    values(
         ["--method", "mask-predict", "--steps", "3"],
-        ["--method", "surest-first", "--steps", "3"],
-        ["--method", "threshold", "--threshold", "0.5"],
-        ["--method", "entropy", "--entropy", "3"],
         ["--method", "entropy", "--entropy", "3", "--block", "5"],
-        ["--method", "ancestral", "--steps", "3", "--block", "5"],
-        ["--method", "gibbs", "--steps", "2"],
         ["--method", "metropolis", "--steps", "1"],
-    ],
+        slow=[
+            ["--method", "surest-first", "--steps", "3"],
+            ["--method", "threshold", "--threshold", "0.5"],
+            ["--method", "entropy", "--entropy", "3"],
+            ["--method", "ancestral", "--steps", "3", "--block", "5"],
+            ["--method", "gibbs", "--steps", "2"],
+        ],
+    ),
 )
 def test_a_batch_changes_no_order_of_unmasking(
     options: list[str],

@@ -291,6 +291,7 @@ def test_a_real_terminal(places: dict[str, Path], cache: Path) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_signs(places: dict[str, Path], cache: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LMCOMPARE_CACHE": str(cache)}
 

@@ -11,6 +11,7 @@ from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.teaching.views import views_of
 from lmcompare_cli.console import output
 from tests.cli.show.drawings import TEXT
+from tests.conftest import values
 
 ROW = re.compile(r" {0,2}\d+ .*?((?:[■□·] ?)+?)(?: +(\S.*))?$")
 GOLDEN = """\
@@ -63,7 +64,7 @@ def matrices(lines, sizes):
     assert not rows
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("width", values(40, slow=[80]))
 def test_every_matrix_is_whole_and_fits(shown, file, monkeypatch, width):
     text = f"{TEXT} {TEXT}"
     objectives = [parse_objective(name) for name in OBJECTIVES]

@@ -7,10 +7,11 @@ import pytest
 from lmcompare.config.run import parse_data
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.runs.run import Run
+from tests.conftest import values
 from tests.evaluation.likelihood.scoring import score
 
 
-@pytest.mark.parametrize("limit", [None, 37, 500, 997])
+@pytest.mark.parametrize("limit", values(None, 37, slow=[500, 997]))
 def test_all_tokenizers_score_the_same_bytes(
     tokenized: dict[str, Run], cache: Path, limit: int | None
 ) -> None:

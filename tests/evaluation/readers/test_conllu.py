@@ -306,7 +306,7 @@ REAL = {
 TRAIN = "ud-en-ewt/en_ewt-ud-train.conllu.gz"
 
 
-@pytest.mark.parametrize("name", values(*REAL, slow=[TRAIN]))
+@pytest.mark.parametrize("name", values(next(iter(REAL)), slow=[*[*REAL][1:], TRAIN]))
 def test_a_real_treebank_is_read_as_another_reader_has_it(name: str, shared_data: Path) -> None:
     path = shared_data / name
     counts: Counter[str] = Counter()

@@ -209,7 +209,11 @@ def pseudo_likelihood(objective: Objective, net: Backbone) -> dict[Filled, float
     return dict(zip(decoding_methods, scores.softmax(0).tolist(), strict=True))
 
 
-@pytest.mark.parametrize(("objective", "temperature"), [(Mlm(), 1.0), (Mntp(), 3.0)], ids=str)
+@pytest.mark.parametrize(
+    ("objective", "temperature"),
+    [(Mlm(), 1.0), pytest.param(Mntp(), 3.0, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_metropolis_draws_by_the_pseudo_likelihood(
     objective: Objective, temperature: float
 ) -> None:
