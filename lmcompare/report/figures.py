@@ -44,10 +44,13 @@ class FigureChoice:
 def curves(arms: Sequence[Arm]) -> Iterator[FigureChoice]:
     """Yield the curves of each metric that was logged, against all that is spent."""
     every = curves_of(arms)
+    results = [result for arm in arms for result in arm.results]
+    lost = [f"not drawn: {each.curve}" for each in results if isinstance(each.curve, UserError)]
     for metric in SHOWN:
         if found := with_points(every, metric):
             what = f"{WHAT[metric][0].upper()}{WHAT[metric][1:]}"
-            caption = "; ".join(cautions([each for own in found.values() for each in own], metric))
+            drawn = [each for own in found.values() for each in own]
+            caption = "; ".join([*cautions(drawn, metric), *lost])
             yield FigureChoice(
                 id=f"curves-{metric}",
                 question=f"{what}, against",

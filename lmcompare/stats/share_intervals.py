@@ -16,8 +16,7 @@ from lmcompare.stats.significance import estimate
 def share(scores: Scores) -> Interval:
     """Return a mean share with its 95% interval, over items and seeds, without resampling.
 
-    Where all was gained of all items, or nothing, it is Wilson's
-    interval, as that of `paired_bootstrap` is.
+    Where all was gained of all items, or nothing, it is Wilson's, as in `paired_bootstrap`.
     """
     found = estimate(scores)
     if found.mean in (0.0, 1.0):

@@ -4,6 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from lmcompare.errors import UserError
 from lmcompare.report import report, write_report
 from lmcompare.report.html import environment
 from tests.comparison.known_answers import ask, wrote
+from tests.comparison.known_curves import learner
 from tests.comparison.known_probes import flat, probe
 from tests.comparison.known_runs import CLOSE, arm
 
@@ -84,6 +86,14 @@ def test_no_name_and_no_sample_is_markup(page: str) -> None:
     assert "49 " not in page
     assert any(SHOWN in text for text in read.texts)
     assert "\x1b" not in page
+
+
+def test_a_run_whose_metrics_are_damaged_is_said_to_be_left_out_of_the_curves(study: Path) -> None:
+    runs = learner(study, "clm", {10: 5.0, 20: 4.0}, {10: 5.0, 20: 4.5})
+    runs[1].metrics_file.write_text("nonsense\n")
+    page = report(compare(runs))
+    assert f"not drawn: {runs[1].metrics_file} holds a line" in unescape(page)
+    assert f"not drawn: {runs[0].path}" not in unescape(page)
 
 
 def test_it_asks_nobody_for_anything(page: str) -> None:

@@ -70,3 +70,18 @@ def test_what_joins_it_is_trained_under_its_defaults(command: Command, run: Path
     again = command(*asked, "--study", "study", "--seed", "0", "--seed", "1")
     assert again.code == 0, again.err
     assert beside.out.strip() in again.out
+
+
+@pytest.mark.slow
+def test_what_joins_it_side_by_side_is_too(command: Command, run: Path) -> None:
+    settings = [each for setting in SETTINGS for each in ("-s", setting)]
+    said = command(
+        *("train", "-o", "mlm", "--data", "text.txt", "-b", "2 steps", "--out", ".", *settings),
+        *("--study", "study", "--parallel", "2", "--seed", "0", "--seed", "1"),
+    )
+    assert said.code == 0, said.err
+    places = [Path(line) for line in said.out.split()]
+    assert len(places) == 2
+    for place in places:
+        record = json.loads((place / "run.json").read_text())
+        assert record["config"]["tokenizer"]["spare"] == 0
