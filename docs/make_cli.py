@@ -13,6 +13,8 @@ from typer.main import get_command
 
 from lmcompare.blocks.markdown import escape
 from lmcompare_cli.app import app
+from lmcompare_cli.commands import SUMMARIES
+from lmcompare_cli.group import command_of
 
 HEAD = """# The command line
 
@@ -27,9 +29,10 @@ def page() -> str:
     """Return the whole page."""
     group: Any = get_command(app)
     above = group.make_context("lmcompare", [], resilient_parsing=True)
-    contents = " · ".join(f"[{name}](#lmcompare-{name})" for name in group.commands)
+    contents = " · ".join(f"[{name}](#lmcompare-{name})" for name in SUMMARIES)
     parts = [HEAD, contents, ""]
-    for name, command in group.commands.items():
+    for name in SUMMARIES:
+        command: Any = command_of(name)
         parts += section(
             name, command, command.context_class(command, info_name=name, parent=above)
         )

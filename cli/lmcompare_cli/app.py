@@ -9,26 +9,8 @@ import typer
 
 from lmcompare.errors import UserError
 from lmcompare_cli import signals
-from lmcompare_cli.commands.check import check
-from lmcompare_cli.commands.cloze import cloze
-from lmcompare_cli.commands.compare import compare
-from lmcompare_cli.commands.curves import curves
-from lmcompare_cli.commands.eval import evaluate
-from lmcompare_cli.commands.export import export
-from lmcompare_cli.commands.generate import generate
-from lmcompare_cli.commands.objectives import objectives
-from lmcompare_cli.commands.probe import probe
-from lmcompare_cli.commands.report import report
-from lmcompare_cli.commands.results import results
-from lmcompare_cli.commands.rm import rm
-from lmcompare_cli.commands.runs import runs
-from lmcompare_cli.commands.show import show
-from lmcompare_cli.commands.similarity import similarity
-from lmcompare_cli.commands.study import study
-from lmcompare_cli.commands.tag import tag
-from lmcompare_cli.commands.tasks import tasks
-from lmcompare_cli.commands.train import train
-from lmcompare_cli.console import Commands, fail, output, say
+from lmcompare_cli.console import fail, output, say
+from lmcompare_cli.group import Commands
 
 app = typer.Typer(
     cls=Commands,
@@ -39,25 +21,6 @@ app = typer.Typer(
     help="What does a pre-training objective buy? Train several on one backbone, the same text and "
     "the same budget; let only the objective differ; compare.",
 )
-app.command()(train)
-app.command("eval")(evaluate)
-app.command()(generate)
-app.command()(probe)
-app.command()(similarity)
-app.command()(compare)
-app.command()(report)
-app.command()(study)
-app.command()(objectives)
-app.command()(tasks)
-app.command()(cloze)
-app.command()(show)
-app.command()(check)
-app.command()(runs)
-app.command()(curves)
-app.command()(tag)
-app.command()(rm)
-app.command()(results)
-app.command()(export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,7 +18,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment, Segments
 from rich.style import Style
 from rich.text import Text as Line
-from typer.core import TyperGroup
 
 from lmcompare.blocks.visible import OBEYED, visible
 from lmcompare.blocks.visible import legible as in_visible_characters
@@ -46,34 +45,6 @@ class Printer(Console):
                 yield segment
             else:
                 yield Segment(visible(segment.text, keep="\n\t"), segment.style)
-
-
-class Commands(TyperGroup):
-    """The commands; their usage errors show what was typed in visible characters."""
-
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Parse what comes before the name of a command."""
-        try:
-            return super().make_context(*args, **options)
-        except Exception as error:
-            _make_visible(error)
-            raise
-
-    def invoke(self, ctx: Any) -> Any:
-        """Parse the rest, and run the command."""
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            _make_visible(error)
-            raise
-
-
-def _make_visible(error: Exception) -> None:
-    """Make the message of a usage error visible; other errors stay as they are."""
-    format_message = getattr(error, "format_message", None)
-    if format_message is not None:
-        message = visible(format_message())
-        error.format_message = lambda: message  # type: ignore[attr-defined]
 
 
 def _forget_impossible_sizes() -> None:

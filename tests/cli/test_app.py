@@ -4,17 +4,18 @@ import re
 import signal
 import subprocess
 import sys
+from inspect import cleandoc
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+import lmcompare_cli.commands
 from lmcompare_cli import signals
 from lmcompare_cli.app import app
+from lmcompare_cli.commands import SUMMARIES, function_of
 from tests.tiny import Command, the_error
-
-COMMANDS = ["train", "eval", "compare", "show", "check", "runs", "export", "generate"]
 
 
 def plain(text: str) -> str:
@@ -26,11 +27,19 @@ def test_help_names_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     shown = plain(result.stdout)
-    assert all(name in shown for name in COMMANDS)
+    assert all(f"│ {name} " in shown for name in SUMMARIES)
     assert "What does a pre-training objective buy?" in shown
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def test_a_summary_is_what_the_command_says_first() -> None:
+    files = Path(lmcompare_cli.commands.__file__).parent.glob("[!_]*.py")
+    assert set(SUMMARIES) == {file.stem for file in files}
+    for name, summary in SUMMARIES.items():
+        first, *_ = cleandoc(function_of(name).__doc__ or "").split("\n\n")
+        assert " ".join(first.split()) == summary
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
 def test_every_command_has_help(name: str) -> None:
     for flag in ("--help", "-h"):
         result = CliRunner().invoke(app, [name, flag])

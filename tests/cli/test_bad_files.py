@@ -8,7 +8,7 @@ from unicodedata import normalize
 import pytest
 
 from lmcompare.evaluation.tasks.registry import read_tasks
-from lmcompare_cli.app import app
+from lmcompare_cli.commands import SUMMARIES, function_of
 from tests import ROOT
 from tests.tiny import Command, the_error
 
@@ -102,9 +102,9 @@ def test_one_line_and_nothing_written(
 def test_a_closed_file_is_no_wrong_usage() -> None:
     """Tests may run as root, for whom nothing is closed, so that the declarations are looked at."""
     declared = [
-        (command.callback, name, *get_args(hint))
-        for command in app.registered_commands
-        for name, hint in get_type_hints(command.callback, include_extras=True).items()
+        (callback, name, *get_args(hint))
+        for callback in map(function_of, SUMMARIES)
+        for name, hint in get_type_hints(callback, include_extras=True).items()
         if "Path" in str(hint)
     ]
     assert len(declared) > 11

@@ -11,8 +11,10 @@ import typer
 from lmcompare.errors import SETTING, UserError
 from lmcompare.evaluation.registry import read_options
 from lmcompare_cli.app import app
-from lmcompare_cli.console import Commands, paragraph, say
+from lmcompare_cli.commands import SUMMARIES
+from lmcompare_cli.console import paragraph, say
 from lmcompare_cli.flags import as_options
+from lmcompare_cli.group import command_of
 from tests import ROOT
 from tests.tiny import Command, the_error
 
@@ -23,9 +25,7 @@ _OPTION = re.compile(rf"(?<![\w{_OPEN}-])-(?:-(?:{_OPEN}|[a-z][a-z-]*)|[a-z](?![
 
 def options() -> Iterator[str]:
     """Yield the options of all commands."""
-    main = typer.main.get_command(app)
-    assert isinstance(main, Commands)
-    for command in (main, *main.commands.values()):
+    for command in (typer.main.get_command(app), *map(command_of, SUMMARIES)):
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 yield from [*parameter.opts, *parameter.secondary_opts]

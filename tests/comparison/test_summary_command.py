@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from typer.main import get_command
 
 from lmcompare.comparison import compare, table_names
 from lmcompare.comparison.summary import ASPECTS
 from lmcompare.errors import UserError
 from lmcompare.runs.finding import find_runs
 from lmcompare.runs.run import Run
-from lmcompare_cli.app import app
+from lmcompare_cli.group import command_of
 from tests.comparison.known_answers import ask, wrote
 from tests.comparison.known_curves import learner
 from tests.comparison.known_runs import arm, causal, evaluate, write_run
@@ -135,11 +134,10 @@ def test_every_command_that_is_named_is_one(study: Path) -> None:
     mixed(study)
     commands |= named_in(find_runs([study])) | {each.measure for each in ASPECTS if each.measure}
     assert len(commands) >= 12
-    parser = get_command(app)
     for command in commands:
         program, name, *arguments = shlex.split(command)
         assert program == "lmcompare"
-        parser.commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+        command_of(name).make_context(name, arguments)
 
 
 @pytest.mark.slow

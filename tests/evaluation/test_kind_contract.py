@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from scipy.stats import spearmanr
 
-import lmcompare_cli.app
 import lmcompare_cli.commands.eval
 from lmcompare.comparison import compare
 from lmcompare.evaluation import registry
 from lmcompare.runs.finding import find_runs
+from lmcompare_cli.group import command_of
 from tests import ROOT
 from tests.evaluation.toy import RarityItem, RarityOptions, RarityRecord
 from tests.tiny import Command, flags, the_error
@@ -22,13 +22,15 @@ from tests.tiny import Command, flags, the_error
 def _known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kind is named in the registry, by one line, and the command line is made anew."""
     monkeypatch.setattr(registry, "OPTIONS", [*registry.OPTIONS, RarityOptions])
-    modules = (lmcompare_cli.commands.eval, lmcompare_cli.app)
-    for module in modules:
-        importlib.reload(module)
+    _make_the_command_anew()
     yield
     monkeypatch.undo()
-    for module in modules:
-        importlib.reload(module)
+    _make_the_command_anew()
+
+
+def _make_the_command_anew() -> None:
+    importlib.reload(lmcompare_cli.commands.eval)
+    command_of.cache_clear()
 
 
 @pytest.fixture
