@@ -18,6 +18,7 @@ if not torch.cuda.is_available():  # where things are compiled: no compiler look
     install_import_hook([f"lmcompare.{part}" for part in WITH_SHAPES], "beartype.beartype")
 
 from lmcompare.model import Backbone, ModelConfig  # noqa: E402
+from lmcompare.objectives import OBJECTIVES  # noqa: E402
 from lmcompare.view import Text  # noqa: E402
 from lmcompare.vocab import ALIASES, Vocab  # noqa: E402
 from tests import DATA, ROOT  # noqa: E402
@@ -35,6 +36,12 @@ settings.load_profile("same")
 def values(*fast: object, slow: Iterable[object]) -> list[Any]:
     """Return the values of a parameter, of which some are tried with the slow tests only."""
     return [*fast, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
+
+
+def objectives() -> list[Any]:
+    """Return the names of all objectives; the fast tests take one of each way of reading."""
+    fast = ("clm", "prefix", "plm", "t5", "mdlm", "hybrid")
+    return values(*fast, slow=[each for each in OBJECTIVES if each not in fast])
 
 
 # Where the fast tests check shapes; everywhere, it would take half of their time.

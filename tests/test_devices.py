@@ -119,6 +119,7 @@ def test_a_gpu_is_asked_for_bfloat16_in_hardware(
     assert asked == [False]
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_process_is_its_own() -> None:
     """A child's, though its parent held more before."""
     held = torch.ones(300_000_000 // 4)

@@ -13,6 +13,7 @@ import zstandard
 from lmcompare.errors import UserError
 from lmcompare.paths import matching, suffix_of, user_path
 from lmcompare.textfiles import MB, as_text, cut_lines, lines_of, open_text, read_lines, read_whole
+from tests.conftest import values
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -81,7 +82,7 @@ def test_a_line_has_a_limit(content: bytes, says: str) -> None:
         list(cut_lines(as_text(io.BytesIO(content), name="a.txt"), name="a.txt", limit=11))
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".XZ", ".Zst"])
+@pytest.mark.parametrize("suffix", values(".gz", slow=[".XZ", ".Zst"]))
 @pytest.mark.parametrize(
     ("unit", "says"), [(b"\0", "binary file"), (b" ", "packed more"), (b"a b c\n" * 97, "packed")]
 )

@@ -260,6 +260,7 @@ def test_who_judges_is_not_judged(command: Command, study: Path, judge: Path) ->
     assert not [*Path().glob("**/generation-*")]
 
 
+@pytest.mark.slow
 def test_a_terminal_without_dashes(study: Path, cache: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, "eval", study, "--tasks", "all", "--texts", "2", *SHORT],

@@ -24,6 +24,7 @@ from tests.tiny import (
 )
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_are_the_runs_one_after_another(corpus: Path, command: Command) -> None:
     options = [*flags(corpus), "-o", "mlm", "--seed", "0", "--seed", "1"]
     alone = command("train", *options, "--out", "alone")

@@ -97,6 +97,7 @@ def test_every_table_is_whole_in_a_pseudo_terminal(
         assert_all_there(in_terminal(arguments, width=width, cwd=Path.cwd()), piped.out, width)
 
 
+@pytest.mark.slow
 def test_a_pseudo_terminal_of_60_columns(command: Command, tmp_path: Path) -> None:
     """Columns that cannot be are as if unset."""
     shown = in_terminal(["tasks"], width=60, cwd=tmp_path, env={"COLUMNS": "0"})

@@ -111,6 +111,7 @@ def test_the_benchmarks_fit_a_terminal_of_100_columns(invoke, study, monkeypatch
     assert sum(line.startswith("agreement_determiner_noun") for line in shown) == len(heads)
 
 
+@pytest.mark.slow
 def test_ascii_is_enough_for_benchmarks(study):
     models(study, "a", right(20), untrained=right(41), likelihood="bound", scoring="bound")
     command = "import typer, lmcompare_cli.commands.compare as c; typer.run(c.compare)"

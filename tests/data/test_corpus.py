@@ -241,6 +241,7 @@ def test_hash_is_of_content_and_reading(tmp_path: Path) -> None:
     assert corpus(first).hash() != corpus(other).hash()
 
 
+@pytest.mark.slow
 def test_python_docs(python_docs: list[str], shared_cache: Path) -> None:
     size = sum(len(text.encode()) for text in python_docs)
     assert 1_500_000 < size < 3_000_000

@@ -15,6 +15,7 @@ from lmcompare.data.corpus import SPLIT_NAMES, split_of
 from lmcompare.data.split_writer import SplitWriter
 from lmcompare.errors import UserError
 from lmcompare.vocab import NUM_SPARES, spare
+from tests.conftest import values
 
 SMALL = TokenizerConfig(vocab_size=509)
 
@@ -185,7 +186,7 @@ def test_every_kind_of_tokenizer(tmp_path: Path, text_file: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("name", ["meta.json", "tokenizer.json", "train.tokens", "test.long"])
-@pytest.mark.parametrize("damage", ["cut", "missing", "longer"])
+@pytest.mark.parametrize("damage", values("cut", slow=["missing", "longer"]))
 def test_a_damaged_cache_is_built_again(
     tmp_path: Path, prepared: Prepared, text_file: Path, name: str, damage: str
 ) -> None:
@@ -267,6 +268,7 @@ from pathlib import Path
 from lmcompare import vocab
 vocab.ALIASES = {**vocab.ALIASES, "turn": (vocab.spare(0), "<turn>")}
 from lmcompare.data import DataConfig, TokenizerConfig, prepare
+
 config = TokenizerConfig(vocab_size=509)
 for cache in sys.argv[2:]:
     prepared = prepare(DataConfig(source=sys.argv[1]), config, cache=Path(cache))
@@ -274,6 +276,7 @@ for cache in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_a_role_that_is_added_changes_no_text(text_file: Path, tmp_path: Path) -> None:
     """It is that of a spare token, which what was prepared before has too."""
     before = prepare_file(text_file, tmp_path / "a", SMALL)

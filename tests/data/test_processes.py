@@ -50,6 +50,7 @@ def folders(cache: Path) -> list[Path]:
     return [path for path in (cache / "prepared").iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_two_processes_do_the_work_once(
     tmp_path: Path, text_file: Path, prepared: Prepared
 ) -> None:

@@ -89,6 +89,7 @@ def test_bytes_are_exact(trained: dict[str, Tokenizer], kind: str) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(texts=st.lists(st.text(max_size=40), max_size=4))
+@pytest.mark.slow
 def test_bytes_are_exact_for_any_text(
     trained: dict[str, Tokenizer], loaded: dict[str, Tokenizer], texts: list[str]
 ) -> None:

@@ -15,7 +15,7 @@ from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.training.batches import pieces
 from lmcompare.training.cuda_graphs import Replayed
 from lmcompare.view import View
-from tests.conftest import TINY, make_text
+from tests.conftest import TINY, make_text, objectives
 from tests.gpu.devices import gpu_only
 from tests.objectives.cases import vocab_of
 
@@ -69,7 +69,7 @@ def _forget_what_was_compiled() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("length", [67, 640])  # with masks, and in blocks
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", objectives())
 def test_loss_and_gradient(name: str, length: int, device: torch.device) -> None:
     here, there = network(name, CPU), network(name, device)
     expected = losses(here, views(name, CPU, length=length))

@@ -186,6 +186,7 @@ def test_a_weight_without_a_name_in_transformers_is_no_silent_loss() -> None:
         hf_weights({"layers.0.cross_attention.weight": torch.zeros(2)})
 
 
+@pytest.mark.slow
 def test_exporting_needs_no_transformers() -> None:
     script = "import sys, lmcompare.huggingface; print('transformers' in sys.modules)"
     done = subprocess.run(

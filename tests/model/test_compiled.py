@@ -57,7 +57,6 @@ print(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 """
 # The layers below the last and the last, in an encoder and a decoder, or causal and with a mask.
 MOST = 4
-FAST = {("ul2", "mask")}
 
 
 def printed(program: str, *arguments: str) -> int:
@@ -72,17 +71,15 @@ def printed(program: str, *arguments: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_layer_is_one_graph() -> None:
     assert printed(WHOLE) > 0
 
 
 @pytest.mark.parametrize(
     ("objective", "attention"),
-    [
-        pytest.param(name, kernel, marks=() if (name, kernel) in FAST else pytest.mark.slow)
-        for name in OBJECTIVES
-        for kernel in ("mask", "blocks")
-    ],
+    [(name, kernel) for name in OBJECTIVES for kernel in ("mask", "blocks")],
 )
+@pytest.mark.slow
 def test_fifty_steps_need_few_versions(objective: str, attention: str) -> None:
     assert 0 < printed(STEPS, objective, attention) <= MOST

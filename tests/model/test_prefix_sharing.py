@@ -8,7 +8,7 @@ import torch
 from lmcompare.model import Backbone, attention, prefix_sharing
 from lmcompare.model.prefix_sharing import PrefixSharing
 from lmcompare.view import IGNORE, View
-from tests.conftest import SIZE
+from tests.conftest import SIZE, values
 from tests.model.views import KINDS, make_view, with_source
 
 LENGTH = 9
@@ -31,7 +31,7 @@ def rows(seed: int, *, num_rows: int = 40, kinds: int = 3, tidy: bool = True) ->
     return View.causal(tokens, visible=visible).predicting(target, asked.float())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", values(*range(6), slow=range(6, 20)))
 @pytest.mark.parametrize("tidy", [True, False])
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_scores_are_those_of_rows_computed_one_by_one(

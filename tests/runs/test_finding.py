@@ -9,6 +9,7 @@ import pytest
 
 from lmcompare.runs.checkpoints import place_of
 from lmcompare.runs.run import Run
+from tests.conftest import values
 from tests.tiny import Command, flags, the_error
 
 SETTINGS = ("runtime.save_every=2",)
@@ -41,7 +42,7 @@ def of_another(run: Run) -> None:
     shutil.copy(Run(other).record_file, run.record_file)
 
 
-@pytest.mark.parametrize("damage", [no_bytes, no_number, a_folder, of_another])
+@pytest.mark.parametrize("damage", values(no_number, of_another, slow=[no_bytes, a_folder]))
 def test_a_damaged_run_is_left_out_of_its_study(
     command: Command, places: list[Path], damage: Callable[[Run], None]
 ) -> None:

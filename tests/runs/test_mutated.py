@@ -30,7 +30,7 @@ from lmcompare.runs.loaded_model import load_model
 from lmcompare.runs.run import Run
 from tests.tiny import Trainer, tiny
 
-NUM_MUTATIONS, NUM_SLOW = 60, 1000
+NUM_MUTATIONS, NUM_SLOW = 30, 1000
 STEPS = 4
 SMALL = ("runtime.save_every=2", f"budget={STEPS} steps", "model.layers=1", "model.width=8")
 SCORED = LikelihoodOptions(max_bytes=200, device="cpu")

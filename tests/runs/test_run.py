@@ -72,6 +72,7 @@ def test_states(corpus: Path, train: Trainer) -> None:
     assert [path.name for path in run.path.glob(".*")] == [".lock"]
 
 
+@pytest.mark.slow
 def test_whether_a_run_is_running_is_seen_where_one_may_only_read(
     holder: tuple[Run, "subprocess.Popen[str]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from lmcompare.optim import Optimizer
 from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.training import trainer
 from lmcompare.training.batches import LENGTHS, TARGETS, Batch, Batches, rounded
-from tests.conftest import TINY, make_text
+from tests.conftest import TINY, make_text, values
 from tests.objectives.cases import vocab_of
 from tests.tiny import Trainer, assert_equal, outcome, tiny
 
@@ -27,7 +27,10 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [("clm",), ("ul2",), ("mlm", "objective.final_rate=0.5"), ("t5", "budget=2000 targets")],
+    values(
+        ("ul2",),
+        slow=[("clm",), ("mlm", "objective.final_rate=0.5"), ("t5", "budget=2000 targets")],
+    ),
 )
 def test_ahead_and_read_late_is_the_same_bit_for_bit(
     corpus: Path, train: Trainer, settings: tuple[str, ...], request: pytest.FixtureRequest

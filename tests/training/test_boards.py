@@ -201,6 +201,7 @@ def of_wandb(folder: Path) -> tuple[list[Any], Shown, dict[str, Any]]:
     return runs, shown, told
 
 
+@pytest.mark.slow
 def test_wandb_keeps_every_step_offline_under_one_id(
     corpus: Path, train: Trainer, offline: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

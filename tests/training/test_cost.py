@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from lmcompare.errors import UserError
-from lmcompare.objectives import OBJECTIVES, Clm
+from lmcompare.objectives import Clm
 from lmcompare.training.cost import plan
 from lmcompare.view import Text, View
 from lmcompare.vocab import Vocab
+from tests.conftest import objectives
 from tests.tiny import Trainer, tiny
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives())
 @pytest.mark.parametrize("documents", ["true", "false"])
 def test_foretold_and_done(
     corpus: Path, train: Trainer, cache: Path, objective: str, documents: str

@@ -7,13 +7,13 @@ import torch
 
 from lmcompare import devices, rng
 from lmcompare.model import Backbone
-from lmcompare.objectives import OBJECTIVES, parse_objective
+from lmcompare.objectives import parse_objective
 from lmcompare.optim import Optimizer, OptimizerConfig
 from lmcompare.training import cuda_graphs
 from lmcompare.training.batches import rounded
 from lmcompare.training.cuda_graphs import Replayed
 from lmcompare.view import View
-from tests.conftest import TINY, make_text
+from tests.conftest import TINY, make_text, objectives
 from tests.objectives.cases import vocab_of
 
 VOCAB = vocab_of(50)
@@ -54,7 +54,7 @@ def views_of(name: str, *, steps: int) -> list[View]:
 
 
 @pytest.mark.parametrize("most", [64, 0])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", objectives())
 def test_replayed_passes_are_the_passes(
     name: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

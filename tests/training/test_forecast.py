@@ -13,12 +13,13 @@ from lmcompare.evaluation.likelihood.measure import measure_likelihood
 from lmcompare.evaluation.likelihood.options import LikelihoodOptions
 from lmcompare.model import Backbone
 from lmcompare.training.forecast import SHARE, Counter, Forecaster
+from tests.conftest import values
 from tests.tiny import Trainer, tiny
 
 RATE = 1e9  # what `unmeasured` says of every machine
 
 
-@pytest.mark.parametrize("objective", ["clm", "mlm", "t5", "mdlm"])
+@pytest.mark.parametrize("objective", values("clm", slow=["mlm", "t5", "mdlm"]))
 def test_foretold_and_counted(
     corpus: Path, train: Trainer, cache: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,13 +18,13 @@ from lmcompare.optim import Optimizer
 from lmcompare.runs.metrics_file import MetricsFile
 from lmcompare.training import batches, events, trainer
 from lmcompare.training.learner import Learner
-from tests.conftest import values
+from tests.conftest import objectives, values
 from tests.tiny import Trainer, assert_equal, outcome, sentences, tiny
 
 GOLDENS = Path(__file__).with_name("goldens.json")
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives())
 def test_accumulation_equals_one_batch(corpus: Path, train: Trainer, objective: str) -> None:
     rows = ("batch.rows=8", "budget=4 steps", "runtime.micro_batch={}")
     whole, parts, uneven = (

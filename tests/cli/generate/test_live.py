@@ -251,6 +251,7 @@ def test_what_a_terminal_would_obey_is_spelled_out(terminal: Terminal) -> None:
     assert terminal.getvalue() == "\\x1b[2J\ta\\r\nb\\x07"
 
 
+@pytest.mark.slow
 def test_a_real_terminal(places: dict[str, Path], cache: Path) -> None:
     """Through a pseudo-terminal: colours, and none where they are not wanted."""
 

@@ -101,6 +101,7 @@ def test_without_a_judge_or_matplotlib_there_is_no_picture(study, monkeypatch):
     assert {path.suffix for path in paths} == {".csv", ".md", ".tex", ".json"}
 
 
+@pytest.mark.slow
 def test_comparing_needs_neither_matplotlib_nor_what_is_slow_to_import():
     command = """
 import sys

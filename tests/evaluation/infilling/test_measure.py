@@ -18,6 +18,7 @@ from lmcompare.files import name_of
 from lmcompare.objectives import OBJECTIVES, Clm, Mdlm
 from lmcompare.runs.loaded_model import REPLICATES, LoadedModel, load_model
 from lmcompare.runs.run import Run
+from tests.conftest import objectives
 from tests.evaluation.infilling.asking import HALF_BY_LEFT, ask, ask_all, drawn, items
 
 
@@ -153,7 +154,7 @@ def test_a_uniform_network_knows_nothing(
             assert record.standard_error in (None, pytest.approx(0, abs=1e-3))
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives())
 def test_how_texts_are_batched_changes_nothing(
     trained: dict[str, Run], cache: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from lmcompare.objectives import OBJECTIVES, Clm
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.run import Run
 from lmcompare.view import Text
+from tests.conftest import objectives
 from tests.evaluation.likelihood.scoring import items, score, text_scorings
 from tests.tiny import WORDS, Trainer, sentences, tiny
 
@@ -66,7 +67,7 @@ def test_the_kind_is_that_of_the_objective(
         assert (record.standard_error is not None) == how.sampled
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", objectives())
 def test_how_windows_are_batched_changes_nothing(
     trained: dict[str, Run],
     cache: Path,

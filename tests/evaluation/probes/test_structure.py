@@ -100,6 +100,7 @@ def of_noise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
     return _probed(tmp_path_factory.mktemp("noise"), noise)
 
 
+@pytest.mark.slow
 def test_no_tree_is_found_in_noise(of_noise: dict[str, Judged]) -> None:
     found = of_noise
     # a random spanning tree of n words shares 2 (n - 1) / n arcs with another on average

@@ -13,7 +13,7 @@ from lmcompare.evaluation.supervised.pooling import poolings
 from lmcompare.evaluation.supervised.spec import FineTuneSpec, LabelledRow, mean_cross_entropy
 from lmcompare.model import Backbone
 from lmcompare.objectives import OBJECTIVES, T5, Bart, Clm, Mlm, Objective, parse_objective
-from tests.conftest import TINY
+from tests.conftest import TINY, values
 from tests.evaluation.supervised.lessons import accuracy, lesson_of, rows_of, texts
 from tests.untrained import subject_of
 
@@ -87,7 +87,7 @@ def test_again_is_the_same(learn: object, tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("objective", ALL, ids=lambda given: given.name)
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", values(False, slow=[True]))
 def test_other_rows_and_padding_change_nothing(
     objective: Objective, alone: bool, tokenizer: Tokenizer
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_word_that_tells_the_label_is_learned(
     assert 0.5 < figures["frozen probe"] <= 1
 
 
+@pytest.mark.slow
 def test_shuffled_labels_teach_nothing(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_shuffled_labels_teach_nothing(
     assert 0.36 < ratio(items) < 0.64  # four standard errors
 
 
+@pytest.mark.slow
 def test_a_probe_and_few_examples_say_so(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

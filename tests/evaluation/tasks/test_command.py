@@ -30,6 +30,7 @@ def test_the_command_line(command: Command, train: Trainer, corpus: Path, suites
     assert {row["task"] for row in rows} == {"order", "last"}
 
 
+@pytest.mark.slow
 def test_a_task_is_asked_in_the_ways_that_are_named(
     command: Command, train: Trainer, corpus: Path, suites: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

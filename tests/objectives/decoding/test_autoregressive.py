@@ -26,7 +26,7 @@ from lmcompare.objectives.decoding.fill_request import FillRequest, FillResult
 from lmcompare.objectives.decoding.sampler import NO_TOKEN, Sampler
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
-from tests.conftest import make_net, make_text
+from tests.conftest import make_net, make_text, values
 
 GREEDY = Sampler(greedy=True)
 # what writes along an order, and how the same order is scored
@@ -115,7 +115,7 @@ def likeliest(
     return out
 
 
-@pytest.mark.parametrize("kind", ["end", "one", "any"])
+@pytest.mark.parametrize("kind", values("any", slow=["end", "one"]))
 @pytest.mark.parametrize(("objective", "method", "scoring"), WRITERS, ids=str)
 def test_the_likeliest_tokens_are_written(
     objective: Objective, method: str, scoring: str, kind: str, vocab: Vocab
