@@ -1,6 +1,7 @@
 """Runs of a fraction of a second on a made-up text, to test what surrounds training."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -201,6 +202,41 @@ def command(
             app.main()
         code = ended.value.code
         return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return call
+
+
+TrainOnce = Callable[..., list[Path]]
+
+
+@pytest.fixture(scope="session")
+def _trained_before(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], list[Path]]:
+    return {}
+
+
+@pytest.fixture
+def train_once(
+    command: Command,
+    _trained_before: dict[tuple[str, ...], list[Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TrainOnce:
+    """Do as `lmcompare train` does, or copy what it made of the same words before."""
+
+    def call(*arguments: str | Path) -> list[Path]:
+        words = tuple(map(str, arguments))
+        if words not in _trained_before:
+            said = command("train", *arguments)
+            assert said.code == 0, said
+            kept = tmp_path_factory.mktemp("trained")
+            runs = [Path(line) for line in said.out.splitlines()]
+            for run in runs:
+                shutil.copytree(run, kept / run)
+            _trained_before[words] = [kept, *runs]
+        kept, *runs = _trained_before[words]
+        for run in runs:
+            if not run.exists():
+                shutil.copytree(kept / run, run)
+        return runs
 
     return call
 

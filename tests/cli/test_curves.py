@@ -15,17 +15,17 @@ from lmcompare_cli.console import output
 from lmcompare_cli.rendering.curves import amount
 from lmcompare_cli.stopping import Stop
 from tests.terminals import CONTROL, be_terminal, in_terminal
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 ESCAPE = "\x1b"
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     """Two seeds of a causal model, and one of a masked one."""
     few = flags(corpus, "validation.blocks=2", budget="4 steps")
     for settings in (("clm", "--seed", "0", "--seed", "1"), ("mlm",)):
-        assert command("train", "-o", *settings, *few).code == 0
+        train_once("-o", *settings, *few)
     return Path("experiments/default")
 
 

@@ -13,23 +13,17 @@ from lmcompare.evaluation.generation.record import GenerationRecord
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
 from lmcompare.runs.run import Run
-from tests.tiny import (
-    COMMAND,
-    Command,
-    flags,
-    sentences,
-    the_error,
-)
+from tests.tiny import COMMAND, Command, TrainOnce, flags, sentences, the_error
 
 SHORT = ["--prompt-tokens", "5", "--new-tokens", "7"]
 WRITE = ["--tasks", "generation", *SHORT]
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     """A causal and a masked run."""
     for objective in ("clm", "mlm"):
-        assert command("train", "-o", objective, *flags(corpus, budget="2 steps")).code == 0
+        train_once("-o", objective, *flags(corpus, budget="2 steps"))
     return Path("experiments/default")
 
 
@@ -159,11 +153,9 @@ def test_all_tasks_at_once(command: Command, study: Path) -> None:
 
 
 @pytest.fixture
-def judge(command: Command, corpus: Path) -> Path:
+def judge(train_once: TrainOnce, corpus: Path) -> Path:
     """A causal run of another study."""
-    made = command("train", "-o", "clm", "--out", "other", *flags(corpus, "seed=3"))
-    assert made.code == 0
-    (found,) = Path("other/default").iterdir()
+    (found,) = train_once("-o", "clm", "--out", "other", *flags(corpus, "seed=3"))
     return found
 
 

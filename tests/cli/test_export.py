@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from lmcompare.objectives import Mlm
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 
 @pytest.fixture
-def run(command: Command, corpus: Path) -> Path:
-    return Path(command("train", "-o", "mlm", *flags(corpus, budget="2 steps")).out.strip())
+def run(train_once: TrainOnce, corpus: Path) -> Path:
+    (found,) = train_once("-o", "mlm", *flags(corpus, budget="2 steps"))
+    return found
 
 
 def test_the_folder_is_data_and_the_rest_is_talk(command: Command, run: Path) -> None:

@@ -10,7 +10,7 @@ import lmcompare
 from lmcompare.evaluation.probes import linear, measure, structure
 from lmcompare.evaluation.probes.record import ProbeRecord
 from lmcompare.runs.run import Run
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 FORMS = {
     "DET": ("the", "a"),
@@ -59,8 +59,8 @@ def treebank(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
-    assert command("train", "-o", "clm", *flags(corpus)).code == 0
+def study(train_once: TrainOnce, corpus: Path) -> Path:
+    train_once("-o", "clm", *flags(corpus))
     return Path("experiments/default")
 
 

@@ -10,14 +10,14 @@ import pytest
 from lmcompare.runs.run import Run
 from tests.conftest import values
 from tests.terminals import be_terminal
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(command: Command, train_once: TrainOnce, corpus: Path) -> Path:
     """A run with two likelihoods and what it made of hidden tokens, and another run."""
-    command("train", "-o", "clm", *flags(corpus))
-    command("train", "-o", "mlm", *flags(corpus))
+    train_once("-o", "clm", *flags(corpus))
+    train_once("-o", "mlm", *flags(corpus))
     study = Path("experiments/default")
     assert command("eval", study, "--limit", "997").code == 0
     (clm,) = study.glob("clm-*")

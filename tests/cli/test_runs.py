@@ -12,13 +12,15 @@ from lmcompare.runs.run import Run
 from lmcompare.training import launch
 from lmcompare_cli.stopping import Stop
 from tests.terminals import be_terminal
-from tests.tiny import Command, flags, the_error, tiny
+from tests.tiny import Command, TrainOnce, flags, the_error, tiny
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def study(
+    command: Command, train_once: TrainOnce, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A finished run, a stopped one, and one that no step was made of."""
-    command("train", "-o", "clm", *flags(corpus))
+    train_once("-o", "clm", *flags(corpus))
     with monkeypatch.context() as patched:
         patched.setattr(Stop, "__call__", lambda stop: True)
         command("train", "-o", "mlm", *flags(corpus, budget="4 steps"))

@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare.runs.run import Run
 from tests.conftest import values
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 
 def notes_of(path: Path) -> tuple[tuple[str, ...], str]:
@@ -36,9 +36,9 @@ def test_a_bad_tag_is_said_before_training(command: Command, corpus: Path) -> No
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
-    command("train", "-o", "clm", *flags(corpus))
-    command("train", "-o", "mlm", *flags(corpus))
+def study(train_once: TrainOnce, corpus: Path) -> Path:
+    train_once("-o", "clm", *flags(corpus))
+    train_once("-o", "mlm", *flags(corpus))
     return Path("experiments/default")
 
 

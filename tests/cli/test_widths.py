@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from lmcompare.blocks import names, numbers, words
 from lmcompare_cli.rendering.tables import print_table
 from tests.terminals import be_terminal, in_terminal
-from tests.tiny import Command, flags
+from tests.tiny import Command, TrainOnce, flags
 
 WIDTHS = [60, 80, 100, 120]
 TASK = """
@@ -24,10 +24,10 @@ parts = {by = "UID"}
 
 
 @pytest.fixture
-def lines(command: Command, corpus: Path) -> list[list[str]]:
+def lines(command: Command, train_once: TrainOnce, corpus: Path) -> list[list[str]]:
     """Commands that print tables of two runs, which were asked everything before."""
     for objective in ("clm", "mlm"):
-        assert command("train", "-o", objective, *flags(corpus, budget="2 steps")).code == 0
+        train_once("-o", objective, *flags(corpus, budget="2 steps"))
     Path("benchmarks").mkdir()
     pairs = [
         {"sentence_good": f"the cat {i}", "sentence_bad": f"cat the {i}", "UID": "ab"[i % 2]}

@@ -15,7 +15,7 @@ from lmcompare.runs.finding import find_runs
 from lmcompare_cli.group import command_of
 from tests import ROOT
 from tests.evaluation.toy import RarityItem, RarityOptions, RarityRecord
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,10 @@ def _make_the_command_anew() -> None:
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     for seed in (0, 1, 2):
         for objective in ("clm", "mlm"):
-            assert command("train", "-o", objective, *flags(corpus, f"seed={seed}")).code == 0
+            train_once("-o", objective, *flags(corpus, f"seed={seed}"))
     return Path("experiments/default")
 
 

@@ -10,17 +10,16 @@ import pytest
 from lmcompare.runs.checkpoints import place_of
 from lmcompare.runs.run import Run
 from tests.conftest import values
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 SETTINGS = ("runtime.save_every=2",)
 
 
 @pytest.fixture
-def places(command: Command, corpus: Path) -> list[Path]:
+def places(train_once: TrainOnce, corpus: Path) -> list[Path]:
     """Three runs of a study, that differ in their seed."""
     seeds = ("--seed", "0", "--seed", "1", "--seed", "2")
-    said = command("train", "-o", "clm", *flags(corpus, *SETTINGS), *seeds)
-    return [Path(line) for line in said.out.splitlines()]
+    return train_once("-o", "clm", *flags(corpus, *SETTINGS), *seeds)
 
 
 def no_bytes(run: Run) -> None:

@@ -10,15 +10,15 @@ from rich.cells import cell_len
 
 from tests.cli.test_widths import assert_all_there
 from tests.terminals import be_terminal
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 ASKED = ["show", "--predict", "experiments/default", "--text", "the old cat"]
 
 
 @pytest.fixture
-def trained(command: Command, corpus: Path) -> Command:
+def trained(command: Command, train_once: TrainOnce, corpus: Path) -> Command:
     for objective in ("clm", "mlm", "hybrid"):
-        assert command("train", "-o", objective, *flags(corpus)).code == 0
+        train_once("-o", objective, *flags(corpus))
     return command
 
 

@@ -16,7 +16,7 @@ from lmcompare.runs.finding import find_runs
 from lmcompare.runs.records import CheckpointRecord
 from lmcompare.runs.run import Run
 from tests.evaluation.attention.attending import conllu, made_up
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 FEW = ("--num-rows", "11")
 PARTS = {"train": range(0, 23), "dev": range(23, 30), "test": range(30, 53)}
@@ -33,9 +33,9 @@ def treebank(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     for objective in ("clm", "mlm", "t5"):
-        assert command("train", "-o", objective, *flags(corpus)).code == 0
+        train_once("-o", objective, *flags(corpus))
     return Path("experiments/default")
 
 

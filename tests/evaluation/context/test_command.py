@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import Command, flags
+from tests.tiny import Command, TrainOnce, flags
 
 ASKED = ["--asked-tokens=31", "--curve-tokens=7", "--changed-tokens=3", "--reach=5"]
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     for objective in ("clm", "mlm", "t5", "mdlm"):
-        assert command("train", "-o", objective, *flags(corpus)).code == 0
+        train_once("-o", objective, *flags(corpus))
     return Path("experiments/default")
 
 

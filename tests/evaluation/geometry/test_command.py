@@ -7,16 +7,16 @@ import pytest
 from lmcompare.comparison import compare
 from lmcompare.evaluation.geometry.record import GeometryItem, GeometryRecord
 from lmcompare.runs.finding import find_runs
-from tests.tiny import Command, flags, the_error
+from tests.tiny import Command, TrainOnce, flags, the_error
 
 ASK = ("--tasks", "geometry", "--num-words", "101")
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     for seed in (0, 1):
-        assert command("train", "-o", "clm", *flags(corpus, f"seed={seed}")).code == 0
-    assert command("train", "-o", "t5", *flags(corpus, "seed=0")).code == 0
+        train_once("-o", "clm", *flags(corpus, f"seed={seed}"))
+    train_once("-o", "t5", *flags(corpus, "seed=0"))
     return Path("experiments/default")
 
 

@@ -13,16 +13,16 @@ from lmcompare.evaluation.similarity.record import SimilarityItem, SimilarityRec
 from lmcompare.evaluation.states.word_states import FOLDER
 from lmcompare.runs.finding import find_runs
 from lmcompare.runs.run import Run
-from tests.tiny import Command, flags, sentences, the_error
+from tests.tiny import Command, TrainOnce, flags, sentences, the_error
 
 FEW = ("--num-words", "101", "--measures", "cka")
 
 
 @pytest.fixture
-def study(command: Command, corpus: Path) -> Path:
+def study(train_once: TrainOnce, corpus: Path) -> Path:
     """Two seeds of a causal model, and one masked model."""
     for objective, seed in (("clm", 0), ("clm", 1), ("mlm", 0)):
-        assert command("train", "-o", objective, *flags(corpus, f"seed={seed}")).code == 0
+        train_once("-o", objective, *flags(corpus, f"seed={seed}"))
     return Path("experiments/default")
 
 
