@@ -101,16 +101,17 @@ class Forecaster:
         """
         prepared = read_text(config, cache=self._cache)
         counter = Counter(config.model, prepared.vocab.size)
+        net = cast(LanguageModel, counter)
         model = LoadedModel(
             objective=config.objective,
             tokenizer=prepared.tokenizer,
-            net=cast(LanguageModel, counter),
+            net=net,
             length=config.batch.length,
             path=Path(),
             arm="",
             seed=config.seed,
             results=Results(Path(), Path()),
-            origin=_ToBeTrained(prepared),
+            origin=_ToBeTrained(prepared, net),
             trained=Trained(
                 arm="", num_parameters=0, data=config.data, tokenizer="", text=prepared.hash
             ),
@@ -139,9 +140,10 @@ class Forecaster:
 
 @dataclass(frozen=True)
 class _ToBeTrained:
-    """The text that a model is going to be trained on."""
+    """The text that a model is going to be trained on, and the model as it starts."""
 
     prepared: Prepared
+    net: LanguageModel
 
     def token_counts(self) -> Int[ndarray, " V"]:
         return self.prepared.split("train").token_counts()
@@ -150,7 +152,7 @@ class _ToBeTrained:
         return self.prepared
 
     def untrained(self) -> LanguageModel:
-        raise NotImplementedError("a forecast asks no model as it started")
+        return self.net
 
 
 def _silent(text: str) -> None:

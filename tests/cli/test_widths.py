@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from lmcompare.blocks import names, numbers, words
 from lmcompare_cli.rendering.tables import print_table
+from tests.conftest import values
 from tests.terminals import be_terminal, in_terminal
 from tests.tiny import Command, TrainOnce, flags
 
@@ -71,14 +72,15 @@ def assert_digits(narrow: str, results: list[dict[str, Any]]) -> None:
                 assert f"{row[name]:.4f}" in shown
 
 
+@pytest.mark.parametrize("widths", values([80], slow=[WIDTHS]))
 def test_every_table_is_whole(
-    command: Command, lines: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    command: Command, lines: list[list[str]], widths: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = json.loads(command(*lines[0], "--format", "json").out)
     for arguments in lines:
         piped = command(*arguments)
         assert piped.code == 0, piped
-        for width in WIDTHS:
+        for width in widths:
             with monkeypatch.context() as patched:
                 be_terminal(patched, width)
                 narrow = command(*arguments).out
