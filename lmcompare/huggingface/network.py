@@ -279,10 +279,9 @@ class HfNetwork(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Return the same of a model that keeps no keys: all is read anew."""
         whole, new = cache.with_columns(view)
-        chosen = torch.zeros_like(whole.visible)
-        rows = torch.arange(len(chosen), device=chosen.device)[:, None].expand_as(new)
-        chosen[rows[wanted], new[wanted]] = True
-        return self.predicting_states(whole, chosen)
+        states = self.predicting_states(whole, torch.ones_like(whole.visible))
+        states = states.view(*whole.tokens.shape, -1)
+        return states.gather(1, new[:, :, None].expand(-1, -1, states.shape[2]))[wanted]
 
     def decoding_flops(self, view: View, cache: HfCache | None = None) -> int:
         """Return the operations of a pass that predicts the targets of `view`, after a cache.
