@@ -15,6 +15,7 @@ from tokenizers import processors
 from lmcompare.data import tokenizer_training
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
 
+_SAID = ("bos", "eos", "pad", "mask", "unk")  # the roles that are told to users
 _KEPT = "role:"  # begins the names of those tokens
 # With the marks that stand for a space in byte-level, unigram and word-piece vocabularies.
 _SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
@@ -44,6 +45,23 @@ def vocab_of(library: tokenizers.Tokenizer) -> Vocab:
             number for symbol, number in known.items() if _SENTENCE_END.fullmatch(symbol)
         ),
     )
+
+
+def described(vocab: Vocab, spelled: Mapping[str, str]) -> str:
+    """Say which tokens have the roles that most objectives need, and which roles none has.
+
+    Args:
+        vocab: the vocabulary.
+        spelled: its special tokens, by role.
+    """
+    known = [f"{role} {spelled[role]}" for role in _SAID if role in spelled]
+    lacking = [role for role in _SAID if role not in spelled]
+    if vocab.sentinels:
+        known.append(f"{len(vocab.sentinels)} sentinels")
+    else:
+        lacking.append("sentinels")
+    said = f"{vocab.size:,} ids; special tokens: {', '.join(known) or 'none'}"
+    return f"{said}; it has no {', no '.join(lacking)}" if lacking else said
 
 
 def keep_roles(library: tokenizers.Tokenizer, roles: Mapping[str, str]) -> None:

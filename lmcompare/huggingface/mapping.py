@@ -70,6 +70,7 @@ _IN_LAYERS = {  # what is one matrix here and several there lies there from top 
     "feed_forward.gate_value": ("mlp.gate_proj", "mlp.up_proj"),
     "feed_forward.output": ("mlp.down_proj",),
 }
+OURS = "lmcompare"  # the entry of `config.json` that says how the model was trained
 _SPACES = "\u0120\u2581 "  # how byte-level vocabularies, SentencePiece and others write a space
 
 

@@ -14,7 +14,24 @@ from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 
 LENGTH = 48
-_WORDS = "the old cat dog saw ran to tree a bird and then some one . ,".split()
+_WORDS = [
+    "the",
+    "old",
+    "cat",
+    "dog",
+    "saw",
+    "ran",
+    "to",
+    "tree",
+    "a",
+    "bird",
+    "and",
+    "then",
+    "some",
+    "one",
+    ".",
+    ",",
+]
 _SIZE = {
     "hidden_size": 24,
     "num_hidden_layers": 2,
