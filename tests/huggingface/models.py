@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from lmcompare.data.tokenizer_training import WORDS
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
+
+# what imports this is skipped where it is absent
+transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
 
 LENGTH = 48
 _WORDS = [

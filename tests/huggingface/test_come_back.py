@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
-
 from lmcompare.huggingface import load_hf
 from lmcompare.objectives.decoding.fill_request import FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
-
 from lmcompare.objectives.decoding.fill_request import FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import Text

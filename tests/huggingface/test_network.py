@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
-
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.huggingface import HfNetwork
 from lmcompare.objectives.network import LanguageModel
