@@ -123,6 +123,17 @@ StudyName = Annotated[
         autocompletion=completion.studies,
     ),
 ]
+StudyOfHf = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="The study that models of Hugging Face (hf:NAME) stand in, whose held-out text they "
+        "are asked about.",
+        show_default="that of the other runs, or default",
+        autocompletion=completion.studies,
+    ),
+]
 Arm = Annotated[
     str | None,
     typer.Option(help="The name in tables; by default the objective's.", show_default=False),
