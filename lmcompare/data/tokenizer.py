@@ -29,7 +29,6 @@ from lmcompare.errors import UserError
 from lmcompare.files import write_text
 from lmcompare.paths import nearest, user_path
 from lmcompare.textfiles import read_whole
-from lmcompare.vocab import Vocab
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +136,7 @@ class Tokenizer:
         """Return the same for a network that predicts `size` ids, some of which no text has."""
         made = Tokenizer(tokenizers.Tokenizer.from_str(self.json))
         more = range(made.vocab.size, size)
-        made.vocab = replace(
-            made.vocab, size=size, specials=made.vocab.specials.union(more)
-        )
+        made.vocab = replace(made.vocab, size=size, specials=made.vocab.specials.union(more))
         made._not_text = np.append(made._not_text, np.ones(len(more), dtype=bool))
         return made
 
