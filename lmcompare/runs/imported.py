@@ -34,7 +34,7 @@ from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import text_of
 
 if TYPE_CHECKING:
-    from lmcompare.huggingface import HfFacts
+    from lmcompare.huggingface.facts import HfFacts
 
 UNKNOWN = "not known"
 LONGEST = 1024  # tokens of its rows, where it could read longer ones: these cost time and memory
@@ -56,7 +56,7 @@ def import_model(text: str, study: Path) -> Run:
     Raises:
         UserError: there is no such model, or it cannot be read; then nothing is written.
     """
-    from lmcompare.huggingface import read_facts
+    from lmcompare.huggingface.facts import read_facts
 
     source = hub.find(text)
     facts = read_facts(source)
@@ -184,7 +184,7 @@ def load_imported(
     Raises:
         UserError: its weights are not where they were, or others.
     """
-    from lmcompare.huggingface import load_hf
+    from lmcompare.huggingface.load import load_hf
 
     record, imported, source = run.record(), _imported(run), _source(run)
     if source.weights_hash() != imported.weights:
