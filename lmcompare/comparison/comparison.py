@@ -133,7 +133,9 @@ def compare(
     notes += _notes_on_sampling(arms)
     shown = [(each, each.tables(arms, frame, reference=reference)) for each in all_tables()]
     facts = control_checks(arms) if sum(len(arm.results) for arm in arms) > 1 else []
-    unequal = ", ".join(fact.name for fact in facts if not fact.equal and fact.ranks)
+    judged = [arm for arm in arms if arm.judged]
+    about = facts if len(judged) == len(arms) else control_checks(judged) if judged else []
+    unequal = ", ".join(fact.name for fact in about if not fact.equal and fact.ranks)
     if unequal and any(each.is_ranked(tables) for each, tables in shown):
         notes.append(
             f"best and tie are about these models, not objectives alone, as these differ: {unequal}"
@@ -207,8 +209,9 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
         )
     for result in results:
         if (imported := result.record.imported) is not None:
-            for rule in imported.rules:
-                yield f"{result.record.arm}: {rule}"
+            why = [imported.why_none] if imported.objective is None else []
+            for said in (*imported.rules, *why):
+                yield f"{result.record.arm}: {said}"
     changed = [each for each in results if (each.record.git_commit or "").endswith("+")]
     if changed:
         yield (

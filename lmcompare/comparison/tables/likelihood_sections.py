@@ -237,7 +237,9 @@ def _ranked(measured: Sequence[_Measured], scored: Scored) -> list[LikelihoodRow
             row.estimates["bits_per_byte"].mean,
         ),
     )
-    windows = {(own.tokens, own.window, own.stride) for own, _, _ in measured}
+    windows = {
+        (own.tokens, own.window, own.stride) for own, row, _ in measured if row.mark != "elsewhere"
+    }
     finished = [row for row in rows if row.finished and row.mark is None]
     figures = [row.estimates["bits_per_byte"] for row in finished]
     if (
