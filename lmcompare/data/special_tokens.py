@@ -7,14 +7,16 @@ itself, as named tokens of its template, which any program reads and none of our
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import count, islice
 
 import tokenizers
 from tokenizers import processors
 
 from lmcompare.data import tokenizer_training
-from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
+from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel, spare
 
+_SAID = ("bos", "eos", "pad", "mask", "unk")  # the roles that are told to users
 _KEPT = "role:"  # begins the names of those tokens
 # With the marks that stand for a space in byte-level, unigram and word-piece vocabularies.
 _SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
@@ -44,6 +46,23 @@ def vocab_of(library: tokenizers.Tokenizer) -> Vocab:
             number for symbol, number in known.items() if _SENTENCE_END.fullmatch(symbol)
         ),
     )
+
+
+def described(vocab: Vocab, spelled: Mapping[str, str]) -> str:
+    """Say which tokens have the roles that most objectives need, and which roles none has.
+
+    Args:
+        vocab: the vocabulary.
+        spelled: its special tokens, by role.
+    """
+    known = [f"{role} {spelled[role]}" for role in _SAID if role in spelled]
+    lacking = [role for role in _SAID if role not in spelled]
+    if vocab.sentinels:
+        known.append(f"{len(vocab.sentinels)} sentinels")
+    else:
+        lacking.append("sentinels")
+    said = f"{vocab.size:,} ids; special tokens: {', '.join(known) or 'none'}"
+    return f"{said}; it has no {', no '.join(lacking)}" if lacking else said
 
 
 def keep_roles(library: tokenizers.Tokenizer, roles: Mapping[str, str]) -> None:
@@ -80,3 +99,27 @@ def add_missing(library: tokenizers.Tokenizer, *, num_spare: int) -> None:
     tokenizer_training.add_spares(library, num_spare)
     if not vocab.sentinels:
         tokenizer_training.add_sentinels(library)
+
+
+def fill_up(library: tokenizers.Tokenizer, size: int) -> None:
+    """Give a tokenizer spare special tokens until it has `size` ids."""
+    known = library.get_vocab(with_added_tokens=True)
+    missing = size - 1 - max(known.values())
+    names = (spare(number) for number in count() if spare(number) not in known)
+    library.add_special_tokens(list(islice(names, max(0, missing))))
+
+
+def add_roles(library: tokenizers.Tokenizer, needs: Collection[str]) -> dict[str, str]:
+    """Give a tokenizer the special tokens that it needs and lacks, above all others.
+
+    Args:
+        library: the tokenizer.
+        needs: roles.
+
+    Returns:
+        How those are spelled that were added, by role.
+    """
+    roles = vocab_of(library).roles
+    added = {role: ALIASES[role][0] for role in sorted(needs) if role not in roles}
+    library.add_special_tokens(list(added.values()))
+    return added

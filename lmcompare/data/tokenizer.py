@@ -198,6 +198,12 @@ class Tokenizer:
         text = self.decode(document.ids)
         return text if len(text.encode()) == document.bytes.sum() else None
 
+    def described(self) -> str:
+        """Say how large it is, and which special tokens it has by role."""
+        roles = self.vocab.roles
+        spelled = dict(zip(roles, self.pieces(roles.values()), strict=True))
+        return special_tokens.described(self.vocab, spelled)
+
     def pieces(self, ids: Iterable[int] | Int[ndarray, " N"]) -> list[str]:
         """Return each token as text, or its bytes in hex where it is a part of a character."""
         return [self._piece(int(number)) for number in ids]

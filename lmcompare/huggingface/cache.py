@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare.view import View
+from lmcompare.huggingface.framing import Framed
+from lmcompare.view import View, sees
 
 
 class HfCache:
@@ -31,6 +32,8 @@ class HfCache:
         self.mask: Bool[Tensor, "B L"] = torch.zeros(0, 0, dtype=torch.bool)
         self.source: Float[Tensor, "B S D"] | None = None
         self.source_mask: Bool[Tensor, "B S"] = torch.zeros(0, 0, dtype=torch.bool)
+        self._order: Int[Tensor, "B L"] | None = None  # who sees whom, where that is known
+        self._told = False  # whether the model must be told it
         self._tokens: Int[Tensor, "B L"] = torch.zeros(0, 0, dtype=torch.long)
 
     @property
@@ -38,9 +41,40 @@ class HfCache:
         """Return how many columns were read."""
         return self.mask.shape[1]
 
-    def keep(self, mask: Bool[Tensor, "B S"]) -> None:
-        """Count new columns among what was read."""
-        self.mask = torch.cat([self.mask, mask], dim=1) if self.length else mask
+    def follows(self, view: View) -> bool:
+        """Tell whether columns come after all that was read, and see all of it."""
+        if self._order is None:
+            return bool(view.visible.all())
+        above = self._order.amax(1, keepdim=True)
+        rising = torch.cat([above, view.order], dim=1).diff(dim=1) > 0
+        return bool(view.visible.all()) and bool(rising.all())
+
+    def keep(self, framed: Framed, *, takes_positions: bool) -> dict[str, Any]:
+        """Count new columns among what was read; return who sees whom, and where they stand.
+
+        Args:
+            framed: the columns; with a table of who sees whom, if the model must be told.
+            takes_positions: whether the model is told positions, or counts them itself.
+        """
+        size = framed.tokens.shape[1]
+        self._told |= framed.sees is not None
+        if self.length == 0:
+            self._order, self.mask = framed.order, framed.mask
+        else:
+            self.mask = torch.cat([self.mask, framed.mask], dim=1)
+            if self._order is not None and framed.order is not None:
+                self._order = torch.cat([self._order, framed.order], dim=1)
+        given: dict[str, Any] = {"attention_mask": self.mask.long()}
+        if self._told and self._order is not None:
+            allowed = sees(self._order[:, -size:], self._order, self.mask)
+            given = {"attention_mask": as_added(allowed), "position_ids": framed.position}
+        elif takes_positions:
+            position = (self.mask.long().cumsum(1) - 1).clamp(min=0)
+            given["position_ids"] = position[:, -size:]
+        if self.source is not None:
+            given["encoder_hidden_states"] = self.source
+            given["encoder_attention_mask"] = self.source_mask.long()
+        return given
 
     def with_columns(self, view: View) -> tuple[View, Int[Tensor, "B T"]]:
         """Return all that was read and the columns of `view`, and where in it these stand.
@@ -65,5 +99,17 @@ class HfCache:
             self._tokens = self._tokens[rows]
             return
         self.keys.batch_select_indices(rows)
+        if self._order is not None:
+            self._order = self._order[rows]
         if self.source is not None:
             self.source, self.source_mask = self.source[rows], self.source_mask[rows]
+
+
+def as_added(allowed: Bool[Tensor, "B T S"]) -> Float[Tensor, "B 1 T S"]:
+    """Return who sees whom as what transformers adds to scores; who sees nobody, sees all.
+
+    What those say is of no account, and no number would spread.
+    """
+    allowed = allowed | ~allowed.any(2, keepdim=True)
+    added = torch.zeros(allowed.shape, device=allowed.device)
+    return added.masked_fill(~allowed, torch.finfo(added.dtype).min)[:, None]

@@ -14,6 +14,7 @@ from lmcompare.data import Tokenizer, hf_tokenizer, special_tokens
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.hub import HfSource
 from lmcompare.huggingface.framing import Frame
+from lmcompare.huggingface.mapping import OURS
 from lmcompare.objectives import T5, Bart, Clm, Mlm, Objective, parse_objective
 
 Kind = Literal["causal", "masked", "seq2seq", "states"]
@@ -35,7 +36,6 @@ _POSITIONS_AFTER_PAD = {"camembert", "data2vec-text", "roberta", "roberta-prelay
 # whose `n_positions` is no limit, as they know distances only
 _ANY_POSITION = {"longt5", "mt5", "t5", "umt5"}
 USUAL_LENGTH = 512  # where neither the configuration nor the tokenizer says how much is read
-OURS = "lmcompare"  # what an export of ours says of itself in its configuration
 
 
 @dataclass(frozen=True, kw_only=True)

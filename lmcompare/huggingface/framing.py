@@ -5,13 +5,12 @@ none (T5's source), and end with one (BERT's `[SEP]`). A view is put into their 
 say of it is read at the places of its own positions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lmcompare.errors import Unsupported, UserError
 from lmcompare.view import View
 
 
@@ -42,11 +41,30 @@ class Framed:
         mask: False where there is padding.
         place: of each position of ours, its index. A start token in whose place nothing stands has
             that of the token after it.
+        order: who sees whom, as in a view; None where the frame added tokens, which have none.
+        sees: the same as a table; None where that is as the model has it by itself.
+        position: where tokens stand in the text; None as for the order.
     """
 
     tokens: Int[Tensor, "B S"]
     mask: Bool[Tensor, "B S"]
     place: Int[Tensor, "B T"]
+    order: Int[Tensor, "B S"] | None = None
+    sees: Bool[Tensor, "B S S"] | None = None
+    position: Int[Tensor, "B S"] | None = None
+
+    @staticmethod
+    def as_it_is(view: View) -> "Framed":
+        """Return the rows of a view with the pattern that it has."""
+        index = torch.arange(view.tokens.shape[1], device=view.tokens.device)
+        return Framed(
+            tokens=view.tokens,
+            mask=view.visible,
+            place=index.expand_as(view.tokens),
+            order=view.order,
+            sees=view.sees(),
+            position=view.position,
+        )
 
     @staticmethod
     def of(view: View, frame: Frame, *, pad: int) -> "Framed":
@@ -67,9 +85,19 @@ class Framed:
             framed = framed.masked_fill(index == length + shift + number, token)
         mask = index < length + frame.added
         place = (torch.arange(tokens.shape[1], device=tokens.device) + shift).clamp(min=0)
+        is_plain = len(frame.opening) == 1 and not frame.closing
         return Framed(
-            tokens=framed.masked_fill(~mask, pad), mask=mask, place=place.expand_as(tokens)
+            tokens=framed.masked_fill(~mask, pad),
+            mask=mask,
+            place=place.expand_as(tokens),
+            order=view.order if is_plain else None,
+            position=view.position if is_plain else None,
         )
+
+    def to(self, device: torch.device) -> "Framed":
+        """Return the same on a device."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Framed(**{k: None if v is None else v.to(device) for k, v in given.items()})
 
     def at_the_right(self) -> "Framed":
         """Return the same with the padding at the beginning, so that all rows end in one column."""
@@ -80,6 +108,8 @@ class Framed:
             tokens=self.tokens.gather(1, index),
             mask=self.mask.gather(1, index),
             place=(self.place + away) % size,
+            order=None if self.order is None else self.order.gather(1, index),
+            position=None if self.position is None else self.position.gather(1, index),
         )
 
     def read(self, states: Float[Tensor, "B S D"]) -> Float[Tensor, "B T D"]:
@@ -87,33 +117,23 @@ class Framed:
         return states.gather(1, self.place[:, :, None].expand(-1, -1, states.shape[2]))
 
 
-def require_pattern(view: View, name: str, *, causal: bool, longest: int | None) -> None:
-    """Make sure that a model of theirs can read a view as it is.
+def is_own_pattern(view: View, *, causal: bool) -> bool:
+    """Tell whether a model that is told nothing reads a view as it is meant.
 
     Args:
         view: what is to be read.
-        name: of the model, for the message.
         causal: whether the model reads from left to right, or else both sides.
-        longest: how many tokens of a view it can read at most; None for any number.
-
-    Raises:
-        Unsupported: the view is for another kind of model.
-        UserError: its rows are too long.
     """
-    order, document = view.order, view.document
-    alike = bool((order == order[:, :1]).all())
-    rising = bool((order[:, 1:] > order[:, :-1]).all())
-    if not (rising if causal else alike or order.shape[1] == 1):
-        reads = "from left to right" if causal else "both sides of a text at once"
-        raise Unsupported(f"{name} reads {reads}, and what is asked here is not read so")
-    if view.within is not None:
-        raise Unsupported(f"{name} has no positions within a hole, which are asked for here")
-    if document is not None and bool((document != document[:, :1]).any()):
-        raise Unsupported(f"{name} does not keep documents of one row apart: give each its own row")
-    if bool((view.visible[:, 1:] > view.visible[:, :-1]).any()):
-        raise Unsupported(f"{name} cannot read rows in which hidden positions stand before others")
-    if longest is not None and (length := int(view.visible.sum(1).max())) > longest:
-        raise UserError(
-            f"{name} reads texts of at most {longest} tokens, the start token included, and one "
-            f"has {length}: shorten it, or choose a shorter window"
-        )
+    order, document, visible = view.order, view.document, view.visible
+    if causal:
+        fits = bool((order[:, 1:] > order[:, :-1]).all())
+    else:
+        fits = bool((order == order[:, :1]).all())
+    counted = torch.arange(order.shape[1], device=order.device)
+    return (
+        fits
+        and view.within is None
+        and (document is None or not bool((document != document[:, :1]).any()))
+        and not bool((visible[:, 1:] > visible[:, :-1]).any())
+        and bool((view.position == counted).where(visible, True).all())
+    )

@@ -64,7 +64,7 @@ def load_hf(
         source = hub.find(source)
     where = devices.choose_device(device)
     facts = read_facts(source)
-    model = _model(facts).eval()
+    model = load_model(facts).eval()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     made = XlnetNetwork if facts.model_type == "xlnet" and facts.causal else HfNetwork
@@ -82,8 +82,11 @@ def load_hf(
     )
 
 
-def _model(facts: HfFacts) -> Any:
-    """Return the model of transformers with its weights.
+def load_model(facts: HfFacts) -> Any:
+    """Return the model of transformers with its weights, in float32.
+
+    Args:
+        facts: what is known of it.
 
     Raises:
         UserError: they are not those of its configuration.

@@ -1,124 +1,41 @@
 """A model of Hugging Face as a network that objectives, decoders and probes may ask.
 
 What our backbone does by the `order` of a view, their classes do by what they are: they read from
-left to right, or both sides, or a source and then what is written. A view of another kind is
-refused. What reads and what predicts are kept apart (`parts`), so that logits are computed where
-something is asked and nowhere else.
+left to right, or both sides, or a source and then what is written. Those that can be told who sees
+whom are told where a view asks for something else; of others it is refused. What reads and what
+predicts are kept apart (`parts`), so that logits are computed where something is asked and nowhere
+else.
 """
 
-import inspect
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lmcompare import devices
+from lmcompare.errors import Unsupported
 from lmcompare.huggingface import parts, reading
+from lmcompare.huggingface.batching import Shared, shared_pieces, sorted_pieces
+from lmcompare.huggingface.body import HfBody
 from lmcompare.huggingface.cache import HfCache
 from lmcompare.huggingface.facts import HfFacts
-from lmcompare.huggingface.framing import Framed, require_pattern
-from lmcompare.model.backbone import CACHED
+from lmcompare.huggingface.framing import Framed, is_own_pattern
 from lmcompare.model.loss import rows_at_once
 from lmcompare.view import IGNORE, View
 from lmcompare.vocab import Candidates
 
 
-class HfNetwork(nn.Module):
-    """A model of transformers, asked as a `LanguageModel` is.
-
-    Attributes:
-        facts: what is known of it.
-        batch_size: rows of a pass without gradients; None for as many as suits the device.
-    """
+class HfNetwork(HfBody):
+    """A model of transformers, asked as a `LanguageModel` is."""
 
     def __init__(self, model: Any, facts: HfFacts, *, batch_size: int | None = None) -> None:
-        super().__init__()
-        self.model = model
-        self.facts = facts
-        self.batch_size = batch_size
-        self.decodes = facts.kind == "seq2seq"
-        self.pad = facts.tokenizer.vocab.roles.get("pad", 0)
+        super().__init__(model, facts, batch_size=batch_size)
         # a copy of the model without its body, and so no module of its own
         self.__dict__["_head"] = None if facts.kind == "states" else parts.head_of(model)
-        accepted = inspect.signature(self.body.forward).parameters
-        self.takes_positions = "position_ids" in accepted
-        self.keeps_keys = "past_key_values" in accepted
-
-    @property
-    def body(self) -> Any:
-        """Return what predicts without its head: of an encoder-decoder, the decoder."""
-        if self.decodes:
-            return self.model.get_decoder()
-        if self.facts.kind == "states":
-            return self.model
-        return getattr(self.model, parts.body_name(self.model))
-
-    @property
-    def device(self) -> torch.device:
-        """Return where it computes."""
-        return next(self.model.parameters()).device
-
-    @property
-    def width(self) -> int:
-        """Return how many numbers a state has."""
-        return int(self.model.get_input_embeddings().embedding_dim)
-
-    def rows_at_once(self, length: int) -> int:
-        """Return how many rows of `length` a pass without gradients takes; changes no result."""
-        numbers = CACHED if self.device.type == "cpu" else 2**24
-        return self.batch_size or max(1, numbers // self.width // length)
-
-    def framed(self, view: View) -> Framed:
-        """Put a view into the frame of what reads it.
-
-        Raises:
-            Unsupported: it cannot be read so.
-            UserError: it is too long.
-        """
-        encodes = self.decodes and view.source is None
-        frame = self.facts.frame if encodes or not self.decodes else self.facts.decoder_frame
-        require_pattern(
-            view,
-            self.facts.name,
-            causal=self.facts.causal and not encodes,
-            longest=self.facts.longest_row(frame),
-        )
-        return Framed.of(view, frame, pad=self.pad)
-
-    def run(self, view: View, framed: Framed, **how: Any) -> Any:
-        """Return what the body makes of a view that was put in its frame.
-
-        Args:
-            view: whose source is read first, if it has one.
-            framed: itself, in the frame.
-            how: what else transformers is told.
-        """
-        given: dict[str, Any] = {"attention_mask": framed.mask.long(), "use_cache": False, **how}
-        if "inputs_embeds" not in given:
-            given["input_ids"] = framed.tokens
-        if not self.decodes:
-            return self.body(**given)
-        if view.source is None:
-            del given["use_cache"]
-            return self.model.get_encoder()(**given)
-        source = self.framed(view.source)
-        if "encoder_hidden_states" not in given:
-            given["encoder_hidden_states"] = self.run(view.source, source).last_hidden_state
-        return self.body(**given, encoder_attention_mask=source.mask.long())
-
-    def states(
-        self, view: View, *, wanted: Bool[Tensor, "B T"] | None = None
-    ) -> Float[Tensor, "N D"]:
-        """Return the last states of the wanted positions; of all visible ones by default.
-
-        A view without a source is what an encoder reads, where there is one.
-        """
-        framed = self.framed(view)
-        found = framed.read(self.run(view, framed).last_hidden_state)
-        return found[view.visible if wanted is None else wanted]
 
     def predicting_states(self, view: View, wanted: Bool[Tensor, "B T"]) -> Float[Tensor, "N D"]:
         """Return the states from which the wanted positions predict.
@@ -158,13 +75,38 @@ class HfNetwork(nn.Module):
             among: what may be predicted; any id by default.
         """
         self.facts.require_head()
-        pieces = view.split(self.rows_at_once(view.tokens.shape[1]))
-        found = devices.side_by_side(
-            lambda piece: self._scores(piece.to(self.device), among).cpu(), pieces, self.device
-        )
         scores = torch.zeros(view.tokens.shape)
-        scores[(view.target != IGNORE).cpu()] = torch.cat([torch.zeros(0), *found])
+        shared = None
+        own = self.facts.kind == "causal" and is_own_pattern(view, causal=True)
+        if own and len(view.tokens) > 1 and self.is_plain and self.takes_orders:
+            self.framed(view)  # which refuses rows that are too long
+            shared = shared_pieces(view, self.rows_at_once)
+        if shared is not None:
+            found = devices.side_by_side(
+                lambda piece: self._shared_scores(view, piece, among).cpu(), shared, self.device
+            )
+            for each, values in zip(shared, found, strict=True):
+                scores[each.row, each.column] = values
+            return scores
+        asked = view.target != IGNORE
+        pieces = list(sorted_pieces(view, self.rows_at_once))
+        found = devices.side_by_side(
+            lambda piece: self._scores(piece[1].to(self.device), among).cpu(), pieces, self.device
+        )
+        for (rows, _), values in zip(pieces, found, strict=True):
+            row, column = asked[rows].nonzero(as_tuple=True)
+            scores[rows[row], column] = values
         return scores
+
+    @torch.no_grad()
+    def _shared_scores(
+        self, view: View, shared: Shared, among: Candidates | None
+    ) -> Float[Tensor, " N"]:
+        """Return those of the targets of rows that hold once what begins alike."""
+        output = self.run(view, shared.framed.to(self.device))
+        states = output.last_hidden_state[shared.group, shared.node]
+        target = view.target[shared.row, shared.column].to(self.device)
+        return self.target_log_prob(states, target, among)
 
     @torch.no_grad()
     def _scores(self, view: View, among: Candidates | None) -> Float[Tensor, " N"]:
@@ -244,35 +186,18 @@ class HfNetwork(nn.Module):
         if not self.keeps_keys:
             return self._read_again(cache, view, wanted)
         if cache.length == 0:
-            framed = self._opened(cache, view).at_the_right()
+            framed = self._framed(view, self._frame).at_the_right()
         else:
-            place = torch.arange(view.tokens.shape[1], device=self.device)
-            framed = Framed(
-                tokens=view.tokens, mask=view.visible, place=place.expand_as(view.tokens)
-            )
-        cache.keep(framed.mask)
-        given: dict[str, Any] = {"attention_mask": cache.mask.long()}
-        if self.takes_positions:
-            position = (cache.mask.long().cumsum(1) - 1).clamp(min=0)
-            given["position_ids"] = position[:, -framed.tokens.shape[1] :]
-        if cache.source is not None:
-            given["encoder_hidden_states"] = cache.source
-            given["encoder_attention_mask"] = cache.source_mask.long()
+            framed = Framed.as_it_is(view)
+            if cache.follows(view):
+                framed = replace(framed, sees=None)
+            elif not self.takes_orders:
+                raise Unsupported(f"{self.facts.name} writes from left to right only")
+        given = cache.keep(framed, takes_positions=self.takes_positions)
         output = self.body(
             input_ids=framed.tokens, past_key_values=cache.keys, use_cache=True, **given
         )
         return framed.read(output.last_hidden_state)[wanted]
-
-    def _opened(self, cache: HfCache, view: View) -> Framed:
-        """Return the first columns of rows in the frame of what writes."""
-        frame = self.facts.decoder_frame
-        require_pattern(
-            view,
-            self.facts.name,
-            causal=self.facts.causal,
-            longest=self.facts.longest_row(frame),
-        )
-        return Framed.of(view, frame, pad=self.pad)
 
     def _read_again(
         self, cache: HfCache, view: View, wanted: Bool[Tensor, "B T"]

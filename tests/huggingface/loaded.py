@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import transformers
-
 from lmcompare.huggingface import HfContestant, load_hf
-from tests.huggingface.models import FAMILIES, saved
+from tests.huggingface.models import FAMILIES, saved, transformers
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from lmcompare.data.tokenizer_training import WORDS
 from lmcompare.view import Text
 from lmcompare.vocab import Vocab
 
+# what imports this is skipped where it is absent
+transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
+
 LENGTH = 48
-_WORDS = "the old cat dog saw ran to tree a bird and then some one . ,".split()
+_WORDS = [
+    "the",
+    "old",
+    "cat",
+    "dog",
+    "saw",
+    "ran",
+    "to",
+    "tree",
+    "a",
+    "bird",
+    "and",
+    "then",
+    "some",
+    "one",
+    ".",
+    ",",
+]
 _SIZE = {
     "hidden_size": 24,
     "num_hidden_layers": 2,

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
-
 from lmcompare.objectives.decoding.fill_request import FillRequest
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.view import Text
@@ -102,7 +100,7 @@ def test_a_hole_of_an_encoder_decoder(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @torch.no_grad()
 def test_a_model_that_keeps_no_keys(tmp_path: Path) -> None:
-    """XLNet's own `generate` lets what was written see what follows, so it is no measure of ours."""
+    """XLNet's own `generate` lets the text see what follows: no measure of ours."""
     found = Both.of("xlnet", tmp_path / "xlnet")
     vocab, net = found.ours.tokenizer.vocab, found.ours.net
     text = text_of(vocab, 9 + NEW, 4 + NEW)

@@ -1,14 +1,12 @@
 """Scores of models of theirs are what transformers' own forward pass gives."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
-
+from lmcompare.errors import Unsupported, UserError
 from lmcompare.huggingface import HfNetwork
 from lmcompare.objectives.network import LanguageModel
 from lmcompare.view import Text, View
@@ -185,12 +183,42 @@ def test_it_is_a_network(both: Callable[[str], Both]) -> None:
     assert isinstance(found.net, HfNetwork)
     assert found.num_parameters == found.facts.num_parameters
     assert found.tokenizer.vocab.size == found.facts.config.vocab_size
-    view = View.bidirectional(torch.tensor([[0, 3, 4]]), visible=torch.ones(1, 3).bool())
-    from lmcompare.errors import Unsupported, UserError
-
-    with pytest.raises(Unsupported, match="reads from left to right, and what is asked here"):
-        found.net.logits(view, view.visible)
     long = torch.zeros(1, 50, dtype=torch.long)
     causal = View.causal(long, visible=torch.ones_like(long).bool())
     with pytest.raises(UserError, match="at most 48 tokens, the start token included, and one has"):
         found.net.logits(causal, causal.visible)
+
+
+def test_what_it_cannot_be_asked(both: Callable[[str], Both]) -> None:
+    net = both("bert").ours.net
+    view = View.causal(torch.tensor([[0, 9, 8]]), visible=torch.ones(1, 3).bool())
+    with pytest.raises(Unsupported, match="reads both sides of a text at once, and what is asked"):
+        net.logits(view, view.visible)
+
+
+@pytest.mark.parametrize("name", marked("gpt2", "llama", "neox", "opt"))
+def test_what_rows_share_is_read_once(
+    both: Callable[[str], Both], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = both(name)
+    net = found.ours.net
+    assert net.takes_orders
+    text = text_of(found.ours.tokenizer.vocab, 9, 11, 7, 12, 12, 5, 12)
+    for row, above, shared in ((1, 0, 6), (2, 1, 7), (4, 3, 12), (6, 5, 4)):
+        text.tokens[row, :shared] = text.tokens[above, :shared]
+    mask = text.visible & (text.word > 2)
+    mask[0, 7:] = False  # the row above is asked about less than is alike
+    read: list[int] = []
+    run = HfNetwork.run
+
+    def counted(self: HfNetwork, view: View, framed: Any, **how: Any) -> Any:
+        read.append(int(framed.mask.sum()))
+        return run(self, view, framed, **how)
+
+    monkeypatch.setattr(HfNetwork, "run", counted)
+    together = scores(found, text, "causal", mask)
+    assert sum(read) < 0.7 * int(text.visible.sum())
+    for row in range(len(text.tokens)):
+        only = text.rows(torch.tensor([row]))
+        alone = scores(found, only, "causal", mask[row : row + 1])
+        torch.testing.assert_close(together[row], alone[0], **CLOSE)
