@@ -224,8 +224,6 @@ def test_every_kind_goes_through_every_evaluation(
 _PAIRS = [
     (one, two) for one in ("old", "new", "red", "big") for two in ("cat", "dog", "sun", "ant")
 ]
-    (one, two) for one in ("old", "new", "red", "big") for two in ("cat", "dog", "sun", "ant")
-]
 _TREEBANK = "".join(
     f"1\tThe\tthe\tDET\t_\t_\t2\tdet\t_\t_\n2\t{noun}\t{noun}\tNOUN\t_\t_\t3\tnsubj\t_\t_\n"
     f"3\t{verb}\t{verb}\tVERB\t_\t_\t0\troot\t_\t_\n\n"
@@ -258,8 +256,6 @@ def test_a_study_of_several_texts_has_none_for_it(
 
 @pytest.mark.slow
 def test_a_comparison_needs_no_transformers(
-    command: Command, folder: Path, text: list[str]
-) -> None:
     command: Command, folder: Path, text: list[str]
 ) -> None:
     assert command("eval", "hf:tiny", *text).code == 0
