@@ -22,7 +22,7 @@ Places = Annotated[
     typer.Argument(
         readable=False,
         metavar="RUN|STUDY",
-        help="Runs, studies, or folders of studies.",
+        help="Runs, studies, folders of studies, or hf:NAME of models of Hugging Face.",
         show_default=str(EXPERIMENTS),
         autocompletion=completion.places,
     ),

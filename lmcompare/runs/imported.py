@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from lmcompare.config.run import RunConfig, parse_run
 from lmcompare.data import DataConfig, Prepared, TokenizerConfig, prepare
 from lmcompare.devices import Precision
 from lmcompare.errors import UserError
-from lmcompare.files import name_of
+from lmcompare.files import name_of, state_of
 from lmcompare.hub import HfSource
 from lmcompare.objectives import Objective
 from lmcompare.objectives.read_only import ReadOnly
@@ -60,7 +61,7 @@ def import_model(text: str, study: Path) -> Run:
 
     source = hub.find(text)
     facts = read_facts(source)
-    name = name_of(f"hf-{source.short_name}-{source.weights_hash()[:8]}")
+    name = name_of(f"hf-{source.short_name}-{_hash(source)[:8]}")
     run = Run(study / name)
     if not run.record_file.exists():
         with run.locked():
@@ -100,7 +101,7 @@ def _write(run: Run, text: str, facts: "HfFacts") -> None:
         imported=Imported(
             source=_found_again(text, source),
             revision=source.revision,
-            weights=source.weights_hash(),
+            weights=_hash(source),
             kind=facts.kind,
             architecture=facts.class_name or facts.model_type,
             shape=_shape(facts),
@@ -111,6 +112,16 @@ def _write(run: Run, text: str, facts: "HfFacts") -> None:
             why_none=facts.why_none,
         ),
     ).write(run.record_file)
+
+
+def _hash(source: HfSource) -> str:
+    """Return the hash of a model's weights, which are read once a process while they stay."""
+    return _hash_of(source, tuple(map(state_of, source.weight_files())))
+
+
+@lru_cache
+def _hash_of(source: HfSource, states: tuple[tuple[int, ...], ...]) -> str:
+    return source.weights_hash()
 
 
 def _found_again(text: str, source: HfSource) -> str:
@@ -187,7 +198,7 @@ def load_imported(
     from lmcompare.huggingface.load import load_hf
 
     record, imported, source = run.record(), _imported(run), _source(run)
-    if source.weights_hash() != imported.weights:
+    if _hash(source) != imported.weights:
         raise UserError(
             f"the weights in {source.folder} have changed since {run.path} was made of them: name "
             f"them again as '{imported.source}', which makes another folder"

@@ -20,7 +20,7 @@ def probe(
         list[Path],
         typer.Argument(
             readable=False,
-            help="Runs or studies.",
+            help="Runs, studies, or hf:NAME of models of Hugging Face.",
             metavar="RUN...",
             autocompletion=completion.places,
         ),

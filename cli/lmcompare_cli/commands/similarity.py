@@ -20,7 +20,7 @@ def similarity(
         list[Path],
         typer.Argument(
             readable=False,
-            help="Runs, checkpoints or studies: every pair of their models is compared.",
+            help="Runs, checkpoints, studies or hf:NAME: every pair of their models is compared.",
             metavar="RUN...",
             autocompletion=completion.places,
         ),
