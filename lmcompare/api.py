@@ -268,16 +268,15 @@ def compare(
             default.
         only: take in these results alone, selected as by `lmcompare compare --only`.
         latest: of results of a run that differ in their settings only, take in the last.
-        at: in the summary, tell what arms learn where as much of this was spent ("tokens",
-            "targets", "flops" or "seconds"); by default of each in turn.
+        at: in the summary, tell what arms learn where as much "tokens", "targets", "flops" or
+            "seconds" were spent; by default of each in turn.
         quality: in the summary, tell what it took to reach this, nats of a hidden token; by default
             the worst that a run ended with.
         judge_all: rank models of Hugging Face too, though nothing of their training is held equal.
         warn: told of runs that cannot be read, which are left out.
 
     Raises:
-        UserError: no run is finished, one is broken, no arm is called as the reference, no result
-            is what was selected, or the quality is none.
+        UserError: none is finished, one is broken, or what was named is not there.
     """
     return compare_runs(
         _runs(runs, warn=warn),
