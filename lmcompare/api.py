@@ -80,6 +80,7 @@ class Runs(Sequence[Run]):
         latest: bool = False,
         at: Axis | None = None,
         quality: float | None = None,
+        judge_all: bool = False,
     ) -> Comparison:
         """Put the runs side by side; arguments and errors are those of `lmcompare.compare`."""
         return compare(
@@ -90,6 +91,7 @@ class Runs(Sequence[Run]):
             latest=latest,
             at=at,
             quality=quality,
+            judge_all=judge_all,
         )
 
     def evaluate(self, *tasks: AnyPath, **options: Any) -> EvaluationResults:
@@ -190,8 +192,8 @@ def load(*places: AnyPath, warn: Warn = _warn) -> Runs:
     """Find the runs of studies, or single ones.
 
     Args:
-        places: folders of runs, studies, study files, folders of studies, or names of those in
-            `experiments`, which is looked into where no place is given.
+        places: folders of runs, studies, study files, folders of studies, `hf:FOLDER-or-NAME`, or
+            names of those in `experiments`, which is looked into where no place is given.
         warn: told of damaged runs within a study, which are left out.
 
     Raises:
@@ -254,6 +256,7 @@ def compare(
     latest: bool = False,
     at: Axis | None = None,
     quality: float | None = None,
+    judge_all: bool = False,
     warn: Warn = _warn,
 ) -> Comparison:
     """Put finished runs side by side: what each objective bought, and what was held equal.
@@ -265,15 +268,15 @@ def compare(
             default.
         only: take in these results alone, selected as by `lmcompare compare --only`.
         latest: of results of a run that differ in their settings only, take in the last.
-        at: in the summary, tell what arms learn where as much of this was spent ("tokens",
-            "targets", "flops" or "seconds"); by default of each in turn.
+        at: in the summary, tell what arms learn where as much "tokens", "targets", "flops" or
+            "seconds" were spent; by default of each in turn.
         quality: in the summary, tell what it took to reach this, nats of a hidden token; by default
             the worst that a run ended with.
+        judge_all: rank models of Hugging Face too, though nothing of their training is held equal.
         warn: told of runs that cannot be read, which are left out.
 
     Raises:
-        UserError: no run is finished, one is broken, no arm is called as the reference, no result
-            is what was selected, or the quality is none.
+        UserError: none is finished, one is broken, or what was named is not there.
     """
     return compare_runs(
         _runs(runs, warn=warn),
@@ -283,6 +286,7 @@ def compare(
         latest=latest,
         at=at,
         quality=quality,
+        judge_all=judge_all,
     )
 
 

@@ -14,7 +14,8 @@ from lmcompare.model import Backbone
 from lmcompare.model.kv_cache import KVCache
 from lmcompare.objectives import Objective
 from lmcompare.objectives.network import LanguageModel
-from lmcompare.runs.loaded_model import LoadedModel, Trained
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.origin import Trained
 from lmcompare.runs.results import Results
 from lmcompare.view import View
 from tests.conftest import TINY

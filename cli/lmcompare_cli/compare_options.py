@@ -46,6 +46,14 @@ Latest = Annotated[
         "task.",
     ),
 ]
+JudgeAll = Annotated[
+    bool,
+    typer.Option(
+        "--judge-all",
+        help="Rank models of Hugging Face and give verdicts on them too, though nothing of their "
+        "training is held equal.",
+    ),
+]
 TableNames = Annotated[
     list[str] | None,
     typer.Option(

@@ -24,7 +24,10 @@ PrecisionName = Literal["float32", "bfloat16"]  # as in `lmcompare.devices`, wit
 Runs = Annotated[
     list[Path],
     typer.Argument(
-        readable=False, help="Runs or studies.", metavar="RUN...", autocompletion=completion.places
+        readable=False,
+        help="Runs, studies, or hf:NAME of models of Hugging Face.",
+        metavar="RUN...",
+        autocompletion=completion.places,
     ),
 ]
 Prompt = Annotated[

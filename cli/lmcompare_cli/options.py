@@ -22,7 +22,7 @@ Places = Annotated[
     typer.Argument(
         readable=False,
         metavar="RUN|STUDY",
-        help="Runs, studies, or folders of studies.",
+        help="Runs, studies, folders of studies, or hf:NAME of models of Hugging Face.",
         show_default=str(EXPERIMENTS),
         autocompletion=completion.places,
     ),
@@ -120,6 +120,17 @@ StudyName = Annotated[
         metavar="NAME",
         help="The study that a run given by options belongs to.",
         show_default="default",
+        autocompletion=completion.studies,
+    ),
+]
+StudyOfHf = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="The study that models of Hugging Face (hf:NAME) stand in, whose held-out text they "
+        "are asked about.",
+        show_default="that of the other runs, or default",
         autocompletion=completion.studies,
     ),
 ]

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from lmcompare.blocks import Paragraph, markdown
-from lmcompare.comparison.arms import Arm, group_arms, read_results
+from lmcompare.comparison.arms import Arm, read_results
 from lmcompare.comparison.control import DEPTH, ControlCheck, control_checks, depths
 from lmcompare.comparison.document import document
 from lmcompare.comparison.frame import tidy, with_rows
+from lmcompare.comparison.grouping import group_arms
 from lmcompare.comparison.plateau import note_on_plateaus
 from lmcompare.comparison.selecting import select
 from lmcompare.comparison.summary import Material, Summary
@@ -96,6 +97,7 @@ def compare(
     latest: bool = False,
     at: Axis | None = None,
     quality: float | None = None,
+    judge_all: bool = False,
 ) -> Comparison:
     """Put finished runs side by side.
 
@@ -111,6 +113,8 @@ def compare(
             each in turn.
         quality: in the summary, tell what it took to reach this, nats of a hidden token; by default
             the worst that a run ended with.
+        judge_all: rank models that were trained elsewhere and give verdicts on them, though nothing
+            of their training is held equal.
 
     Raises:
         UserError: no run is finished, or one is broken or of another schema, or no arm is called
@@ -121,7 +125,7 @@ def compare(
     notes: list[str] = []
     results = read_results(runs, unfinished=unfinished, note=notes.append)
     results = select(results, only=only, latest=latest, note=notes.append)
-    arms = group_arms(results, note=notes.append)
+    arms = group_arms(results, note=notes.append, judge_all=judge_all)
     frame = tidy(arms)
     notes_on = {each.key: [*_notes_on_measuring(arms, each)] for each in all_tables()}
     notes += _notes_on_runs(arms)
@@ -129,7 +133,9 @@ def compare(
     notes += _notes_on_sampling(arms)
     shown = [(each, each.tables(arms, frame, reference=reference)) for each in all_tables()]
     facts = control_checks(arms) if sum(len(arm.results) for arm in arms) > 1 else []
-    unequal = ", ".join(fact.name for fact in facts if not fact.equal and fact.ranks)
+    judged = [arm for arm in arms if arm.judged]
+    about = facts if len(judged) == len(arms) else control_checks(judged) if judged else []
+    unequal = ", ".join(fact.name for fact in about if not fact.equal and fact.ranks)
     if unequal and any(each.is_ranked(tables) for each, tables in shown):
         notes.append(
             f"best and tie are about these models, not objectives alone, as these differ: {unequal}"
@@ -175,6 +181,12 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
     marked = [arm.label for arm in arms if not arm.finished]
     if marked:
         yield f"unfinished, so not ranked: {', '.join(marked)}"
+    elsewhere = [arm.label for arm in arms if not arm.judged]
+    if elsewhere:
+        yield (
+            "trained elsewhere, on a text and at a cost that are not known, so not ranked and "
+            f"without verdicts: {', '.join(elsewhere)}"
+        )
     kinds = all_tables()
     for each in kinds:
         yield from each.lacking(results)
@@ -195,6 +207,11 @@ def _notes_on_runs(arms: Sequence[Arm]) -> Iterator[str]:
             "secs: other work on the machine slowed some runs down; (... alone) is their mean at "
             f"the speed of their undisturbed steps: {', '.join(disturbed)}"
         )
+    for result in results:
+        if (imported := result.record.imported) is not None:
+            why = [imported.why_none] if imported.objective is None else []
+            for said in (*imported.rules, *why):
+                yield f"{result.record.arm}: {said}"
     changed = [each for each in results if (each.record.git_commit or "").endswith("+")]
     if changed:
         yield (
@@ -209,7 +226,7 @@ def _what(record: ResultRecord) -> tuple[str, str, str, int]:
 
 
 def _notes_on_seeds(arms: Sequence[Arm]) -> Iterator[str]:
-    single = [arm.label for arm in arms if len(arm.results) == 1]
+    single = [arm.label for arm in arms if len(arm.results) == 1 and not arm.elsewhere]
     few = [arm.label for arm in arms if 1 < len(arm.results) < _FEWEST_SEEDS]
     if single:
         yield f"one seed, so no interval and no ranking: {', '.join(single)}"
@@ -238,8 +255,8 @@ def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[ControlCheck
         means = frame[frame["metric"] == metric].groupby("label")["value"].mean()
         found: dict[str, list[str]] = {}
         for arm in arms:
-            if not arm.finished:
-                continue  # what it has not spent yet follows from nothing
+            if not arm.finished or arm.label not in means:
+                continue  # what it has not spent yet, or nobody knows, follows from nothing
             found.setdefault(short(means[arm.label]), []).append(arm.label)
         if len(found) > 1:
             facts.append(ControlCheck(name=metric, equal=False, found=found))

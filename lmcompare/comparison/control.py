@@ -10,7 +10,7 @@ from lmcompare.comparison.arms import Arm, Result, flat, shown
 from lmcompare.evaluation.kind import AnyKind
 from lmcompare.evaluation.registry import kinds
 from lmcompare.model import ModelConfig
-from lmcompare.runs.records import ControlSheet
+from lmcompare.runs.records import ControlSheet, Imported
 
 DEPTH = "depth"
 
@@ -37,6 +37,10 @@ class ControlCheck:
         return f"{self.name} ({self.words})"
 
 
+def _not_known(_: Imported) -> str:
+    return control_seeds.NOT_KNOWN
+
+
 @dataclass(frozen=True)
 class _Question:
     """A thing to compare, of each run by itself."""
@@ -46,6 +50,21 @@ class _Question:
     words: Callable[[Result], str]  # shown of what is no settings, and of what is equal
     cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
     ranks: bool = True
+    elsewhere: Callable[[Imported], str] | None = _not_known  # trained there; None: as all
+
+    def answer_of(self, result: Result) -> object:
+        """Return what must be equal; of what is not known, something that nothing is equal to."""
+        imported = result.record.imported
+        if imported is None or self.elsewhere is None:
+            return self.answer(result)
+        return object()
+
+    def words_of(self, result: Result) -> str:
+        """Return the same in words."""
+        imported = result.record.imported
+        if imported is None or self.elsewhere is None:
+            return self.words(result)
+        return self.elsewhere(imported)
 
 
 def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
@@ -68,6 +87,8 @@ def depths(arms: Sequence[Arm]) -> ControlCheck | None:
     """Return the layers of each arm, encoder + decoder, if some have an encoder."""
     found: dict[str, list[str]] = {}
     for arm in arms:
+        if arm.elsewhere:
+            continue  # what an objective brought is known of our backbone alone
         model = arm.results[0].record.config.model
         encoder = f"{model.encoder_layers} + " if model.encoder_layers else ""
         found.setdefault(f"{encoder}{model.depth}", []).append(arm.label)
@@ -146,7 +167,8 @@ def _of_measurements(arms: Sequence[Arm]) -> Iterator[_Question]:
         facts = [kind.facts(result.of(kind.record)) for arm in arms for result in arm.results]
         for name in dict.fromkeys(name for each in facts for name in each):
             fact = _measured_fact(kind, name)
-            yield _Question(name, fact, _in_words(fact), ranks=kind.ranked)
+            words = _in_words(fact)
+            yield _Question(name, fact, words, ranks=kind.ranked, elsewhere=None)
 
 
 def _measured_fact(kind: AnyKind, name: str) -> Callable[[Result], str | None]:
@@ -158,7 +180,9 @@ def _in_words(fact: Callable[[Result], object]) -> Callable[[Result], str]:
 
 
 _OBJECTIVE = _Question(
-    "objective", _config("objective"), lambda result: Arm(label="", results=[result]).objective
+    "objective",
+    _config("objective"),
+    lambda result: Arm(label="", results=[result]).objective,
 )
 
 _QUESTIONS = [
@@ -171,8 +195,9 @@ _QUESTIONS = [
         ControlSheet.FACTS["tokenizer"],
         _sheet("tokenizer"),
         lambda result: result.record.sheet.tokenizer[:8],
+        elsewhere=None,
     ),
-    _Question("backbone", _shape, _backbone),
+    _Question("backbone", _shape, _backbone, elsewhere=lambda imported: imported.in_words),
     _Question(
         "budget",
         lambda result: result.record.config.budget,
@@ -183,11 +208,14 @@ _QUESTIONS = [
         _config("batch"),
         _batch,
         {"length": "rows of unlike length are not neutral: see docs/objectives.md"},
+        elsewhere=lambda imported: f"rows of {imported.longest} tokens at most",
     ),
     _Question("optimizer", _config("optimizer"), _optimizer),
     _Question("validation", _config("validation"), _validation),
     _Question(
-        "precision", lambda result: result.record.precision, lambda result: result.record.precision
+        "precision",
+        lambda result: result.record.precision,
+        lambda result: result.record.precision,
     ),
     _Question(
         "device",
@@ -200,7 +228,9 @@ _QUESTIONS = [
         _code,
     ),
     _Question(
-        "libraries", _libraries, lambda result: f"torch {result.record.versions.get('torch')}"
+        "libraries",
+        _libraries,
+        lambda result: f"torch {result.record.versions.get('torch')}",
     ),
 ]
 
@@ -210,14 +240,14 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
         (arm, result, answer)
         for arm in arms
         for result in arm.results
-        if (answer := question.answer(result)) is not None
+        if (answer := question.answer_of(result)) is not None
     ]
     answered = list(dict.fromkeys(arm.label for arm, _, _ in answers))
     if len(answered) < min(2, len(arms)):  # nothing to compare one arm's answer with
         return None
     first = answers[0][2]
     if all(answer == first for _, _, answer in answers):
-        words = question.words(answers[0][1])
+        words = question.words_of(answers[0][1])
         words += "" if len(answered) == len(arms) else f"; only in {', '.join(answered)}"
         return ControlCheck(
             name=question.name, equal=True, found={words: answered}, ranks=question.ranks
@@ -225,10 +255,10 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
     differing = _differing([answer for _, _, answer in answers if isinstance(answer, Mapping)])
     found: dict[str, dict[str, list[int]]] = {}
     for arm, result, answer in answers:
-        if isinstance(answer, Mapping):
+        if isinstance(answer, Mapping) and differing:
             words = ", ".join(f"{key} {shown(answer.get(key, 'none'))}" for key in differing)
         else:
-            words = question.words(result)
+            words = question.words_of(result)
         found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
     cautions = [said for key, said in question.cautions.items() if key in differing]
     return ControlCheck(
@@ -263,5 +293,6 @@ def _by_value(found: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, lis
 def _seeds(arms: Sequence[Arm]) -> ControlCheck:
     found: dict[str, list[str]] = {}
     for arm in arms:
-        found.setdefault(" ".join(str(each.seed) for each in arm.results), []).append(arm.label)
+        seeds = " ".join(str(each.seed) for each in arm.results)
+        found.setdefault(control_seeds.NOT_KNOWN if arm.elsewhere else seeds, []).append(arm.label)
     return ControlCheck(name="seeds", equal=len(found) == 1, found=found)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lmcompare.comparison.arms import Arm, Result
 
 _SeedRuns = Mapping[int, Sequence[tuple[str, Result]]]  # the labelled runs of each seed
+NOT_KNOWN = "not known"
 Found = tuple[bool, dict[str, list[str]]]  # whether it is equal, and what was found in which arms
 
 
@@ -21,6 +22,13 @@ def weights(arms: Sequence[Arm]) -> Found | None:
 def _within_seeds(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> Found | None:
     if len(arms) < 2:
         return None
+    elsewhere = [arm.label for arm in arms if arm.elsewhere]
+    known = [arm for arm in arms if not arm.elsewhere]
+    equal, found = _between(known, check) if len(known) > 1 else (True, {})
+    return (False, found | {NOT_KNOWN: elsewhere}) if elsewhere else (equal, found)
+
+
+def _between(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> Found:
     seeds: dict[int, list[tuple[str, Result]]] = {}
     for arm in arms:
         for result in arm.results:

@@ -22,7 +22,7 @@ COLUMNS: Mapping[str, str] = {  # each with its meaning and unit
     "seed": "the seed of the run",
     "run": "the run's folder",
     "finished": "whether the run has spent its budget",
-    "step": "the step of training of the model that was measured",
+    "step": "the step of training of the model that was measured; -1 of what was trained elsewhere",
     "objective": "the name of the objective",
     "metric": "what was measured",
     "scoring": "how a text was scored, or a benchmark asked",
@@ -161,6 +161,9 @@ def _measured(run: Run, result: ResultRecord) -> Iterator[dict[str, object]]:
 def _costs(result: Result) -> Iterator[tuple[Metric, float | None]]:
     """Yield what training reached, and what it took."""
     spent = result.spent
+    if result.record.imported is not None:  # nobody here knows what its training took
+        yield Metric(name="parameters", unit="parameters"), result.record.num_parameters or None
+        return
     for name, unit, value in (
         ("training_loss", "nats/target", result.loss),
         ("validation_loss", "nats/target", result.validation),

@@ -41,6 +41,8 @@ def unigram_of_targets(run: Run, objective: Objective, *, length: int) -> float 
         nats = heldout_text.unigram_nats(run, tokenizer)
     except UserError:
         return None
+    if nats is None:
+        return None
     return _entropy(nats.tobytes(), tokenizer, objective, length)
 
 

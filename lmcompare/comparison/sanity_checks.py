@@ -79,8 +79,9 @@ def below_anchor(arm: Arm) -> str | None:
             if about not in best or record.nats < best[about].nats:
                 best[about] = record
         for record in best.values():
-            if record.nats >= record.unigram_nats:
-                bits = f"{record.bits_per_byte:.3f}, anchor {record.unigram_bits_per_byte:.3f}"
+            anchor = record.unigram_bits_per_byte
+            if anchor is not None and record.bits_per_byte >= anchor:
+                bits = f"{record.bits_per_byte:.3f}, anchor {anchor:.3f}"
                 found.setdefault(f"{record.source} {bits} bits/byte", []).append(result.seed)
         if not best and (said := _loss_above_unigram(result)) is not None:
             found.setdefault(said, []).append(result.seed)
@@ -125,11 +126,12 @@ def _other_domains(result: Result) -> dict[str, float]:
     own = [each for each in result.of(LikelihoodRecord) if each.source == "validation"]
     if not own:
         return {}
-    longest = max(own, key=lambda each: each.num_bytes)
+    usual = max(own, key=lambda each: each.num_bytes).unigram_bits_per_byte
     found: dict[str, float] = {}
     for each in result.of(LikelihoodRecord):
-        if each.source not in _OWN:
-            times = each.unigram_bits_per_byte / longest.unigram_bits_per_byte
+        anchor = each.unigram_bits_per_byte
+        if each.source not in _OWN and usual is not None and anchor is not None:
+            times = anchor / usual
             if times > OTHER_DOMAIN:
                 found[f"{each.source} {each.text_hash[:8]}"] = times
     return found

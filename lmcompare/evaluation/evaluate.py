@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from lmcompare.errors import UserError
+from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.kind import AnyKind, Context, Report, Step
 from lmcompare.evaluation.options import EvalOptions
 from lmcompare.runs.records import ResultRecord
@@ -46,7 +46,8 @@ class Evaluation:
     ) -> Iterator[tuple[Run, AnyKind, ResultRecord]]:
         """Measure, and yield each result with its run once it is kept.
 
-        The context is told of a step that could not be done, where it stops no other.
+        The context is told of a step that could not be done, where it stops no other. What a model
+        that was trained elsewhere cannot be asked stops none.
 
         Args:
             report: told which part of a step is done, and which share of it.
@@ -64,9 +65,13 @@ class Evaluation:
                     try:
                         records = step.measure(run, report)
                     except UserError as error:
-                        if not step.alone:
+                        said = f"{run.path.name}, {step.name}: {error}"
+                        if isinstance(error, Unsupported) and run.record().imported is not None:
+                            self.context.warn(said)
+                        elif step.alone:
+                            self.context.fail(UserError(said))
+                        else:
                             raise
-                        self.context.fail(UserError(f"{run.path.name}, {step.name}: {error}"))
                         continue
                     for record in records:
                         yield run, kind, record

@@ -18,7 +18,8 @@ from lmcompare import rng
 from lmcompare.data import Encoded, Split, Tokenizer, encode_documents, open_corpus, shuffled
 from lmcompare.errors import UserError
 from lmcompare.evaluation.options import EvalOptions
-from lmcompare.runs.loaded_model import LoadedModel, Origin
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.origin import Origin
 from lmcompare.runs.run import Run
 
 
@@ -39,7 +40,7 @@ def _documents(
     if options.data is not None:
         corpus = open_corpus(*options.data.names, data=options.data, cache=cache)
         return encode_documents(corpus.texts(), model.tokenizer)
-    prepared = model.origin.training_text(cache=cache, warn=warn)
+    prepared = model.origin.asked_about(cache=cache, warn=warn)
     split = prepared.split(options.split)
     # Neighbouring documents are alike: a sample from all over says more than the first ones.
     order = shuffled(np.arange(split.num_documents), num_blocks=split.num_documents, seed=0)
@@ -49,7 +50,7 @@ def _documents(
 def training_text(
     model: LoadedModel, *, cache: Path, warn: Callable[[str], None], what: str
 ) -> Split | None:
-    """Return what a run was trained on; None if that is gone.
+    """Return what a model was trained on; None if that is gone, or was never known here.
 
     Args:
         model: of the run.
@@ -57,6 +58,8 @@ def training_text(
         warn: told why it is gone.
         what: is not known then.
     """
+    if not model.trained.known:
+        return None
     try:
         return model.origin.training_text(cache=cache, warn=warn).split("train")
     except UserError as error:
@@ -134,9 +137,15 @@ def is_text(document: Encoded, tokenizer: Tokenizer) -> Bool[ndarray, " N"]:
     return found
 
 
-def unigram_nats(origin: Origin | Run, tokenizer: Tokenizer) -> Float[ndarray, " V"]:
-    """Return minus the log-probability of each id by its frequency in training, plus one."""
-    counts = origin.token_counts().astype(np.float64)
+def unigram_nats(origin: Origin | Run, tokenizer: Tokenizer) -> Float[ndarray, " V"] | None:
+    """Return minus the log-probability of each id by its frequency in training, plus one.
+
+    None where nobody here ever knew these frequencies.
+    """
+    found = origin.token_counts()
+    if found is None:
+        return None
+    counts = found.astype(np.float64)
     special = tokenizer.vocab.is_special(torch.arange(tokenizer.vocab.size)).numpy()
     counts = np.where(special, 0, counts + 1)
     with np.errstate(divide="ignore"):

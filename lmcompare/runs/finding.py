@@ -49,6 +49,10 @@ def with_models(runs: Iterable[Run], *, warn: Callable[[str], None]) -> list[Run
 
 
 def _require_model(run: Run) -> None:
+    if run.record().imported is not None:
+        from lmcompare.runs.imported import require
+
+        return require(run)
     run.tokenizer()
     load_checkpoint(run, warn=lambda _: None)
 
@@ -136,7 +140,11 @@ def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Che
     Raises:
         UserError: there is none.
     """
-    run.record()
+    if (imported := run.record().imported) is not None:
+        raise UserError(
+            f"{run.path} has no checkpoint, as it stands for {imported.source}, which was trained "
+            "elsewhere"
+        )
     own, done = run.hash, run.done()
     if run.at is not None:
         return checkpoints.check(checkpoints.place_of(run.checkpoints, run.at), run=own)

@@ -63,6 +63,7 @@ def listed(run: Run) -> Listed:
     except UserError as error:
         return Listed(ListedRun(run=str(run.path), study=run.study, fault=str(error)), None)
     config = record.config
+    trained_here = record.imported is None
     row = ListedRun(
         run=str(run.path),
         study=run.study,
@@ -70,16 +71,20 @@ def listed(run: Run) -> Listed:
         objective=config.objective.name,
         seed=config.seed,
         state=state,
-        step=0 if last is None else last.step,
-        share=0.0 if last is None else min(1.0, config.budget.progress(last.spent)),
+        step=(0 if last is None else last.step) if trained_here else None,
+        share=_share(record, last) if trained_here else None,
         loss=None if last is None else last.loss,
         validation=validation,
-        budget=str(config.budget),
+        budget=str(config.budget) if trained_here else None,
         created=record.created,
         tags=notes.tags,
         comment=notes.comment,
     )
     return Listed(row, config)
+
+
+def _share(record: RunRecord, last: MetricsLine | None) -> float:
+    return 0.0 if last is None else min(1.0, record.config.budget.progress(last.spent))
 
 
 def _standing(run: Run) -> tuple[RunRecord, ListedState, MetricsLine | None, float | None]:

@@ -7,7 +7,6 @@ by one of its parts are made here. All are in float32, whatever they were traine
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from lmcompare import devices
 from lmcompare.config.budget import Spent
-from lmcompare.data import DataConfig, Prepared, Tokenizer
+from lmcompare.data import Prepared, Tokenizer
 from lmcompare.devices import Precision
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.model import Backbone
@@ -24,58 +23,13 @@ from lmcompare.objectives import Objective
 from lmcompare.objectives.network import LanguageModel
 from lmcompare.runs.checkpoints import Checkpoint
 from lmcompare.runs.finding import every_checkpoint, load_checkpoint
+from lmcompare.runs.origin import Origin, Trained, trained
 from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import text_of
 from lmcompare.view import Text
 
 REPLICATES = 2  # of what is sampled; many texts make the spread between them known
-
-
-class Origin(Protocol):
-    """Where a model comes from: what can be had of its training beside the model."""
-
-    def token_counts(self) -> Int[ndarray, " V"]:
-        """Return how often each id stands in the training text.
-
-        Raises:
-            UserError: that is not known any more.
-        """
-
-    def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
-        """Return what it was trained on.
-
-        Args:
-            cache: the folder of prepared corpora.
-            warn: told if what the cache holds is damaged.
-
-        Raises:
-            UserError: it is not to be had, or has changed.
-        """
-
-    def untrained(self) -> LanguageModel:
-        """Return the network as it started, on a processor."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What is known of how a model was trained, before it is loaded."""
-
-    arm: str
-    num_parameters: int
-    data: DataConfig
-    tokenizer: str  # hashes, of the tokenizer and of the training text
-    text: str
-
-    def shares_text_with(self, other: "Trained") -> bool:
-        """Tell whether both were trained on one text.
-
-        It is known by the hash of its tokens, whatever it is called. Those of two tokenizers
-        cannot be compared, and there its name must do.
-        """
-        if self.tokenizer != other.tokenizer:
-            return self.data == other.data
-        return self.text == other.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +108,7 @@ def load_model(
     """Return a run's last model, or that of the checkpoint that is meant.
 
     Args:
-        run: with at least one checkpoint.
+        run: with at least one checkpoint, or one that stands for a model from elsewhere.
         device: where it computes.
         warn: told of a damaged checkpoint that was passed over.
         precision: of its weights, which are saved in float32.
@@ -164,6 +118,10 @@ def load_model(
         UserError: no run, no checkpoint, no such device.
     """
     devices.choose_device(device)
+    if run.record().imported is not None:
+        from lmcompare.runs.imported import load_imported
+
+        return load_imported(run, device=device, precision=precision, batch_size=batch_size)
     checkpoint = load_checkpoint(run, warn=warn)
     return _loaded(run, checkpoint, device, batch_size, precision=precision)
 
@@ -177,6 +135,9 @@ def load_checkpoints(
         UserError: no run, no checkpoint, no such device.
     """
     devices.choose_device(device)
+    if run.record().imported is not None:  # it has no other
+        yield load_model(run, device=device, warn=warn, batch_size=batch_size)
+        return
     for checkpoint in every_checkpoint(run, warn=warn):
         yield _loaded(run, checkpoint, device, batch_size)
 
@@ -194,13 +155,15 @@ def opened(
     return load_model(contestant, device=device, warn=warn, batch_size=batch_size)
 
 
-def untrained(model: LoadedModel) -> LoadedModel:
-    """Return the same model as it was before its first step."""
+def untrained(model: LoadedModel) -> list[LoadedModel]:
+    """Return the same model as it was before its first step; none where that is not known."""
     net = model.origin.untrained()
+    if net is None:
+        return []
     net.batch_size = model.net.batch_size
     if isinstance(net, torch.nn.Module):
         net.to(model.net.device)
-    return replace(model, net=net, spent=Spent())
+    return [replace(model, net=net, spent=Spent())]
 
 
 def read_as(model: LoadedModel, part: str) -> LoadedModel:
@@ -223,22 +186,6 @@ def read_as(model: LoadedModel, part: str) -> LoadedModel:
     return replace(model, objective=parts[part], results=apart, arm=f"{model.arm} as {part}")
 
 
-def trained(run: Run) -> Trained:
-    """Return what is known of how a run's model was trained.
-
-    Raises:
-        UserError: there is no run, or one of another schema.
-    """
-    record = run.record()
-    return Trained(
-        arm=record.arm,
-        num_parameters=record.num_parameters,
-        data=record.config.data,
-        tokenizer=record.sheet.tokenizer,
-        text=record.sheet.text,
-    )
-
-
 @dataclass(frozen=True)
 class _OfRun:
     """The run that a model comes from."""
@@ -250,6 +197,9 @@ class _OfRun:
 
     def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
         return text_of(self.run, self.run.record(), cache=cache, warn=warn)
+
+    def asked_about(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
+        return self.training_text(cache=cache, warn=warn)
 
     def untrained(self) -> LanguageModel:
         config, size = self.run.record().config, self.run.tokenizer().vocab.size

@@ -1,5 +1,7 @@
 """Where runs and studies are that a user names by a path, or by their name in `experiments`.
 
+A model of Hugging Face, `hf:FOLDER-or-NAME[@revision]`, has the folder of a run of its own.
+
 A name may be spelled with composed or decomposed letters: "é" is one character for one keyboard and
 two for another, and file systems keep what they are given.
 """
@@ -11,9 +13,12 @@ from unicodedata import normalize
 
 from lmcompare.errors import UserError
 from lmcompare.files import name_of
+from lmcompare.hub import is_hf
 
 EXPERIMENTS = Path("experiments")  # the folder of all studies
 STUDY_FILE = "study.toml"
+RUN_FILE = "run.json"
+DEFAULT = "default"  # the study of what is given by options alone
 TRASH = ".trash"  # a folder beside what was thrown away, whose runs are found by nothing else
 
 
@@ -22,13 +27,28 @@ def in_trash(path: Path) -> bool:
     return TRASH in path.parts
 
 
-def find_places(places: Iterable[Path], *, out: Path = EXPERIMENTS) -> list[Path]:
+def find_places(
+    places: Iterable[Path], *, out: Path = EXPERIMENTS, study: str | None = None
+) -> list[Path]:
     """Return the folders and files that are meant.
+
+    Args:
+        places: paths, names of studies in `out`, or models of Hugging Face.
+        out: the folder of all studies.
+        study: the name of that in which models of Hugging Face have their folders; by default the
+            first one of the others that are given, or else "default".
 
     Raises:
         UserError: one is not there.
     """
-    return [find_place(place, out=out) for place in places]
+    given = list(places)
+    found = [None if is_hf(str(place)) else find_place(place, out=out) for place in given]
+    studies = (_study_of(place) for place in found if place is not None)
+    beside = next(filter(None, studies), out / DEFAULT) if study is None else out / name_of(study)
+    return [
+        _imported(model, beside) if place is None else place
+        for model, place in zip(given, found, strict=True)
+    ]
 
 
 def find_place(place: Path, *, out: Path = EXPERIMENTS) -> Path:
@@ -37,6 +57,8 @@ def find_place(place: Path, *, out: Path = EXPERIMENTS) -> Path:
     Raises:
         UserError: there is neither.
     """
+    if is_hf(str(place)):
+        return _imported(place, out / DEFAULT)
     found = _spelled(place) or _spelled(out / place)
     if found is None:
         known = [*_names(out), *_names(place.parent)]
@@ -45,6 +67,23 @@ def find_place(place: Path, *, out: Path = EXPERIMENTS) -> Path:
         hint = f"did you mean '{plain[close[0]]}'?" if close else "start one with `lmcompare train`"
         raise UserError(f"there is no run or study at {place}, nor in {out}: {hint}")
     return found
+
+
+def _imported(model: Path, study: Path) -> Path:
+    """Return the folder of the run that stands for a model of Hugging Face in a study."""
+    from lmcompare.runs.imported import import_model
+
+    return import_model(str(model), study).path
+
+
+def _study_of(place: Path) -> Path | None:
+    """Return the study that a place is, or that the run or the checkpoint there belongs to."""
+    folder = place.parent if place.is_file() else place
+    for run in (folder, folder.parent.parent):
+        if (run / RUN_FILE).exists():
+            return run.parent
+    is_study = (folder / STUDY_FILE).exists() or any(folder.glob(f"*/{RUN_FILE}"))
+    return folder if is_study else None
 
 
 def find_study(study: Path | None, *, out: Path = EXPERIMENTS) -> Path | None:

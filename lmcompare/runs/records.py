@@ -6,7 +6,7 @@ changed, is refused with a sentence, never guessed at.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -35,8 +35,40 @@ class ControlSheet(BaseModel):
     }
 
 
+class Imported(BaseModel):
+    """Where a model comes from that was trained elsewhere, and what is known of it.
+
+    What it was trained on, in which order, from which weights and for how long is not known, and so
+    is never equal to that of any other model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str  # by which it is found again: `hf:FOLDER`, from the root on, or `hf:NAME`
+    revision: str | None
+    weights: str  # hash of the files of its weights
+    kind: str  # of its class: causal, masked, seq2seq, or states, which predicts nothing
+    architecture: str  # the class of Hugging Face transformers
+    shape: Mapping[str, int]  # layers, width, heads and vocabulary, as far as it says
+    longest: int  # tokens of a row, the start token included
+    special_tokens: Mapping[str, str]  # how they are spelled, by role
+    rules: Sequence[str]  # what was put in the place of what it lacks, a sentence each
+    objective: str | None  # by which it is asked; None: it can only be read
+    why_none: str  # why it cannot be asked, as the end of a sentence
+
+    @property
+    def in_words(self) -> str:
+        """Return what it is, in a few words."""
+        shape = ", ".join(f"{name} {number:,}" for name, number in self.shape.items())
+        return f"{self.architecture}, {shape}" if shape else self.architecture
+
+
 class RunRecord(Record):
-    """`run.json`: what a run is; written before its first step."""
+    """`run.json`: what a run is; written before its first step.
+
+    Of a model that was trained elsewhere, the configuration says how it is asked, and nothing of
+    its training.
+    """
 
     migrations: ClassVar[Migrations] = {1: unhashed("text_hash", "counts"), 2: without_given}
 
@@ -56,6 +88,7 @@ class RunRecord(Record):
     matmul_rate: float  # operations a second, measured at start
     sheet: ControlSheet
     counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
+    imported: Imported | None = None  # where it comes from; None of what was trained here
 
     @property
     def model_given(self) -> ModelConfig:
@@ -132,7 +165,7 @@ class DoneRecord(Record):
     migrations: ClassVar[Migrations] = {1: unhashed("manifest")}
 
     spent: Spent
-    loss: float  # mean over the last steps, nats a target
+    loss: float | None  # mean over the last steps, nats a target; None if trained elsewhere
     validation: float | None
     wall_seconds: float  # of this run's last session, all but the preparation of the text
     peak_memory: int  # bytes
@@ -142,6 +175,12 @@ class DoneRecord(Record):
 
 
 UNTRAINED = 0  # the step of a model as it started
+ELSEWHERE = -1  # that of one that was trained elsewhere: nobody knows after how many it is as it is
+
+
+def step_in_words(step: int) -> str:
+    """Return after which step of training a model is as it is."""
+    return {UNTRAINED: "untrained", ELSEWHERE: "as published"}.get(step, f"at step {step:,}")
 
 
 class ResultRecord(Record, ABC):
@@ -229,7 +268,8 @@ class TextRecord(ResultRecord, ABC):
 
     num_bytes: int  # of what was asked
     num_tokens: int
-    unigram_nats: float  # under the frequencies of the training split
+    # under the frequencies of the training split; None where that is not known
+    unigram_nats: float | None
     standard_error: float | None = None  # of `nats` where they are sampled: Monte Carlo's alone
 
     @property
@@ -244,6 +284,6 @@ class TextRecord(ResultRecord, ABC):
         return None if error is None else error / self.num_bytes / LN2
 
     @property
-    def unigram_bits_per_byte(self) -> float:
+    def unigram_bits_per_byte(self) -> float | None:
         """Return the bits for each byte if every token were predicted by its frequency alone."""
-        return self.unigram_nats / self.num_bytes / LN2
+        return None if self.unigram_nats is None else self.unigram_nats / self.num_bytes / LN2

@@ -32,7 +32,8 @@ from lmcompare.model import ModelConfig
 from lmcompare.model.flops import forward_flops
 from lmcompare.model.prefix_sharing import PrefixSharing
 from lmcompare.objectives.network import LanguageModel
-from lmcompare.runs.loaded_model import LoadedModel, Trained
+from lmcompare.runs.loaded_model import LoadedModel
+from lmcompare.runs.origin import Trained
 from lmcompare.runs.results import Results
 from lmcompare.training.trainer import read_text
 from lmcompare.view import IGNORE, View
@@ -149,6 +150,9 @@ class _ToBeTrained:
         return self.prepared.split("train").token_counts()
 
     def training_text(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
+        return self.prepared
+
+    def asked_about(self, *, cache: Path, warn: Callable[[str], None]) -> Prepared:
         return self.prepared
 
     def untrained(self) -> LanguageModel:

@@ -11,7 +11,15 @@ from lmcompare.comparison.tables.likelihood_sections import LikelihoodRow
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import parse_run
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
-from lmcompare.runs.records import ControlSheet, DoneRecord, Manifest, MetricsLine, RunRecord
+from lmcompare.runs.records import (
+    ELSEWHERE,
+    ControlSheet,
+    DoneRecord,
+    Imported,
+    Manifest,
+    MetricsLine,
+    RunRecord,
+)
 from lmcompare.runs.run import Run
 
 NUM_BYTES, NUM_TOKENS = 1013, 251
@@ -99,13 +107,58 @@ def write_run(
     return run
 
 
+def write_published(
+    study: Path, name: str, *, weights: str = "3e1f" * 8, objective: str | None = "clm"
+) -> Run:
+    """The folder of a model of Hugging Face, as it is made when it is first asked for."""
+    config = parse_run({"objective": objective or "mlm", "data": {"source": ""}})
+    run = Run(study / f"hf-{name}-{weights[:8]}")
+    DoneRecord(
+        spent=Spent(steps=ELSEWHERE), loss=None, validation=None, wall_seconds=0.0, peak_memory=0
+    ).write(run.done_file)
+    RunRecord(
+        arm=f"hf:{name}",
+        given=config.given,
+        config=config,
+        identity=config.identity,
+        created="2026-01-01T00:00:00+00:00",
+        text="not known",
+        device="not known",
+        precision="not known",
+        threads=0,
+        git_commit=None,
+        versions={"lmcompare": "0.1.0", "torch": "2.7.0"},
+        num_parameters=7_000_003,
+        matmul_rate=0.0,
+        sheet=ControlSheet(text="not known", order="not known", tokenizer="0ddb" * 8, weights={}),
+        imported=Imported(
+            source=f"hf:/models/{name}",
+            revision=None,
+            weights=weights,
+            kind="states" if objective is None else "causal",
+            architecture="GPT2LMHeadModel",
+            shape={"layers": 12, "width": 768},
+            longest=1024,
+            special_tokens={"bos": "<|endoftext|>"},
+            rules=["rows are padded with <|endoftext|>"],
+            objective=objective,
+            why_none="" if objective else "it has no head that predicts tokens",
+        ),
+    ).write(run.record_file)
+    return run
+
+
+def last_step(run: Run) -> int:
+    """The step of the model with which a run ended."""
+    last = run.last_metrics()
+    return ELSEWHERE if last is None else last.step
+
+
 def evaluate(run: Run, bits_per_byte: float, **changes: Any) -> None:
     """Keep a likelihood of so many bits."""
     record = run.record()
     objective = record.config.objective
     scoring = changes.pop("scoring", objective.choose_scoring(None))
-    last = run.last_metrics()
-    assert last is not None
     given = {
         "arm": record.arm,
         "seed": record.config.seed,
@@ -113,7 +166,7 @@ def evaluate(run: Run, bits_per_byte: float, **changes: Any) -> None:
         "text": "abcd" * 4,
         "scoring": scoring,
         "likelihood": objective.scorings[scoring].likelihood,
-        "step": last.step,
+        "step": last_step(run),
         "window": 128,
         "stride": 64,
         "num_documents": 7,

@@ -97,6 +97,9 @@ class Nowhere:
     def training_text(self, **_: Any) -> Prepared:
         return self.prepared
 
+    def asked_about(self, **_: Any) -> Prepared:
+        return self.prepared
+
     def untrained(self) -> LanguageModel:
         return Uniform(self.prepared.vocab.size)
 
@@ -182,7 +185,7 @@ def test_it_knows_which_word_a_label_hangs_on_and_no_sentence_from_another(
 
 
 def test_the_untrained_twin_is_what_the_origin_says(model: LoadedModel) -> None:
-    twin = untrained(model)
+    (twin,) = untrained(model)
     assert isinstance(twin.net, Uniform)
     assert twin.net is not model.net
     assert twin.step == 0

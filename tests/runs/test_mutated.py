@@ -16,8 +16,9 @@ from random import Random
 import pytest
 
 from lmcompare.comparison import compare
-from lmcompare.comparison.arms import group_arms, read_results
+from lmcompare.comparison.arms import read_results
 from lmcompare.comparison.frame import tidy
+from lmcompare.comparison.grouping import group_arms
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.infilling.measure import measure_infilling

@@ -29,6 +29,7 @@ def compare(
     reference: asked.Reference = None,
     only: asked.Only = None,
     latest: asked.Latest = False,
+    judge_all: asked.JudgeAll = False,
     no_write: asked.NoWrite = False,
 ) -> None:
     """Compare finished runs: what each objective bought, at what cost, and what was held equal.
@@ -66,6 +67,7 @@ def compare(
         latest=latest,
         at=at,
         quality=quality,
+        judge_all=judge_all,
     )
     if explain is not None:
         print_page(comparison.summary.explained(explain))

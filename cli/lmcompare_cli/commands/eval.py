@@ -35,7 +35,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             readable=False,
-            help="Runs or studies.",
+            help="Runs, studies, or hf:NAME of models of Hugging Face.",
             metavar="RUN...",
             autocompletion=completion.places,
         ),
@@ -59,6 +59,7 @@ def evaluate(
     encoding_errors: options.EncodingErrors = None,
     field: options.Field = None,
     settings: options.SetData = None,
+    study: options.StudyOfHf = None,
     device: options.Device = "auto",
     batch_size: Annotated[
         str,
@@ -98,7 +99,9 @@ def evaluate(
         "again": force,
         **{name: value for name, value in given.items() if value is not None},
     }
-    evaluate_runs(find_places([*places]), read_options(names, asked), format=format, force=force)
+    evaluate_runs(
+        find_places(places, study=study), read_options(names, asked), format=format, force=force
+    )
 
 
 Results = Sequence[tuple["Run", "ResultRecord"]]
@@ -175,7 +178,8 @@ def measure(
 def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
     """Return a result, with what follows from it and all settings of its run."""
     known = {name: getattr(record, name) for name in DERIVED if hasattr(record, name)}
-    config = run.record().config
+    about = run.record()
+    config = about.config
     return {
         "run": str(run.path),
         "objective": config.objective.name,
@@ -184,6 +188,7 @@ def _as_json(run: "Run", record: "ResultRecord") -> dict[str, object]:
         **record.model_dump(exclude={"run"}),
         **known,
         "config": config.model_dump(),
+        "imported": about.imported and about.imported.model_dump(),
     }
 
 

@@ -20,7 +20,7 @@ def probe(
         list[Path],
         typer.Argument(
             readable=False,
-            help="Runs or studies.",
+            help="Runs, studies, or hf:NAME of models of Hugging Face.",
             metavar="RUN...",
             autocompletion=completion.places,
         ),
@@ -31,6 +31,7 @@ def probe(
             "--confusion", help="Print which classes are taken for which most often, too."
         ),
     ] = False,
+    study: options.StudyOfHf = None,
     device: options.Device = "auto",
     batch_size: Annotated[
         str,
@@ -60,7 +61,7 @@ def probe(
         **{name: value for name, value in given.items() if value is not None},
     }
     evaluate_runs(
-        find_places([*places]),
+        find_places(places, study=study),
         read_options([ProbeOptions.name], asked),
         format=format,
         force=force,

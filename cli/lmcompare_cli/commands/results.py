@@ -122,6 +122,7 @@ def _print(found: "Sequence[StoredResult]", format: str) -> None:
 
 def _cells(result: "StoredResult") -> Iterator[str]:
     from lmcompare.evaluation.selection import settings_of
+    from lmcompare.runs.records import ELSEWHERE
 
     when = datetime.fromisoformat(result.measured).astimezone().strftime("%Y-%m-%d %H:%M")
     value, unit = result.headline or (None, "")
@@ -134,7 +135,7 @@ def _cells(result: "StoredResult") -> Iterator[str]:
     yield _what(record)
     yield f"{record.source} {record.text_hash[:8]}"
     yield " ".join(f"{key}={setting}" for key, setting in settings_of(record).items())
-    yield f"{record.step:,}"
+    yield "—" if record.step == ELSEWHERE else f"{record.step:,}"
     yield when
     yield "—" if value is None else f"{value:.3f}"
     yield unit

@@ -20,7 +20,7 @@ def similarity(
         list[Path],
         typer.Argument(
             readable=False,
-            help="Runs, checkpoints or studies: every pair of their models is compared.",
+            help="Runs, checkpoints, studies or hf:NAME: every pair of their models is compared.",
             metavar="RUN...",
             autocompletion=completion.places,
         ),
@@ -31,6 +31,7 @@ def similarity(
     encoding_errors: options.EncodingErrors = None,
     field: options.Field = None,
     settings: options.SetData = None,
+    study: options.StudyOfHf = None,
     device: options.Device = "auto",
     batch_size: Annotated[
         str,
@@ -62,7 +63,7 @@ def similarity(
         **{name: value for name, value in given.items() if value is not None},
     }
     evaluate_runs(
-        find_places([*places]),
+        find_places(places, study=study),
         read_options([SimilarityOptions.name], asked),
         format=format,
         force=force,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lmcompare.comparison.arms import Arm, Result
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import ELSEWHERE, Cell, Row
 from lmcompare.comparison.summary.curves import CommonCurves
 from lmcompare.comparison.tables.verdicts import Contest
 from lmcompare.evaluation.metric import Metric
@@ -71,7 +71,8 @@ class Material:
         cells = {}
         for arm in self.arms:
             found = [each for each in map(value, arm.results) if each is not None]
-            cells[arm.label] = Cell.of(metric, mean_interval(found)) if found else Cell(why=why)
+            reason = ELSEWHERE if arm.elsewhere else why
+            cells[arm.label] = Cell.of(metric, mean_interval(found)) if found else Cell(why=reason)
         return cells
 
 

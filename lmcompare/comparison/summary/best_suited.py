@@ -65,6 +65,8 @@ def _in_words(how: str, contests: Sequence[Contest], whom: str, arm: Arm) -> Ite
 
 
 def _why_no_verdict(arm: Arm, given: Material) -> str:
+    if not arm.judged:
+        return "it was trained elsewhere, so nothing is held equal and it has no verdict"
     if len(arm.results) < FEWEST_SEEDS:
         num = len(arm.results)
         return (

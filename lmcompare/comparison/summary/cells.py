@@ -8,6 +8,8 @@ from lmcompare.evaluation.metric import Metric
 from lmcompare.stats.intervals import Estimate
 from lmcompare.stats.paired_bootstrap import Interval
 
+ELSEWHERE = "it was trained elsewhere, which leaves no record of that here"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:

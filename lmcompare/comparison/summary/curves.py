@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lmcompare.comparison.arms import Arm, Result
-from lmcompare.comparison.summary.cells import Cell
+from lmcompare.comparison.summary.cells import ELSEWHERE, Cell
 from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import Metric
 from lmcompare.runs.curves import Axis, Curve, CurvePoint, Reached
@@ -65,6 +65,8 @@ class CommonCurves:
     def why_none(self, result: Result, command: str) -> str:
         """Return why a run has no curve that compares; the command asks it a like question."""
         curve = result.curve
+        if result.record.imported is not None:
+            return ELSEWHERE
         if isinstance(curve, UserError):
             return str(curve)
         return UNLIKE if curve.points() else NEVER_LOGGED.format(command)

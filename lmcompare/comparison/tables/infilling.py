@@ -157,7 +157,8 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
         answers: dict[Hidden, InfillingAnswer | None] = {}
         for hidden in HIDDEN:
             found = own.get(hidden, [])
-            anchors[hidden] += [each.unigram_bits_per_byte for _, each in found]
+            bits = [each.unigram_bits_per_byte for _, each in found]
+            anchors[hidden] += [each for each in bits if each is not None]
             answer = _answer(found)
             answers[hidden] = answer if isinstance(answer, InfillingAnswer) else None
             if not isinstance(answer, InfillingAnswer):
@@ -177,7 +178,7 @@ def _table(arms: Sequence[Arm], measured: _Measured, about: InfillingRecord) -> 
         length=about.length,
         rows=rows,
         anchor={
-            hidden: (min(bits), max(bits)) if bits else None for hidden, bits in anchors.items()
+            hidden: (min(ends), max(ends)) if ends else None for hidden, ends in anchors.items()
         },
         notes=[*([_ENDS] if form == "untold" else []), *_reasons(silent), *partly],
     )

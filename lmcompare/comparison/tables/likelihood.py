@@ -37,7 +37,8 @@ def cells(row: LikelihoodRow) -> list[str]:
         return MISSING if estimate is None else format(estimate.mean, pattern)
 
     def amount(metric: str) -> str:
-        return short(row.estimates[metric].mean)
+        estimate = row.estimates.get(metric)
+        return MISSING if estimate is None else short(estimate.mean)
 
     undisturbed = row.estimates.get("undisturbed_seconds")
     alone = "" if undisturbed is None else f" ({short(undisturbed.mean)} alone)"
@@ -79,6 +80,11 @@ def _footnotes(all_sections: Sequence[LikelihoodSection]) -> list[str]:
         notes.append(
             "new to it: training never hid a whole text from this model, so it is asked for what "
             "it did not learn; it is not ranked."
+        )
+    if "elsewhere" in marks:
+        notes.append(
+            "elsewhere: trained elsewhere, on a text that is not known, so nothing is held equal; "
+            "it is not ranked."
         )
     if any(row.window for section in all_sections for row in section.rows):
         notes.append(
@@ -135,7 +141,8 @@ class LikelihoodTables(ResultTables[LikelihoodSection]):
             yield f"not evaluated: {self._command(runs)}"
 
     def is_ranked(self, tables: Sequence[LikelihoodSection]) -> bool:
-        return any(row.mark for section in tables for row in section.rows)
+        marks = {row.mark for section in tables for row in section.rows}
+        return bool(marks - {None, "elsewhere"})
 
     def as_json(self, table: LikelihoodSection) -> Any:
         scored = None if table.scored is None else table.scored._asdict()

@@ -45,7 +45,8 @@ class LikelihoodRow:
     estimates: Mapping[str, Estimate]  # by metric
     scoring: str | None = None  # where rows of its section differ in it
     window: str | None = None  # in words, where rows of its section differ in it
-    mark: Literal["best", "tie", "new to it"] | None = None  # the last: trained for something else
+    # new to it: trained for something else; elsewhere: trained there, and so not ranked
+    mark: Literal["best", "tie", "new to it", "elsewhere"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +200,8 @@ def _rows(
             1.0
         ):  # training never hid a whole text from what answers so
             row = replace(row, mark="new to it")
+        if not arm.judged:
+            row = replace(row, mark="elsewhere")
         scored = Scored(
             likelihood=likelihood,
             source=source,
@@ -234,7 +237,9 @@ def _ranked(measured: Sequence[_Measured], scored: Scored) -> list[LikelihoodRow
             row.estimates["bits_per_byte"].mean,
         ),
     )
-    windows = {(own.tokens, own.window, own.stride) for own, _, _ in measured}
+    windows = {
+        (own.tokens, own.window, own.stride) for own, row, _ in measured if row.mark != "elsewhere"
+    }
     finished = [row for row in rows if row.finished and row.mark is None]
     figures = [row.estimates["bits_per_byte"] for row in finished]
     if (

@@ -66,7 +66,7 @@ def probe_tables(arms: Sequence[Arm], *, reference: str | None) -> list[ProbeTab
 
 def _candidates(found: Mapping[RowKey, ProbeAnswers]) -> list[RowKey]:
     """Return who can stand beside another."""
-    return [key for key, each in found.items() if each.arm.finished]
+    return [key for key, each in found.items() if each.arm.ranked]
 
 
 def _block(

@@ -57,7 +57,7 @@ def benchmark_tables(arms: Sequence[Arm], *, reference: str | None) -> list[Benc
 def _candidates(arms: Sequence[Arm], found: Mapping[str, TaskAnswers]) -> list[str]:
     """Return who can stand beside another."""
     able = _able(found)
-    return [arm.label for arm in arms if arm.finished and arm.label in able]
+    return [arm.label for arm in arms if arm.ranked and arm.label in able]
 
 
 def _able(found: Mapping[str, TaskAnswers]) -> dict[str, TaskAnswers]:

@@ -52,7 +52,7 @@ def measure_attention(
     """
     trained = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
     rows = _rows(trained, options, cache=cache, warn=warn)
-    models = [trained, untrained(trained)] if options.untrained else [trained]
+    models = [trained, *(untrained(trained) if options.untrained else [])]
     found = []
     for model in models:
         for reading in ways_to_read(model, options.stack):

@@ -13,7 +13,8 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import JudgeRecord
 from lmcompare.evaluation.span_scoring import Span, SpanScore, score_spans
 from lmcompare.runs.finding import find_models
-from lmcompare.runs.loaded_model import LoadedModel, Trained, load_model
+from lmcompare.runs.loaded_model import LoadedModel, load_model
+from lmcompare.runs.origin import Trained
 from lmcompare.runs.run import Run
 
 

@@ -222,7 +222,7 @@ class _Desk:
             num_texts=len(self.pieces),
             num_tokens=len(rest),
             num_bytes=sum(int(piece.bytes[self._border :].sum()) for piece in self.pieces),
-            unigram_nats=float(unigram[rest].sum()),
+            unigram_nats=None if unigram is None else float(unigram[rest].sum()),
             judge=None if self.judge is None else self.judge.about,
             reference=self._reference[0],
         )

@@ -11,7 +11,7 @@ from lmcompare.evaluation.generation.options import GenerationOptions
 from lmcompare.objectives import Objective
 from lmcompare.objectives.decoding.fill_request import DecodingMethod
 from lmcompare.objectives.decoding.sampler import Sampler, make_sampler
-from lmcompare.runs.loaded_model import trained
+from lmcompare.runs.origin import trained
 from lmcompare.runs.run import Run
 
 

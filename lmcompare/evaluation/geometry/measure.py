@@ -33,7 +33,7 @@ def measure_geometry(
             "choose another text (`data=`, `split=`) or more words (`num_words=`)"
         )
     model = load_model(run, device=options.device, batch_size=options.batch_size, warn=context.warn)
-    models = [model, *([untrained(model)] if options.untrained else [])]
+    models = [model, *(untrained(model) if options.untrained else [])]
     return [
         _measured(each, reading, words, options, context, report)
         for each in models

@@ -56,13 +56,14 @@ class InfillingKind(EvaluationKind[InfillingRecord, InfillingOptions]):
             (HIDDEN_TOKEN, record.nats, error, record.num_tokens),
             (HIDDEN_UNIGRAM, record.unigram_nats, None, record.num_bytes),
         ):
-            yield Measurement(
-                metric=metric,
-                value=nats / num / LN2,
-                standard_error=None if spread is None else spread / num / LN2,
-                num=num,
-                columns=about,
-            )
+            if nats is not None:
+                yield Measurement(
+                    metric=metric,
+                    value=nats / num / LN2,
+                    standard_error=None if spread is None else spread / num / LN2,
+                    num=num,
+                    columns=about,
+                )
 
     def page(self, results: Sequence[tuple[Run, InfillingRecord]]) -> Sequence[Block]:
         table = Table(

@@ -131,7 +131,7 @@ def _measured(
     """Return the answer to one question, text by text, or why there is none."""
     mask = texts.hidden[hidden]
     num_tokens, num_bytes = mask.sum(1), (texts.bytes * mask).sum(1)
-    unigram = torch.from_numpy(heldout_text.unigram_nats(model.origin, model.tokenizer))
+    unigram = heldout_text.unigram_nats(model.origin, model.tokenizer)
     ends = _nats_of_ends(mask) if form == "untold" else 0.0
     blank = InfillingRecord(
         arm=model.arm,
@@ -146,7 +146,9 @@ def _measured(
         num_texts=len(mask),
         num_tokens=int(num_tokens.sum()),
         num_bytes=int(num_bytes.sum()),
-        unigram_nats=float(unigram[texts.rows.tokens[mask]].sum()) + ends,
+        unigram_nats=None
+        if unigram is None
+        else float(unigram[texts.rows.tokens[mask].numpy()].sum()) + ends,
     )
     try:
         scoring, nats, variance = answer(model, texts.rows, mask, form, protocol, hidden, report)

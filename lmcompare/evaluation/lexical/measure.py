@@ -38,10 +38,15 @@ def measure_lexical(
         warn: told of a damaged checkpoint that was passed over.
 
     Raises:
+        Unsupported: the model was trained elsewhere, on a text that is not known.
         UserError: no checkpoint, an unreadable text, one without words, or a text of training that
             is gone, so that nothing can be counted.
     """
     model = opened(contestant, device=options.device, batch_size=options.batch_size, warn=warn)
+    if not model.trained.known:
+        raise Unsupported(
+            "what it was trained on is not known, and so not how often it has read a word"
+        )
     training = model.origin.training_text(cache=cache, warn=warn).split("train")
     asked = LexicalQuestions.drawn(model, options, training, cache=cache, warn=warn)
     facts = {"source": options.source, "text": asked.digest, "step": model.step}

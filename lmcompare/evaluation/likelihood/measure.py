@@ -56,7 +56,7 @@ def measure_likelihood(
     scorings = options.scorings or tuple(
         name for name, how in objective.scorings.items() if "text" in how.answers
     )
-    for scoring in scorings:
+    for scoring in scorings or (None,):
         objective.choose_scoring(scoring)
     window = options.window or model.length
     stride = options.stride or window // 2
@@ -133,8 +133,10 @@ def _documents(
     return documents
 
 
-def _unigram_nats(model: LoadedModel, documents: list[Encoded]) -> float:
+def _unigram_nats(model: LoadedModel, documents: list[Encoded]) -> float | None:
     unigram = heldout_text.unigram_nats(model.origin, model.tokenizer)
+    if unigram is None:
+        return None
     return float(
         sum(
             unigram[each.ids[heldout_text.is_text(each, model.tokenizer)]].sum()

@@ -24,6 +24,7 @@ from lmcompare.runs.loaded_model import (
     opened,
     untrained,
 )
+from lmcompare.runs.records import step_in_words
 from lmcompare.runs.run import Run
 
 VERSION = 1  # of the questions; raise it whenever the same treebank would give others
@@ -96,7 +97,7 @@ def probe_model(
     known = [] if options.again else models[0].results.read(ProbeRecord, warn)
     read = None
     if options.untrained:
-        models.append(untrained(models[0]))
+        models += untrained(models[0])
     records: list[ProbeRecord] = []
     for model in models:
         for reading in ways_to_read(model, options.stack):
@@ -184,8 +185,7 @@ def _probed(
     report: Report,
     warn: Callable[[str], None],
 ) -> Iterator[ProbeRecord]:
-    at = "untrained" if not model.step else f"at step {model.step:,}"
-    what = f"{at}{f', {reading.name}' if reading.name else ''}"
+    what = f"{step_in_words(model.step)}{f', {reading.name}' if reading.name else ''}"
     wanted = {task.name for task in tasks}
     with states(
         model,

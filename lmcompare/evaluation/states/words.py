@@ -23,7 +23,8 @@ from lmcompare.evaluation.probes.treebank import read_treebank
 from lmcompare.evaluation.readers.conllu import Sentence, Word
 from lmcompare.evaluation.states.options import WordsOptions
 from lmcompare.evaluation.states.word_states import pieces_of
-from lmcompare.runs.loaded_model import load_model, trained
+from lmcompare.runs.loaded_model import load_model
+from lmcompare.runs.origin import trained
 from lmcompare.runs.run import Run
 
 STRETCH = 512  # words of a document that are cut into pieces at a time
@@ -107,7 +108,7 @@ def words_for(
     if options.treebank:
         found = choose_labelled(readers, options.treebank, most=options.num_words)
     else:
-        texts = _texts(runs[0], options, cache=cache, warn=warn)
+        texts = _texts(_with_text(runs)[0], options, cache=cache, warn=warn)
         found = choose_words(readers, texts, source=options.source, most=options.num_words)
     if found.num_words < FEWEST:
         raise UserError(
@@ -126,13 +127,18 @@ def require_shared_text(runs: Sequence[Run], options: WordsOptions) -> None:
     """
     if options.treebank or options.data is not None:
         return
-    first = trained(runs[0])
-    for run in runs[1:]:
-        if not trained(run).shares_text_with(first):
+    first, *others = _with_text(runs)
+    for run in others:
+        if not trained(run).shares_text_with(trained(first)):
             raise UserError(
-                f"{runs[0].path} and {run.path} were trained on different texts, and hold out none "
+                f"{first.path} and {run.path} were trained on different texts, and hold out none "
                 "in common: name one that all can read (`data=` or `treebank=`)"
             )
+
+
+def _with_text(runs: Sequence[Run]) -> Sequence[Run]:
+    """Return those whose text is known; all, if that of none is."""
+    return [run for run in runs if trained(run).known] or runs[:1]
 
 
 def _texts(

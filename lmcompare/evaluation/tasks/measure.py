@@ -27,6 +27,7 @@ from lmcompare.runs.loaded_model import (
     opened,
     untrained,
 )
+from lmcompare.runs.records import step_in_words
 from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
 
@@ -67,7 +68,7 @@ def measure_task(
     else:
         subjects = [opened(contestant, device=device, batch_size=batch_size, warn=warn)]
     if options.untrained:
-        subjects.append(untrained(subjects[0]))
+        subjects += untrained(subjects[0])
     known = [] if options.again else subjects[0].results.read(TaskRecord, warn)
     records = []
     for protocol in _meant(task, options):
@@ -80,8 +81,7 @@ def measure_task(
                 if one.model_dump(include={*facts}) == facts
                 and one.scoring in (None, *each.objective.scorings)
             ]
-            at = "untrained" if blank.is_untrained else f"at step {blank.step:,}"
-            what = f"{task.name} {protocol} {at}"
+            what = f"{task.name} {protocol} {step_in_words(blank.step)}"
             if before:
                 records += before[:1]
             else:

@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from lmcompare import files
-from lmcompare.comparison.arms import group_arms, read_results
+from lmcompare.comparison.arms import read_results
 from lmcompare.comparison.figures.training_curves import curves_of, draw, with_points
+from lmcompare.comparison.grouping import group_arms
 from lmcompare.runs.curves import AXES, Axis
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
