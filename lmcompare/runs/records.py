@@ -35,6 +35,18 @@ class ControlSheet(BaseModel):
     }
 
 
+class StartRecord(BaseModel):
+    """Whose weights a run starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str  # the folder of the run or of its checkpoint, or the name of another model
+    trained_by: str  # objectives, in words
+    weights: str  # hash of the file that holds them
+    spent: Spent  # on them in all, on what they started from themselves too
+    added: tuple[str, ...] = ()  # tokens that the model lacked: their rows start as new ones
+
+
 class RunRecord(Record):
     """`run.json`: what a run is; written before its first step."""
 
@@ -56,6 +68,7 @@ class RunRecord(Record):
     matmul_rate: float  # operations a second, measured at start
     sheet: ControlSheet
     counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
+    start: StartRecord | None = None  # None where it starts from new weights
 
     @property
     def model_given(self) -> ModelConfig:
@@ -85,6 +98,11 @@ class MetricsLine(BaseModel):
     # nats a token, on the hidden tokens that all objectives are asked for: `common_question`
     common: float | None = None
     parts: list[int] | None = None  # of a mixture: the targets of this step by part
+    phase: int | None = None  # counted from 1; None of a run without phases
+    # the same two before this step, which is the first that its objective takes with weights that
+    # another one trained
+    validation_before: float | None = None
+    common_before: float | None = None
 
     @property
     def spent(self) -> Spent:
@@ -124,6 +142,8 @@ class CheckpointRecord(Record):
     validation: float | None
     checksums: Mapping[str, str]
     manifest: Manifest | None = None  # None of schema 1
+    phase: int | None = None  # of the last step; None of a run without phases
+    ends_phase: bool = False  # which is over: such a checkpoint is kept
 
 
 class DoneRecord(Record):

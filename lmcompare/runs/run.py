@@ -65,6 +65,11 @@ class Run:
         return self.path / "counts.safetensors"
 
     @property
+    def start_file(self) -> Path:
+        """Return the path of `start.safetensors`, another model's weights that it began with."""
+        return self.path / "start.safetensors"
+
+    @property
     def done_file(self) -> Path:
         """Return the path of `done.json`."""
         return self.path / "done.json"

@@ -17,6 +17,7 @@ from lmcompare.runs.run_lock import Busy
 from lmcompare.training import memory, trainer
 from lmcompare.training.boards.feeding import require_boards
 from lmcompare.training.events import Message, Progress, Report
+from lmcompare.training.start import Start, named_start, start_of_run
 
 DEFAULT_STUDY = "default"
 
@@ -54,11 +55,19 @@ def as_begun(
     """
     found, defaults = [], training_text.defaults_of(study)
     for each in planned:
-        config = training_text.as_begun(each.config, arm=each.arm, study=study, defaults=defaults)
-        if config.defaults != each.config.defaults:
-            report(f"{each.arm}: {study} was begun with the defaults of version {config.defaults}")
-        found.append(replace(each, config=config))
+        changed = _as_begun(each, study, defaults)
+        version = changed.config.defaults
+        if version != each.config.defaults:
+            report(f"{each.arm}: {study} was begun with the defaults of version {version}")
+        found.append(changed)
     return found
+
+
+def _as_begun(planned: Planned, study: Path, defaults: int | None) -> Planned:
+    """Do the same with one run, and with those that it starts from."""
+    config = training_text.as_begun(planned.config, arm=planned.arm, study=study, defaults=defaults)
+    start = None if planned.start is None else _as_begun(planned.start, study, defaults)
+    return replace(planned, config=config, start=start)
 
 
 def require_resources(
@@ -102,6 +111,7 @@ class Launch:
         finished: how it ended, if it was finished before.
         caution: what is to be known of it first; empty where there is nothing.
         text: what it reads; None where it is finished and its text is gone.
+        start: whose weights it starts from; None for new ones.
         notes: what is to be said of it.
     """
 
@@ -110,6 +120,7 @@ class Launch:
     finished: DoneRecord | None
     caution: str
     text: Prepared | None
+    start: Start | None = None
     notes: NotesChange = NO_CHANGE
 
     def train(
@@ -128,6 +139,7 @@ class Launch:
             report=report,
             should_stop=should_stop,
             notes=self.notes,
+            start=self.start,
         )
 
 
@@ -153,7 +165,7 @@ def prepare(
         warn: told what a user should know of the text.
 
     Raises:
-        UserError: the text cannot be read, or does not suit the run.
+        UserError: the text cannot be read, or does not suit the run; as `start_of`.
     """
     config, arm = planned.config, planned.arm
     try:
@@ -170,16 +182,42 @@ def prepare(
             text=None,
             notes=notes,
         )
-    run = training_text.place_of(config, text, arm=arm, study=study, again=again)
-    other = training_text.of_another_text(config, text, arm=arm, study=study)
+    start = start_of(planned, text, study=study, cache=cache)
+    known_by = None if start is None else start.hash
+    run = training_text.place_of(config, text, arm=arm, study=study, again=again, start=known_by)
+    other = training_text.of_another_text(config, text, arm=arm, study=study, start=known_by)
     return Launch(
         planned=planned,
         run=run,
         finished=run.done(),
         caution="" if other is None or run.record_file.exists() else other,
         text=text,
+        start=start,
         notes=notes,
     )
+
+
+def start_of(planned: Planned, text: Prepared, *, study: Path, cache: Path) -> Start | None:
+    """Return whose weights a run starts from; None for new ones.
+
+    Args:
+        planned: the run.
+        text: that it is trained on.
+        study: the folder of its study.
+        cache: the folder of prepared corpora.
+
+    Raises:
+        UserError: they are not there, not those of a finished run, damaged, or do not fit.
+    """
+    if planned.start is None:
+        return named_start(planned.config, text, out=study.parent)
+    run = prepare(planned.start, study=study, cache=cache).run
+    if run.done() is None:
+        raise UserError(
+            f"{planned.arm} starts from {planned.start.arm}, and {run.path} is not finished: train "
+            "that first"
+        )
+    return start_of_run(run, planned.config, text)
 
 
 def train_each(
