@@ -4,7 +4,7 @@ A run without them is one phase, all of it. The text, its order and the optimize
 borders; what changes there is the objective.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lmcompare.errors import UserError
 from lmcompare.objectives import AnyObjective, Objective
+from lmcompare.parsing import brief
 
 _DIGITS = 9  # of a share that count, so that 0.1 + 0.2 is 0.3
 
@@ -139,16 +140,23 @@ def in_words(phases: Sequence[Phase]) -> str:
     return ", ".join(map(str, phases))
 
 
-def parse_phases(written: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the tables that the words of an option are short for: `clm:60%`, then `mlm`.
+def parse_phases(written: Sequence[str | Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the tables of phases, some of which may be words: `clm:60%`, then `mlm`.
 
     Args:
-        written: an objective and its share of each phase; the last may have no share.
+        written: each a table, or an objective and its share; the last may have no share.
+
+    Raises:
+        UserError: they are no list.
     """
-    tables = []
+    if not isinstance(written, list | tuple):
+        raise UserError(f"phases are a list, not {brief(written)}: write ['clm:60%', 'mlm']")
+    tables = list[Mapping[str, Any]]()
     for each in written:
-        name, colon, share = each.partition(":")
-        tables.append({"objective": name.strip(), **({"budget": share} if colon else {})})
+        if isinstance(each, str):
+            name, colon, share = each.partition(":")
+            each = {"objective": name.strip(), **({"budget": share} if colon else {})}
+        tables.append(each)
     return tables
 
 

@@ -1,104 +1,20 @@
 """From a planned run to its text, its folder and its training: what comes before the first step."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from lmcompare.config.study import Planned, require_name
+from lmcompare.config.study import Planned
 from lmcompare.data import Prepared, TextUnavailableError
 from lmcompare.errors import UserError
-from lmcompare.files import name_of
 from lmcompare.runs import training_text
 from lmcompare.runs.notes import NO_CHANGE, NotesChange
-from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.runs.records import DoneRecord
 from lmcompare.runs.run import Run
 from lmcompare.runs.run_lock import Busy
-from lmcompare.training import memory, trainer
-from lmcompare.training.boards.feeding import require_boards
+from lmcompare.training import trainer
 from lmcompare.training.events import Message, Progress, Report
 from lmcompare.training.start import Start, named_start, start_of_run
-
-DEFAULT_STUDY = "default"
-
-
-def folder_of(study: Path | None, *, name: str | None, out: Path = EXPERIMENTS) -> Path:
-    """Return the folder that runs are trained in.
-
-    Args:
-        study: a study file, which gives the study its name.
-        name: the name of the study of runs that are in no study file.
-        out: the folder of all studies.
-
-    Raises:
-        UserError: both are given, or the name is not fit for a folder.
-    """
-    if study is None:
-        return out / name_of(require_name(name or DEFAULT_STUDY))
-    if name is not None:
-        raise UserError(
-            f"the study {study} has a name, that of its folder or file, and '{name}' is another: "
-            "leave that out"
-        )
-    return study_folder(study, out=out)
-
-
-def as_begun(
-    planned: Iterable[Planned], *, study: Path, report: Callable[[str], None]
-) -> list[Planned]:
-    """Return runs under the defaults that their study was begun with.
-
-    Args:
-        planned: the runs.
-        study: the folder of their study.
-        report: told which runs have other defaults than new ones for it.
-    """
-    found, defaults = [], training_text.defaults_of(study)
-    for each in planned:
-        changed = _as_begun(each, study, defaults)
-        version = changed.config.defaults
-        if version != each.config.defaults:
-            report(f"{each.arm}: {study} was begun with the defaults of version {version}")
-        found.append(changed)
-    return found
-
-
-def _as_begun(planned: Planned, study: Path, defaults: int | None) -> Planned:
-    """Do the same with one run, and with those that it starts from."""
-    config = training_text.as_begun(planned.config, arm=planned.arm, study=study, defaults=defaults)
-    start = None if planned.start is None else _as_begun(planned.start, study, defaults)
-    return replace(planned, config=config, start=start)
-
-
-def require_resources(
-    planned: Iterable[Planned],
-    *,
-    study: Path,
-    again: bool,
-    at_once: int = 1,
-    warn: Callable[[str], None],
-) -> None:
-    """Make sure that memory and boards are there for the runs that are not finished yet.
-
-    Args:
-        planned: the runs.
-        study: the folder of their study.
-        again: whether finished runs start again.
-        at_once: how many of them are trained side by side.
-        warn: told where memory is nearly short.
-
-    Raises:
-        UserError: memory is far too small, or a board cannot be written to.
-    """
-    left = [
-        (each.arm, each.config)
-        for each in planned
-        if again
-        or training_text.finished_without_text(each.config, arm=each.arm, study=study) is None
-    ]
-    if left:
-        memory.require(left, at_once=at_once, warn=warn)
-        require_boards({name for _, config in left for name in config.runtime.boards})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,11 +123,14 @@ def start_of(planned: Planned, text: Prepared, *, study: Path, cache: Path) -> S
         cache: the folder of prepared corpora.
 
     Raises:
+        Busy: another process trains the model that has them.
         UserError: they are not there, not those of a finished run, damaged, or do not fit.
     """
     if planned.start is None:
         return named_start(planned.config, text, out=study.parent)
     run = prepare(planned.start, study=study, cache=cache).run
+    if (holder := run.holder()) is not None:
+        raise Busy(run.path, holder)
     if run.done() is None:
         raise UserError(
             f"{planned.arm} starts from {planned.start.arm}, and {run.path} is not finished: train "
@@ -256,18 +175,18 @@ def train_each(
 
     runs: list[Run] = []
     for each in planned:
-        ready = prepare(
-            each,
-            study=study,
-            cache=cache,
-            again=again,
-            notes=notes,
-            report=lambda text: report(Message(text=text)),
-            warn=warn,
-        )
-        if ready.caution:
-            warn(ready.caution)
         try:
+            ready = prepare(
+                each,
+                study=study,
+                cache=cache,
+                again=again,
+                notes=notes,
+                report=lambda text: report(Message(text=text)),
+                warn=warn,
+            )
+            if ready.caution:
+                warn(ready.caution)
             ready.train(report=hear, should_stop=should_stop)
         except Busy as other:
             if len(planned) == 1:

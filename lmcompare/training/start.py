@@ -130,10 +130,9 @@ def _require_shape(source: str, given: ModelConfig, wanted: ModelConfig) -> None
         UserError: they have not.
     """
     theirs, ours = (each.model_dump(exclude={"preset", "match"}) for each in (given, wanted))
-    for shape, model in ((theirs, given), (ours, wanted)):
-        if model.decoder_layers is None:
-            shape["decoder_layers"] = model.depth if model.encoder_layers else None
     differing = [name for name in ours if ours[name] != theirs[name]]
+    if "encoder_layers" in differing:  # from which those of the decoder follow
+        differing = [name for name in differing if name != "decoder_layers"]
     if differing:
         unlike = ", ".join(
             f"{name} {theirs[name]} there and {ours[name]} here" for name in differing

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from lmcompare.blocks import names, numbers
 from lmcompare.blocks.visible import visible
 from lmcompare.paths import cache_folder
-from lmcompare.runs.places import find_study
+from lmcompare.runs.places import EXPERIMENTS, find_study
 from lmcompare_cli import options
 from lmcompare_cli.console import output, paragraph, print_json, warn
 from lmcompare_cli.rendering.tables import print_table
 
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
-    from lmcompare.training.cost import MatchedDepth, Plan
+    from lmcompare.training.cost import MatchedDepth, PhaseCost, Plan
     from lmcompare.training.forecast import Forecast
 
 TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
@@ -31,6 +31,8 @@ NOTE = (
 def check(
     study: options.Study = None,
     objective: options.Objective = None,
+    phase: options.Phases = None,
+    init: options.Init = None,
     data: options.Data = None,
     model: options.Size = None,
     budget: options.BudgetOption = None,
@@ -45,12 +47,15 @@ def check(
     from lmcompare.training import memory
     from lmcompare.training.cost import plan
     from lmcompare.training.forecast import Forecaster
+    from lmcompare.training.start import named_start
+    from lmcompare.training.trainer import read_text
 
     planned = options.planned_runs(
         find_study(study),
         arm=None,
         given={
             "objective": objective,
+            "init": init,
             "data.source": data,
             "model": model,
             "budget": budget,
@@ -61,9 +66,13 @@ def check(
         },
         seeds=None,
         settings=settings,
+        phases=phase,
     )
     memory.require([(each.arm, each.config) for each in planned], warn=warn)
     cache = cache_folder()
+    for each in planned:
+        if each.config.init and each.start is None:
+            named_start(each.config, read_text(each.config, cache=cache), out=EXPERIMENTS)
     plans = [(each, plan(each.config, cache=cache, warn=warn)) for each in planned]
     forecaster = Forecaster(cache)
     forecasts: dict[str, Forecast] = {}
@@ -84,6 +93,7 @@ def check(
     for text in dict.fromkeys(costs.text for _, costs in plans):
         paragraph(visible(text, keep=""))
     _print_costs(plans)
+    _print_phases({each.arm: costs.phases for each, costs in plans if costs.phases})
     _print_depths({each.arm: costs.depths for each, costs in plans if costs.depths})
     output.print()
     print_table(
@@ -117,6 +127,28 @@ def _print_costs(plans: "list[tuple[Planned, Plan]]") -> None:
                 f"~{costs.memory / 1e9:,.1f} GB",
             ]
             for each, costs in plans
+        ),
+    )
+
+
+def _print_phases(phases: "Mapping[str, Sequence[PhaseCost]]") -> None:
+    """Print what each phase of an arm is; nothing where no arm has any."""
+    if not phases:
+        return
+    output.print()
+    print_table(
+        [*names("arm", "phase"), *numbers("budget", "steps", "targets/step", "FLOPs/step")],
+        (
+            [
+                arm,
+                each.objective,
+                f"{100 * each.share:g}%",
+                _count(each.steps),
+                _count(each.targets_per_step),
+                f"{each.flops_per_step:.3g}",
+            ]
+            for arm, own in phases.items()
+            for each in own
         ),
     )
 
