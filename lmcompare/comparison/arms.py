@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lmcompare.comparison.plateau import steps_to_leave, unigram_of_targets
+from lmcompare.comparison.wording import described, settings_of
 from lmcompare.config.budget import Spent
+from lmcompare.config.phases import Phase
 from lmcompare.config.run import RunConfig
 from lmcompare.errors import UserError
 from lmcompare.evaluation.registry import kinds
@@ -44,6 +46,8 @@ class Result:
     @cached_property
     def steps_to_leave_unigram(self) -> float | None:
         """Return the step at which it had left that; infinite if never; None if not known."""
+        if self.record.config.phase or self.record.start is not None:
+            return None  # what it left, it may have left with another objective
         unigram, curve = self.unigram_of_targets, self.curve
         if unigram is None or isinstance(curve, UserError):
             return None
@@ -56,6 +60,29 @@ class Result:
             return read_curve(self.run)
         except UserError as error:
             return error
+
+    def in_all(self, spent: Spent) -> Spent:
+        """Return what was spent of this run and what the weights that it started from took."""
+        start = self.record.start
+        return spent if start is None else start.spent.plus(**spent.model_dump())
+
+    @cached_property
+    def spent_in_phases(self) -> Sequence[tuple[Phase, Spent]]:
+        """Return what each of its phases took so far; none of a run without phases.
+
+        Raises:
+            UserError: its metrics cannot be read.
+        """
+        config = self.record.config
+        if not config.phase:
+            return []
+        ends = {line.phase: line.spent for line in self.run.metrics()}
+        found, before = list[tuple[Phase, Spent]](), Spent()
+        for phase in config.phases:
+            if phase.number in ends:
+                found.append((phase, ends[phase.number].less(before)))
+                before = ends[phase.number]
+        return found
 
     @property
     def seed(self) -> int:
@@ -93,11 +120,16 @@ class Arm:
 
     @property
     def objective(self) -> str:
-        """Return the objective's name, with the hyper-parameters that are not at their defaults."""
-        objective = self.results[0].record.config.objective
-        changed = objective.model_dump(exclude={"name"}, exclude_defaults=True)
-        settings = ", ".join(f"{key} {shown(value)}" for key, value in changed.items())
-        return f"{objective.name} ({settings})" if settings else objective.name
+        """Return the objective's name, with the hyper-parameters that are not at their defaults.
+
+        Of phases all, each with its share of the budget.
+        """
+        config = self.results[0].record.config
+        if not config.phase:
+            return described(config.objective)
+        return ", ".join(
+            f"{described(each.objective)} {100 * each.share:g}%" for each in config.phases
+        )
 
     @property
     def finished(self) -> bool:
@@ -232,6 +264,7 @@ def _variant(result: Result) -> object:
     return (
         _folder(result),
         _identity(record.config.model_copy(update={"seed": 0})),
+        record.config.init,
         record.sheet.text,
         record.sheet.tokenizer,
         record.text_hash,
@@ -251,7 +284,9 @@ def _folder(result: Result) -> Path:
 
 def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
     """Return of each variant the fewest settings that tell it from the others, or else a number."""
-    settings = [_settings(runs[0]) for runs in variants]
+    settings = [
+        settings_of(runs[0].record) | {"folder": f"in {_folder(runs[0])}"} for runs in variants
+    ]
     keys = [key for key in dict.fromkeys(key for each in settings for key in each)]
     differing = [key for key in keys if len({each.get(key) for each in settings}) > 1]
     tags = ["" for _ in settings]
@@ -260,33 +295,3 @@ def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
         if len(set(tags)) == len(tags):
             return tags
     return [f"{tag}, {number}".removeprefix(", ") for number, tag in enumerate(tags, start=1)]
-
-
-def _settings(result: Result) -> dict[str, str]:
-    """Return what may distinguish two runs of one name, in words; what tells most comes first."""
-    record = result.record
-    config = flat(record.config.model_dump(exclude={"seed", "runtime"}))
-    config |= flat({"runtime": record.config.runtime.model_dump()})
-    settings = {key: f"{key.rpartition('.')[2]} {shown(value)}" for key, value in config.items()}
-    return settings | {
-        "sheet.text": f"training text {record.sheet.text[:8]}",
-        "sheet.tokenizer": f"tokenizer {record.sheet.tokenizer[:8]}",
-        "text_hash": f"whole text {(record.text_hash or 'unknown')[:8]}",
-        "folder": f"in {_folder(result)}",
-    }
-
-
-def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested tables as one, with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def shown(value: object) -> str:
-    """Return a setting's value for a reader."""
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -123,4 +123,8 @@ def _last(curve: Curve) -> CurvePoint:
 
 
 def _remarks(curves: Sequence[Curve]) -> str:
-    return FROM_THE_LEFT if any(each.given == "left" for each in curves) else ""
+    if any(each.given == "left" for each in curves):
+        return FROM_THE_LEFT
+    if any("left" in each.sides for each in curves):
+        return f"an earlier phase {FROM_THE_LEFT}"
+    return ""
