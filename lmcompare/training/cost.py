@@ -139,7 +139,7 @@ def _mean(
     values = [float(getattr(each, what)) for each in phases]
     if len(values) == 1 or not sum(weights):
         return values[-1]
-    return sum(map(mul, weights, values)) / sum(weights)
+    return float(sum(map(mul, weights, values)) / sum(weights))
 
 
 def _batches(config: RunConfig, prepared: Prepared, phase: Phase) -> Iterator[tuple[Text, View]]:
