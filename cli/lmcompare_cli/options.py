@@ -256,6 +256,10 @@ def planned_runs(
         raise UserError(
             "no objective is given: say --objective mlm, for example, or name a study file"
         )
+    if "init" in tables:
+        from lmcompare.training.start import suited_to_start
+
+        tables = suited_to_start(tables, out=EXPERIMENTS)
     return plan(study, tables, arm=arm, seeds=seeds, warn=_warn)
 
 

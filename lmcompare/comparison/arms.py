@@ -61,10 +61,10 @@ class Result:
         except UserError as error:
             return error
 
-    def in_all(self, spent: Spent) -> Spent:
-        """Return what was spent of this run and what the weights that it started from took."""
+    def in_all(self, spent: Spent) -> Spent | None:
+        """Return what was spent on it and on what it started from; None if that is not known."""
         start = self.record.start
-        return spent if start is None else start.spent.plus(**spent.model_dump())
+        return spent if start is None else start.with_more(spent)
 
     @cached_property
     def spent_in_phases(self) -> Sequence[tuple[Phase, Spent]]:

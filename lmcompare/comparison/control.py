@@ -144,8 +144,9 @@ def _trained_before(result: Result) -> str:
 
 
 def _tokens_in_all(result: Result) -> int:
-    """Return what is to be equal: targets and FLOPs follow from objectives."""
-    return result.in_all(result.spent).tokens
+    """Return what is to be equal, as targets and FLOPs follow from objectives; -1: not known."""
+    spent = result.in_all(result.spent)
+    return -1 if spent is None else spent.tokens
 
 
 def _spent_in_all(result: Result) -> str:

@@ -46,7 +46,9 @@ def shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def amounts(spent: Spent) -> str:
-    """Return what was spent in words, but for seconds and steps."""
+def amounts(spent: Spent | None) -> str:
+    """Return what was spent in words, but for seconds and steps; of None that it is not known."""
+    if spent is None:
+        return "not known how much"
     tokens, targets, flops = map(short, (spent.tokens, spent.targets, spent.flops))
     return f"{tokens} tokens, {targets} targets, {flops} FLOPs"

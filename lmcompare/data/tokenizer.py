@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -21,14 +21,14 @@ from jaxtyping import Bool, Int
 from numpy import ndarray
 from tokenizers import decoders
 
-from lmcompare.data import tokenizer_training
+from lmcompare import hub
+from lmcompare.data import hf_tokenizer, special_tokens, tokenizer_training
 from lmcompare.data.tokenizer_training import TokenizerConfig
 from lmcompare.data.words import measure
 from lmcompare.errors import UserError
 from lmcompare.files import write_text
 from lmcompare.paths import nearest, user_path
 from lmcompare.textfiles import read_whole
-from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab, sentinel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Tokenizer:
         library.no_truncation()
         library.encode_special_tokens = True  # "[MASK]" in a text is six characters, not a mask
         self._library = library
-        self.vocab = _vocab(library)
+        self.vocab = special_tokens.vocab_of(library)
         not_text = np.zeros(self.vocab.size, dtype=bool)
         not_text[
             [number for number in self.vocab.specials if number != self.vocab.roles.get("unk")]
@@ -88,9 +88,16 @@ class Tokenizer:
 
     @staticmethod
     def of_file(config: TokenizerConfig) -> "Tokenizer":
-        """Read the `tokenizer.json` that a configuration names; raises as `load` does."""
+        """Read the `tokenizer.json`, or the one of Hugging Face, that a configuration names.
+
+        Raises:
+            UserError: it is missing, unreadable or not such a file.
+        """
         assert config.file is not None
         num_spare = config.spare if config.add_missing else None
+        if hub.is_hf(config.file):
+            library = hf_tokenizer.load(hub.find(config.file, weights=False)).library
+            return Tokenizer._of(library, complete_with=num_spare)
         return Tokenizer.load(user_path(config.file), complete_with=num_spare)
 
     @staticmethod
@@ -117,9 +124,21 @@ class Tokenizer:
                 f"'{path}' is not a tokenizer.json of the tokenizers library ({reason}): "
                 "save it again"
             ) from error
-        return Tokenizer(
-            library if complete_with is None else _with_missing(library, num_spare=complete_with)
-        )
+        return Tokenizer._of(library, complete_with=complete_with)
+
+    @staticmethod
+    def _of(library: tokenizers.Tokenizer, *, complete_with: int | None) -> "Tokenizer":
+        if complete_with is not None:
+            special_tokens.add_missing(library, num_spare=complete_with)
+        return Tokenizer(library)
+
+    def of_size(self, size: int) -> "Tokenizer":
+        """Return the same for a network that predicts `size` ids, some of which no text has."""
+        made = Tokenizer(tokenizers.Tokenizer.from_str(self.json))
+        more = range(made.vocab.size, size)
+        made.vocab = replace(made.vocab, size=size, specials=made.vocab.specials.union(more))
+        made._not_text = np.append(made._not_text, np.ones(len(more), dtype=bool))
+        return made
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json` that any program of the Hugging Face world reads.
@@ -196,6 +215,12 @@ class Tokenizer:
         text = self.decode(document.ids)
         return text if len(text.encode()) == document.bytes.sum() else None
 
+    def described(self) -> str:
+        """Say how large it is, and which special tokens it has by role."""
+        roles = self.vocab.roles
+        spelled = dict(zip(roles, self.pieces(roles.values()), strict=True))
+        return special_tokens.described(self.vocab, spelled)
+
     def pieces(self, ids: Iterable[int] | Int[ndarray, " N"]) -> list[str]:
         """Return each token as text, or its bytes in hex where it is a part of a character."""
         return [self._piece(int(number)) for number in ids]
@@ -251,8 +276,6 @@ class Tokenizer:
         )
 
 
-# With the marks that stand for a space in byte-level, unigram and word-piece vocabularies.
-_SENTENCE_END = re.compile(r"[ \u0120\u2581#]*[.!?]+[\"')\]]*")
 _FALLBACK = re.compile("<0x([0-9A-F]{2})>")  # of a byte in a vocabulary that has all of them
 _BYTE = {character: byte for byte, character in enumerate(tokenizer_training.byte_characters())}
 
@@ -264,40 +287,3 @@ def _json(library: tokenizers.Tokenizer) -> str:
     """
     content = json.loads(library.to_str(), parse_float=lambda number: round(float(number), 6))
     return json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
-
-
-def _vocab(library: tokenizers.Tokenizer) -> Vocab:
-    """Find the roles of a tokenizer's special tokens, by the names they commonly have."""
-    known = library.get_vocab(with_added_tokens=True)
-    roles = {
-        role: known[found]
-        for role, spellings in ALIASES.items()
-        if (found := next(filter(known.__contains__, spellings), None)) is not None
-    }
-    sentinels = tuple(
-        known[sentinel(number)] for number in range(NUM_SENTINELS) if sentinel(number) in known
-    )
-    added = {
-        number for number, token in library.get_added_tokens_decoder().items() if token.special
-    }
-    return Vocab(
-        size=max(known.values()) + 1,
-        roles=roles,
-        specials=frozenset({*roles.values(), *sentinels, *added}),
-        sentinels=sentinels,
-        sentence_ends=frozenset(
-            number for symbol, number in known.items() if _SENTENCE_END.fullmatch(symbol)
-        ),
-    )
-
-
-def _with_missing(library: tokenizers.Tokenizer, *, num_spare: int) -> tokenizers.Tokenizer:
-    """Give a tokenizer a token for each role and the sentinels, new ones above all others."""
-    vocab = _vocab(library)
-    library.add_special_tokens(
-        [names[0] for role, names in ALIASES.items() if role not in vocab.roles]
-    )
-    tokenizer_training.add_spares(library, num_spare)
-    if not vocab.sentinels:
-        tokenizer_training.add_sentinels(library)
-    return library

@@ -54,7 +54,11 @@ class TokenizerConfig(BaseModel):
         description="all ids; 4,096 by default, or as many as the text fills; bytes and characters "
         "take what they need",
     )
-    file: str | None = Field(None, description="a tokenizer.json to use instead of training one")
+    file: str | None = Field(
+        None,
+        description="a tokenizer.json to use instead of training one, or `hf:` and a folder or a "
+        "name of Hugging Face",
+    )
     add_missing: bool = Field(
         False, description="give such a file the special tokens that it lacks"
     )

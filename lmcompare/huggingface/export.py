@@ -77,7 +77,8 @@ def export_hf(
         weights = mapping.hf_weights(checkpoint.weights())
         write_tensors(new / MODEL, weights, {"format": "pt"})
         shape = mapping.hf_config(record.config.model, hf_model, tokenizer.vocab, length=length)
-        _write_json(new / "config.json", shape)
+        trained = {"objective": objective.model_dump(mode="json")}
+        _write_json(new / "config.json", {**shape, mapping.OURS: trained})
         if hf_model.generates:
             _write_json(new / GENERATION, mapping.generation_config(hf_model, tokenizer.vocab))
         files.write_text(new / "tokenizer.json", mapping.hf_tokenizer(tokenizer))

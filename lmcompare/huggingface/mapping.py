@@ -61,8 +61,8 @@ HF_MODELS: Mapping[HfClass, HfModel] = {
     ),
 }
 
-_OUTSIDE_LAYERS = {"embedding": "model.embed_tokens.weight", "norm.weight": "model.norm.weight"}
-_IN_LAYERS = {  # what is one matrix here and several there lies there from top to bottom
+OUTSIDE_LAYERS = {"embedding": "model.embed_tokens.weight", "norm.weight": "model.norm.weight"}
+IN_LAYERS = {  # what is one matrix here and several there lies there from top to bottom
     "attention_norm": ("input_layernorm",),
     "attention.query_key_value": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "attention.output": ("self_attn.o_proj",),
@@ -70,6 +70,7 @@ _IN_LAYERS = {  # what is one matrix here and several there lies there from top 
     "feed_forward.gate_value": ("mlp.gate_proj", "mlp.up_proj"),
     "feed_forward.output": ("mlp.down_proj",),
 }
+OURS = "lmcompare"  # the entry of `config.json` that says how the model was trained
 _SPACES = "\u0120\u2581 "  # how byte-level vocabularies, SentencePiece and others write a space
 
 
@@ -80,12 +81,12 @@ def hf_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
-        if name in _OUTSIDE_LAYERS:
-            renamed[_OUTSIDE_LAYERS[name]] = tensor
+        if name in OUTSIDE_LAYERS:
+            renamed[OUTSIDE_LAYERS[name]] = tensor
             continue
         found = re.fullmatch(r"layers\.(\d+)\.(.+)\.weight", name)
         assert found is not None, f"{name} has no name in transformers"
-        theirs = _IN_LAYERS[found[2]]
+        theirs = IN_LAYERS[found[2]]
         for each, part in zip(theirs, tensor.chunk(len(theirs)), strict=True):
             # safetensors refuses tensors that share memory
             renamed[f"model.layers.{found[1]}.{each}.weight"] = part.clone()

@@ -110,10 +110,12 @@ def _started_from(record: RunRecord) -> str:
     start = record.start
     if start is None:
         return "new weights"
-    spent = start.spent
+    weights, spent = f"weights trained by {start.trained_by}, {start.weights[:8]}", start.spent
+    if spent is None:
+        return f"{weights}; it is not known what that took"
     return (
-        f"weights trained by {start.trained_by}, {start.weights[:8]}, which took {spent.tokens:,} "
-        f"tokens, {spent.targets:,} targets and {spent.flops:.3g} FLOPs before"
+        f"{weights}, which took {spent.tokens:,} tokens, {spent.targets:,} targets and "
+        f"{spent.flops:.3g} FLOPs before"
     )
 
 

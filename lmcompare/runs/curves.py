@@ -21,6 +21,7 @@ Axis = Literal["tokens", "targets", "flops", "seconds"]
 LearnedMetric = Literal["common", "validation", "loss"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 METRICS: tuple[LearnedMetric, ...] = get_args(LearnedMetric)
+LOGGED: tuple[LearnedMetric, ...] = ("common", "validation")
 
 STRETCHES = 100  # in which the loss of training is averaged, at most
 
@@ -132,11 +133,6 @@ class Curve:
         num_texts = TEXTS_A_BLOCK * config.validation.blocks
         return sheet.text, sheet.tokenizer, self.record.text_hash, length_of(config), num_texts
 
-    @property
-    def sides(self) -> set[Literal["left", "both"] | None]:
-        """Return what `given` says, of each of its phases."""
-        return {given_to(phase.objective) for phase in self.record.config.phases}
-
     def points(self, metric: LearnedMetric = "common") -> Sequence[CurvePoint]:
         """Return the points of a metric that mean one thing; none where the run did not log it.
 
@@ -147,15 +143,15 @@ class Curve:
 
     def parts(self, metric: LearnedMetric) -> list[tuple[Phase, Sequence[CurvePoint]]]:
         """Return the points of a metric in every phase that has any."""
-        phases = self.record.config.phases
-        own = [[each for each in self.values[metric] if each.phase == n.number] for n in phases]
-        return [(phase, found) for phase, found in zip(phases, own, strict=True) if found]
+        found: dict[int, list[CurvePoint]] = {}
+        for each in self.values[metric]:
+            found.setdefault(each.phase, []).append(each)
+        return [(self.record.config.phases[number - 1], own) for number, own in found.items()]
 
     def share(self, point: CurvePoint) -> float:
         """Return which share of the run's budget was spent at a point, 0 to 1."""
         budget = self.record.config.budget
-        before = Spent() if self.record.start is None else self.record.start.spent
-        return min(1.0, budget.progress(point.spent) - budget.progress(before))
+        return min(1.0, budget.progress(point.spent) - budget.progress(_before(self.record)))
 
     def reach(
         self, quality: float, axis: Axis, metric: LearnedMetric = "common"
@@ -232,18 +228,22 @@ def read_curve(run: Run) -> Curve:
     record, state = run.record(), run.state()
     lines = list(run.metrics())
     losses = StepLosses.of(lines)
-    before = Spent() if record.start is None else record.start.spent
+    before = _before(record)
     return Curve(
         run=run,
         record=record,
         state=state,
         values={
-            "common": [*_logged(lines, "common", before)],
-            "validation": [*_logged(lines, "validation", before)],
+            **{name: [*_logged(lines, name, before)] for name in LOGGED},
             "loss": [*_averaged(losses, lines, before)],
         },
         losses=losses,
     )
+
+
+def _before(record: RunRecord) -> Spent:
+    """Return what was spent on the weights that a run started from, as far as it is known."""
+    return (record.start and record.start.spent) or Spent()
 
 
 def _logged(

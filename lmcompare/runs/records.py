@@ -43,8 +43,13 @@ class StartRecord(BaseModel):
     source: str  # the folder of the run or of its checkpoint, or the name of another model
     trained_by: str  # objectives, in words
     weights: str  # hash of the file that holds them
-    spent: Spent  # on them in all, on what they started from themselves too
-    added: tuple[str, ...] = ()  # tokens that the model lacked: their rows start as new ones
+    # on them in all, on what they started from themselves too; None where that is not known
+    spent: Spent | None
+    added: tuple[str, ...] = ()  # tokens that the model lacked: their rows start as the mean
+
+    def with_more(self, spent: Spent) -> Spent | None:
+        """Return what was spent in all where so much came on top; None where that is not known."""
+        return None if self.spent is None else self.spent.plus(**spent.model_dump())
 
 
 class RunRecord(Record):

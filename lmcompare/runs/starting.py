@@ -39,13 +39,13 @@ def first_weights(run: Run) -> dict[str, Tensor] | None:
 def fill(net: Backbone, weights: Mapping[str, Tensor]) -> None:
     """Give a new network the weights of a model of its shape.
 
-    Ids above those that the model had keep the rows that a new network of this seed has for them.
+    Ids above those that the model had get the mean of its rows (Hewitt 2021, Initializing New Word
+    Embeddings for Pretrained Language Models).
 
     Args:
-        net: as it is initialised.
+        net: of any weights.
         weights: by parameter name; the embedding may have fewer rows than the network's.
     """
-    rows = net.state_dict()[EMBEDDING].clone()
     known = weights[EMBEDDING]
-    rows[: len(known)] = known
-    net.load_state_dict({**weights, EMBEDDING: rows})
+    new = known.mean(0, keepdim=True).expand(net.vocab_size - len(known), -1)
+    net.load_state_dict({**weights, EMBEDDING: torch.cat([known, new])})

@@ -13,6 +13,7 @@ from lmcompare.runs import training_text
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.training import memory
 from lmcompare.training.boards.feeding import require_boards
+from lmcompare.training.start import suited_to_start
 
 DEFAULT_STUDY = "default"
 
@@ -47,6 +48,7 @@ def planned_runs(
         )
     if "phase" in tables:
         tables["phase"] = parse_phases(tables["phase"])
+    tables = suited_to_start(tables, out=study.parent)
     wanted = [seeds] if isinstance(seeds, int) else seeds
     planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
     return as_begun(planned, study=study, report=warn)

@@ -3,23 +3,24 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lmcompare import files, hub
 from lmcompare.config.phases import in_words
 from lmcompare.config.run import RunConfig
-from lmcompare.data import Prepared, Tokenizer
+from lmcompare.data import Prepared, Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
+from lmcompare.huggingface import backbone_from_hf
 from lmcompare.model import Backbone, ModelConfig
 from lmcompare.runs.checkpoints import AVERAGE, MODEL, Checkpoint, write_tensors
 from lmcompare.runs.finding import find_runs, load_checkpoint
 from lmcompare.runs.places import find_place
 from lmcompare.runs.records import RunRecord, StartRecord
 from lmcompare.runs.run import Run
-from lmcompare.runs.starting import fill
-
-ELSEWHERE = "hf:"  # with which the names of models of Hugging Face begin
+from lmcompare.runs.starting import EMBEDDING, fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +62,69 @@ def named_start(config: RunConfig, text: Prepared, *, out: Path) -> Start | None
     """
     if config.init is None:
         return None
-    if config.init.startswith(ELSEWHERE):
-        raise UserError(
-            f"training cannot start from '{config.init}' yet: name a run or one of its checkpoints"
-        )
-    found = find_runs([find_place(Path(config.init), out=out)])
+    if hub.is_hf(config.init):
+        return _start_elsewhere(config.init, config, text)
+    return start_of_run(_named_run(config.init, out), config, text)
+
+
+def suited_to_start(tables: Mapping[str, Any], *, out: Path) -> dict[str, Any]:
+    """Return the tables of a configuration with the shape and the tokenizer of what it starts from.
+
+    Only what was not given is taken from there.
+
+    Args:
+        tables: of the configuration.
+        out: the folder of all studies, where a name is looked for that is no path.
+
+    Raises:
+        UserError: there is no such model, or it is damaged.
+    """
+    init = tables.get("init")
+    if init is None or {"model", "tokenizer"} <= tables.keys():
+        return dict(tables)
+    if hub.is_hf(init):
+        found = {"tokenizer": {"file": init}}
+        if "model" not in tables:
+            found["model"] = backbone_from_hf(init).config.model_dump(exclude_none=True)
+    else:
+        run = _named_run(init, out)
+        found = {"tokenizer": {"file": str(run.tokenizer_file)}}
+        found["model"] = run.record().given.get("model", {})
+    return {**found, **tables}
+
+
+def _named_run(init: str, out: Path) -> Run:
+    found = find_runs([find_place(Path(init), out=out)])
     if len(found) > 1:
         raise UserError(
-            f"'{config.init}' holds {len(found)} runs, and training starts from one: name it, such "
-            f"as {found[0].path}"
+            f"'{init}' holds {len(found)} runs, and training starts from one: name it, such as "
+            f"{found[0].path}"
         )
-    return start_of_run(found[0], config, text)
+    return found[0]
+
+
+def _start_elsewhere(init: str, config: RunConfig, text: Prepared) -> Start:
+    """Return a model of Hugging Face as a start.
+
+    Of its embedding those rows count that its tokenizer has ids for; others were never trained.
+    """
+    found = backbone_from_hf(init)
+    _require_shape(init, found.config, config.model)
+    theirs = Tokenizer.of_file(TokenizerConfig(file=init))
+    added = _added_tokens(init, theirs, text.tokenizer, file=init)
+    rows = found.weights[EMBEDDING][: theirs.vocab.size]
+    weights = {name: each.contiguous() for name, each in found.weights.items()}
+    weights[EMBEDDING] = rows.contiguous()
+    return Start(
+        record=StartRecord(
+            source=init,
+            trained_by=f"{found.facts.name}, a {found.facts.kind} model",
+            weights=files.checksum_of(save(weights)),
+            spent=None,
+            added=added,
+        ),
+        load=lambda: weights,
+    )
 
 
 def start_of_run(run: Run, config: RunConfig, text: Prepared) -> Start:
@@ -93,17 +146,17 @@ def start_of_run(run: Run, config: RunConfig, text: Prepared) -> Start:
         )
     checkpoint = load_checkpoint(run, warn=lambda _: None)
     _require_shape(str(run.path), record.config.model, config.model)
-    added = _added_tokens(str(run.path), run.tokenizer(), text.tokenizer)
+    added = _added_tokens(
+        str(run.path), run.tokenizer(), text.tokenizer, file=str(run.tokenizer_file)
+    )
     file = AVERAGE if AVERAGE in checkpoint.record.checksums else MODEL
     spent = checkpoint.record.spent
-    if record.start is not None:
-        spent = record.start.spent.plus(**spent.model_dump())
     return Start(
         record=StartRecord(
             source=str(run.path if run.at is None else checkpoint.path),
             trained_by=_trained_by(record, checkpoint),
             weights=checkpoint.record.checksums[file],
-            spent=spent,
+            spent=spent if record.start is None else record.start.with_more(spent),
             added=added,
         ),
         load=lambda: load_file(checkpoint.path / file),
@@ -143,7 +196,7 @@ def _require_shape(source: str, given: ModelConfig, wanted: ModelConfig) -> None
         )
 
 
-def _added_tokens(source: str, theirs: Tokenizer, ours: Tokenizer) -> tuple[str, ...]:
+def _added_tokens(source: str, theirs: Tokenizer, ours: Tokenizer, *, file: str) -> tuple[str, ...]:
     """Return the tokens that a model lacks.
 
     Raises:
@@ -154,6 +207,6 @@ def _added_tokens(source: str, theirs: Tokenizer, ours: Tokenizer) -> tuple[str,
         raise UserError(
             f"the vocabulary of {source} ({theirs.vocab.size:,} ids) is another than that of this "
             f"run ({ours.vocab.size:,} ids): read the text with its tokenizer, "
-            f"tokenizer.file={source}/tokenizer.json"
+            f"tokenizer.file={file}"
         )
     return added

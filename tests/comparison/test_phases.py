@@ -91,7 +91,6 @@ def test_curves_go_on_over_phases_and_losses_are_not_joined(runs: dict[str, Run]
     assert [point.spent.steps for point in curve.points("loss")] == list(range(13, 21))
     parts = [(phase.objective.name, len(points)) for phase, points in curve.parts("loss")]
     assert parts == [("clm", 12), ("mlm", 8)]
-    assert curve.sides == {"left", "both"}
     assert any("objectives predict unlike things" in each for each in cautions([curve], "loss"))
 
 
@@ -102,6 +101,12 @@ def test_a_curve_on_the_weights_of_others_begins_where_theirs_ends(runs: dict[st
     assert points[0].spent == before.points("common")[-1].spent
     assert [curve.share(point) for point in points] == [0, 0.5, 1]
     assert curve.at(128, "tokens") is None, "so little was not spent on it in all"
+
+
+def test_what_an_earlier_phase_answers_from_is_said(compared: Comparison) -> None:
+    (rows,) = (rows for each, _, rows in compared.summary.aspects if each.name == "Learns")
+    said = {row.cells["both"].why for row in rows}
+    assert said == {"an earlier phase answers from what stands before the token alone"}
 
 
 def test_no_plateau_is_told_of_what_others_trained(runs: dict[str, Run]) -> None:

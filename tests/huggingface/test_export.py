@@ -22,7 +22,7 @@ from tests.conftest import make_text
 from tests.huggingface.exports import EXPORTABLE, kind_of
 from tests.tiny import Trainer, tiny
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[parity]")
+transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 VIEWS: dict[HfClass, Callable[..., View]] = {"causal": View.causal, "masked": View.bidirectional}
 LOADERS: dict[HfClass, Any] = {

@@ -17,7 +17,7 @@ from lmcompare.vocab import NUM_SPARES, spare
 from tests.huggingface.exports import AWKWARD
 from tests.tiny import sentences
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[parity]")
+transformers = pytest.importorskip("transformers", reason="needs the extra: pip install .[hf]")
 KINDS = ("bpe", "word", "unigram", "bytes", "characters")
 LOSSLESS = ("bpe", "unigram", "bytes")
 

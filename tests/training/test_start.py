@@ -9,12 +9,18 @@ import torch
 
 from lmcompare.config.run import RunConfig
 from lmcompare.config.study import Planned, parse_study
+from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.errors import UserError
+from lmcompare.huggingface import load_hf
+from lmcompare.objectives import Clm
 from lmcompare.runs import checkpoints
 from lmcompare.runs.loaded_model import load_model, untrained
 from lmcompare.runs.run import Run
 from lmcompare.runs.run_lock import Busy
 from lmcompare.training import launch
+from lmcompare.training.planning import planned_runs
+from tests.huggingface.models import text_of
+from tests.huggingface.test_backbone_weights import folder_of
 from tests.tiny import Trainer, assert_equal, outcome, tiny
 
 
@@ -229,7 +235,7 @@ def test_starts_that_are_no_good(corpus: Path, train: Trainer, tmp_path: Path) -
     refused(source.path, "which is not finished: let `lmcompare train` finish it first")
     refused(tmp_path / "nowhere", "there is no run or study at")
     refused(train.folder.parent / "study", "which is not finished")
-    refused("hf:nowhere", "hf:nowhere")
+    refused(f"hf:{tmp_path / 'nowhere'}", "nowhere")
     train(tiny(corpus, "clm"))
     train(tiny(corpus, "clm", "seed=1"))
     refused(train.folder, "holds 2 runs, and training starts from one: name it")
@@ -261,22 +267,17 @@ def test_tokens_that_a_model_lacks_start_as_new_ones(
     start = run.record().start
     assert start is not None
     assert start.added[0] == "[MASK]"
-    ours, theirs, new = (
+    ours, theirs = (
         each.net.state_dict()["embedding"]  # type: ignore[attr-defined]
         for each in (
             untrained(load_model(run, device="cpu", warn=pytest.fail)),
             load_model(source, device="cpu", warn=pytest.fail),
-            untrained(
-                load_model(
-                    train(tiny(corpus, "mlm", *complete)),
-                    device="cpu",
-                    warn=pytest.fail,
-                )
-            ),
         )
     )
     assert ours[: len(theirs)].equal(theirs)
-    assert ours[len(theirs) :].equal(new[len(theirs) :])
+    assert len(ours) == len(theirs) + len(start.added)
+    mean = theirs.mean(0).expand(len(start.added), -1)
+    torch.testing.assert_close(ours[len(theirs) :], mean)
 
 
 def test_a_lost_copy_is_said(corpus: Path, train: Trainer) -> None:
@@ -290,3 +291,61 @@ def test_a_lost_copy_is_said(corpus: Path, train: Trainer) -> None:
     run.start_file.unlink()
     with pytest.raises(UserError, match=r"start\.safetensors, .* is missing"):
         untrained(model)
+
+
+def test_shape_and_tokenizer_come_with_it(corpus: Path, train: Trainer, tmp_path: Path) -> None:
+    source = train(tiny(corpus, "clm", "budget=3 steps"))
+    planned = planned_runs(
+        None,
+        {"objective": "mlm", "init": str(source.path), "data": {"source": str(corpus)}},
+        study=train.folder,
+        warn=pytest.fail,
+    )
+    config = planned[0].config
+    assert config.model == source.record().config.model
+    ready = launch.prepare(planned[0], study=train.folder, cache=train.cache)
+    assert ready.start is not None
+    assert ready.text is not None
+    assert ready.text.tokenizer.hash == source.record().sheet.tokenizer
+    given = {"objective": "mlm", "init": str(source.path), "model": "micro"}
+    kept = planned_runs(None, given, study=train.folder, warn=pytest.fail)
+    assert kept[0].config.model.preset == "micro", "what is given stays, to be refused"
+
+
+def test_a_model_of_hugging_face(corpus: Path, train: Trainer, tmp_path: Path) -> None:
+    """One of the backbone's shape, whose tokenizer has no mask."""
+    place = folder_of(tmp_path / "llama", "llama")
+    given = {
+        "objective": "mlm",
+        "init": f"hf:{place}",
+        "tokenizer": {"file": f"hf:{place}", "add_missing": True},
+        "data": {"source": str(corpus), "shares": [0.7, 0.15, 0.15]},
+        "budget": "3 steps",
+        "batch": {"rows": 4, "length": 33},
+        "validation": {"times": 1, "blocks": 3},
+    }
+    (planned,) = planned_runs(None, given, study=train.folder, warn=pytest.fail)
+    ready = launch.prepare(planned, study=train.folder, cache=train.cache)
+    ready.train(report=lambda _: None)
+    start = ready.run.record().start
+    assert start is not None
+    assert start.spent is None
+    assert "[MASK]" in start.added
+    theirs = load_hf(f"hf:{place}")
+    size = Tokenizer.of_file(TokenizerConfig(file=f"hf:{place}")).vocab.size
+    first = untrained(load_model(ready.run, device="cpu", warn=pytest.fail))
+    text = text_of(theirs.tokenizer.vocab, 11, 7)
+    view = Clm().read(text, theirs.tokenizer.vocab)
+    expected = theirs.net.logits(view, view.visible)[:, :size]
+    found = first.net.logits(view, view.visible)[:, :size]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UserError, match=r"vocabulary of hf:.* tokenizer\.file=hf:"):
+        trained(tiny(corpus, "mlm", f"init=hf:{place}", *shape_of(planned.config)), train)
+    gpt2 = folder_of(tmp_path / "gpt2", "gpt2")
+    with pytest.raises(UserError, match=r"training cannot start from .*, as it is a gpt2"):
+        trained(tiny(corpus, "mlm", f"init=hf:{gpt2}"), train)
+
+
+def shape_of(config: RunConfig) -> list[str]:
+    found = config.model.model_dump(exclude={"preset", "match"}, exclude_none=True)
+    return [f"model.{name}={value}" for name, value in found.items()]

@@ -14,6 +14,7 @@ from lmcompare_cli.rendering.tables import print_table
 
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
+    from lmcompare.data import TokenizerConfig
     from lmcompare.training.cost import MatchedDepth, PhaseCost, Plan
     from lmcompare.training.forecast import Forecast
 
@@ -92,6 +93,10 @@ def check(
         return
     for text in dict.fromkeys(costs.text for _, costs in plans):
         paragraph(visible(text, keep=""))
+    for each, _ in plans:
+        if each.config.tokenizer.file is not None:
+            _say_tokenizer(each.config.tokenizer)
+            break  # all arms of a study have one
     _print_costs(plans)
     _print_phases({each.arm: costs.phases for each, costs in plans if costs.phases})
     _print_depths({each.arm: costs.depths for each, costs in plans if costs.depths})
@@ -103,6 +108,14 @@ def check(
     paragraph(NOTE)
     there_are = [f"{memory.available(each.config) / 1e9:,.1f} GB" for each in planned]
     paragraph(f"{MEMORY} {', '.join(dict.fromkeys(there_are))}.")
+
+
+def _say_tokenizer(config: "TokenizerConfig") -> None:
+    """Print which special tokens a tokenizer from elsewhere has."""
+    from lmcompare.data import Tokenizer
+
+    told = Tokenizer.of_file(config).described()
+    paragraph(visible(f"The tokenizer {config.file} has {told}.", keep=""))
 
 
 def _print_costs(plans: "list[tuple[Planned, Plan]]") -> None:

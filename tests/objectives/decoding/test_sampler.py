@@ -37,7 +37,7 @@ def kept(logits: torch.Tensor) -> list[list[int]]:
 def processors(settings: dict[str, float]) -> list:
     """Those of transformers, in its order."""
     library = pytest.importorskip(
-        "transformers.generation.logits_process", reason="needs the extra: pip install .[parity]"
+        "transformers.generation.logits_process", reason="needs the extra: pip install .[hf]"
     )
     made = {
         "repetition_penalty": library.RepetitionPenaltyLogitsProcessor,
