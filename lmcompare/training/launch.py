@@ -84,21 +84,26 @@ def prepare(
         UserError: the text cannot be read, or does not suit the run; as `start_of`.
     """
     config, arm = planned.config, planned.arm
+    what = "its text"
     try:
         text = trainer.read_text(config, cache=cache, report=report, warn=warn)
-    except TextUnavailableError as error:
+        what = "the model that it started from"
+        start = start_of(planned, text, study=study, cache=cache)
+    except Busy:
+        raise
+    except UserError as error:
         run = training_text.finished_without_text(config, arm=arm, study=study)
-        if run is None or again:
+        gone = isinstance(error, TextUnavailableError) or what != "its text"
+        if run is None or again or not gone:
             raise
         return Launch(
             planned=planned,
             run=run,
             finished=run.done(),
-            caution=f"finished before; whether its text is still the same was not checked: {error}",
+            caution=f"finished before; whether {what} is still the same was not checked: {error}",
             text=None,
             notes=notes,
         )
-    start = start_of(planned, text, study=study, cache=cache)
     known_by = None if start is None else start.hash
     run = training_text.place_of(config, text, arm=arm, study=study, again=again, start=known_by)
     other = training_text.of_another_text(config, text, arm=arm, study=study, start=known_by)

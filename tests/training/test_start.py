@@ -293,6 +293,22 @@ def test_a_lost_copy_is_said(corpus: Path, train: Trainer) -> None:
         untrained(model)
 
 
+def test_a_finished_run_is_left_where_its_start_is_gone(corpus: Path, train: Trainer) -> None:
+    source = train(tiny(corpus, "clm", "budget=3 steps"))
+    config = tiny(corpus, "mlm", "budget=3 steps", f"init={source.path}")
+    run = trained(config, train)
+    source.path.rename(source.path.with_name("moved"))
+    planned = Planned(arm="mlm", config=config)
+    ready = launch.prepare(planned, study=train.folder, cache=train.cache)
+    assert (ready.run, ready.finished) == (run, run.done())
+    assert "whether the model that it started from is still the same was not checked" in (
+        ready.caution
+    )
+    assert ready.train(report=pytest.fail) == run.done()
+    with pytest.raises(UserError, match="there is no run or study at"):
+        launch.prepare(planned, study=train.folder, cache=train.cache, again=True)
+
+
 def test_shape_and_tokenizer_come_with_it(corpus: Path, train: Trainer, tmp_path: Path) -> None:
     source = train(tiny(corpus, "clm", "budget=3 steps"))
     planned = planned_runs(
