@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, overload
 from lmcompare.comparison import Comparison, EvaluationResults
 from lmcompare.comparison import compare as compare_runs
 from lmcompare.config.run import data_table, parse_data
-from lmcompare.config.study import plan
 from lmcompare.errors import UserError
 from lmcompare.evaluation.evaluate import Evaluation
 from lmcompare.evaluation.kind import Context
@@ -23,7 +22,7 @@ from lmcompare.runs.finding import find_runs, with_models
 from lmcompare.runs.notes import NotesChange
 from lmcompare.runs.places import EXPERIMENTS, find_places, find_study
 from lmcompare.runs.run import Run
-from lmcompare.training import launch
+from lmcompare.training import launch, planning
 from lmcompare.training.events import Message, Progress
 
 if TYPE_CHECKING:
@@ -99,13 +98,6 @@ class Runs(Sequence[Run]):
         return evaluate(self, *tasks, **options)
 
 
-def _require_objective(file: Path | None, objective: object) -> None:
-    if file is None and objective is None:
-        raise UserError(
-            'no objective is given: say objective="mlm", for example, or name a study file'
-        )
-
-
 def train(
     study_file: AnyPath | None = None,
     *,
@@ -118,6 +110,8 @@ def train(
     optimizer: Mapping[str, Any] | None = None,
     validation: Mapping[str, Any] | None = None,
     runtime: Mapping[str, Any] | None = None,
+    phases: Sequence[str | Mapping[str, Any]] | None = None,
+    init: AnyPath | None = None,
     defaults: int | None = None,
     seeds: int | Sequence[int] | None = None,
     arm: str | None = None,
@@ -145,6 +139,8 @@ def train(
         optimizer: how weights are updated.
         validation: how often the validation loss is taken.
         runtime: how the run is carried out on this machine.
+        phases: in place of an objective several, one after another: ["clm:60%", "mlm"], or tables.
+        init: whose weights to start from: a run, one of its checkpoints, or hf:NAME.
         defaults: the version of the defaults; of a new study the latest.
         seeds: one run for each.
         arm: the name in tables; the objective's by default.
@@ -165,15 +161,12 @@ def train(
     given = {
         **{"objective": objective, "data": data_table(data), "model": model, "budget": budget},
         **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer, "defaults": defaults},
-        **{"validation": validation, "runtime": runtime},
+        **{"validation": validation, "runtime": runtime, "phase": phases},
+        "init": None if init is None else str(init),
     }
-    tables = {name: value for name, value in given.items() if value is not None}
-    _require_objective(file, objective)
-    folder = launch.folder_of(file, name=study, out=Path(out))
-    wanted = seeds if seeds is None or isinstance(seeds, Sequence) else [seeds]
-    planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
-    planned = launch.as_begun(planned, study=folder, report=warn)
-    launch.require_resources(planned, study=folder, again=again, warn=warn)
+    folder = planning.folder_of(file, name=study, out=Path(out))
+    planned = planning.planned_runs(file, given, study=folder, arm=arm, seeds=seeds, warn=warn)
+    planning.require_resources(planned, study=folder, again=again, warn=warn)
     return Runs(
         launch.train_each(
             planned,

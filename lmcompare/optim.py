@@ -33,6 +33,10 @@ class OptimizerConfig(BaseModel):
     final: float = Field(
         0.1, ge=0, le=1, description="the last learning rate, as a share of the highest"
     )
+    per_phase: bool = Field(
+        False,
+        description="a schedule for each phase, warm-up and all, in place of one across them",
+    )
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms are never decayed")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)

@@ -90,6 +90,25 @@ BudgetOption = Annotated[
         show_default=False,
     ),
 ]
+Phases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--phase",
+        metavar="NAME[:SHARE]",
+        help="In place of --objective, several one after another, each with its share of the "
+        "budget: --phase clm:60% --phase mlm. The last takes the rest.",
+        show_default=False,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Whose weights to start from: a run, a folder of one of its checkpoints, or hf:NAME.",
+        show_default=False,
+        autocompletion=completion.places,
+    ),
+]
 Seed = Annotated[
     list[int] | None,
     typer.Option(help="The seed of the run; repeat for several runs.", show_default=False),
@@ -218,6 +237,7 @@ def planned_runs(
     given: Mapping[str, Any],
     seeds: list[int] | None,
     settings: list[str] | None,
+    phases: list[str] | None = None,
 ) -> "list[Planned]":
     """Return the runs that a command line asks for: those of a study file, or one for each seed.
 
@@ -227,22 +247,30 @@ def planned_runs(
         given: dotted key to value; None where the option was not used.
         seeds: one run for each.
         settings: further `key=value`.
+        phases: objectives one after another, `clm:60%`.
     """
+    from lmcompare.config.phases import parse_phases
     from lmcompare.config.run import assign
     from lmcompare.config.study import plan
     from lmcompare.errors import UserError
 
     tables: dict[str, Any] = {}
+    if phases:
+        tables["phase"] = parse_phases(phases)
     for key, value in given.items():
         if value is not None:
             section, _, name = key.rpartition(".")
             inner = tables.setdefault(section, {}) if section else tables
             inner[name] = value
     tables = assign(tables, settings or [])
-    if study is None and "objective" not in tables:
+    if study is None and not {"objective", "phase"}.intersection(tables):
         raise UserError(
             "no objective is given: say --objective mlm, for example, or name a study file"
         )
+    if "init" in tables:
+        from lmcompare.training.start import suited_to_start
+
+        tables = suited_to_start(tables, out=EXPERIMENTS)
     return plan(study, tables, arm=arm, seeds=seeds, warn=_warn)
 
 

@@ -14,10 +14,11 @@ from lmcompare_cli import signals
 from lmcompare_cli.stopping import Stop
 
 if TYPE_CHECKING:
+    from lmcompare.config.study import Planned
     from lmcompare.runs.notes import NotesChange
 
-# arm, configuration as JSON, folder of the study, again, what to say of the run
-Job = tuple[str, str, Path, bool, "NotesChange"]
+# the run, folder of the study, again, what to say of the run
+Job = tuple["Planned", Path, bool, "NotesChange"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +67,19 @@ def _begin(ending: Event) -> None:
 
 
 def _train(
-    arm: str, given: str, study: Path, again: bool, notes: "NotesChange", cache: Path
+    planned: "Planned", study: Path, again: bool, notes: "NotesChange", cache: Path
 ) -> RunEnded:
     """Train one run, in a process of the pool."""
-    from lmcompare.config.run import RunConfig
-    from lmcompare.config.study import Planned
     from lmcompare.errors import UserError
     from lmcompare.training import launch
     from lmcompare.training.events import Interrupted
     from lmcompare_cli.app import explained
 
-    config = RunConfig.model_validate_json(given)
-    name = f"{arm}, seed {config.seed}"
+    name = f"{planned.arm}, seed {planned.config.seed}"
     if _ending.is_set():
         return RunEnded(name=name, summary="not begun", exit_code=signals.KILLED + signal.SIGINT)
     try:
         with Stop() as stop:
-            planned = Planned(arm=arm, config=config)
             ready = launch.prepare(planned, study=study, cache=cache, again=again, notes=notes)
             name = str(ready.run.path)
             done = ready.train(

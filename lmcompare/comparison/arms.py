@@ -6,7 +6,9 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from lmcompare.comparison.plateau import steps_to_leave, unigram_of_targets
+from lmcompare.comparison.wording import described
 from lmcompare.config.budget import Spent
+from lmcompare.config.phases import Phase
 from lmcompare.errors import UserError
 from lmcompare.evaluation.registry import kinds
 from lmcompare.runs.curves import Curve, read_curve
@@ -42,6 +44,8 @@ class Result:
     @cached_property
     def steps_to_leave_unigram(self) -> float | None:
         """Return the step at which it had left that; infinite if never; None if not known."""
+        if self.record.config.phase or self.record.start is not None:
+            return None  # what it left, it may have left with another objective
         unigram, curve = self.unigram_of_targets, self.curve
         if unigram is None or isinstance(curve, UserError):
             return None
@@ -54,6 +58,29 @@ class Result:
             return read_curve(self.run)
         except UserError as error:
             return error
+
+    def in_all(self, spent: Spent) -> Spent | None:
+        """Return what was spent on it and on what it started from; None if that is not known."""
+        start = self.record.start
+        return spent if start is None else start.with_more(spent)
+
+    @cached_property
+    def spent_in_phases(self) -> Sequence[tuple[Phase, Spent]]:
+        """Return what each of its phases took so far; none of a run without phases.
+
+        Raises:
+            UserError: its metrics cannot be read.
+        """
+        config = self.record.config
+        if not config.phase:
+            return []
+        ends = {line.phase: line.spent for line in self.run.metrics()}
+        found, before = list[tuple[Phase, Spent]](), Spent()
+        for phase in config.phases:
+            if phase.number in ends:
+                found.append((phase, ends[phase.number].less(before)))
+                before = ends[phase.number]
+        return found
 
     @property
     def seed(self) -> int:
@@ -92,14 +119,18 @@ class Arm:
 
     @property
     def objective(self) -> str:
-        """Return the objective's name, with the hyper-parameters that are not at their defaults."""
+        """Return the objective's name, with the hyper-parameters that are not at their defaults.
+
+        Of phases all, each with its share of the budget.
+        """
         record = self.results[0].record
         if record.imported is not None and record.imported.objective is None:
             return "states only"
-        objective = record.config.objective
-        changed = objective.model_dump(exclude={"name"}, exclude_defaults=True)
-        settings = ", ".join(f"{key} {shown(value)}" for key, value in changed.items())
-        return f"{objective.name} ({settings})" if settings else objective.name
+        if not record.config.phase:
+            return described(record.config.objective)
+        return ", ".join(
+            f"{described(each.objective)} {100 * each.share:g}%" for each in record.config.phases
+        )
 
     @property
     def finished(self) -> bool:
@@ -204,19 +235,3 @@ def _measured(run: Run, note: Callable[[str], None]) -> dict[str, Any]:
         for each in run.results.read(kind.record, note):
             found["outdated" if each.is_outdated else "measured"].append(each)
     return found
-
-
-def flat(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested tables as one, with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def shown(value: object) -> str:
-    """Return a setting's value for a reader."""
-    return f"{value:g}" if isinstance(value, float) else str(value)

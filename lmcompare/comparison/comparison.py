@@ -9,7 +9,8 @@ import pandas as pd
 
 from lmcompare.blocks import Paragraph, markdown
 from lmcompare.comparison.arms import Arm, read_results
-from lmcompare.comparison.control import DEPTH, ControlCheck, control_checks, depths
+from lmcompare.comparison.consequences import DEPTH, depths, phases
+from lmcompare.comparison.control import ControlCheck, control_checks
 from lmcompare.comparison.document import document
 from lmcompare.comparison.frame import tidy, with_rows
 from lmcompare.comparison.grouping import group_arms
@@ -260,5 +261,4 @@ def _consequences(arms: Sequence[Arm], frame: pd.DataFrame) -> list[ControlCheck
             found.setdefault(short(means[arm.label]), []).append(arm.label)
         if len(found) > 1:
             facts.append(ControlCheck(name=metric, equal=False, found=found))
-    depth = depths(arms)
-    return facts if depth is None else [depth, *facts]
+    return [each for each in (phases(arms), depths(arms)) if each is not None] + facts

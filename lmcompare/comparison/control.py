@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from lmcompare.comparison import control_seeds
-from lmcompare.comparison.arms import Arm, Result, flat, shown
+from lmcompare.comparison import control_seeds, control_starts
+from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.wording import flat, shown
 from lmcompare.evaluation.kind import AnyKind
 from lmcompare.evaluation.registry import kinds
 from lmcompare.model import ModelConfig
-from lmcompare.runs.records import ControlSheet, Imported
-
-DEPTH = "depth"
+from lmcompare.runs.outside import Imported
+from lmcompare.runs.records import ControlSheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +74,14 @@ def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
         _ask(text, arms),
         _fact(ControlSheet.FACTS["order"], control_seeds.orders(arms)),
         _fact("initial weights", control_seeds.weights(arms)),
-        *(_ask(question, arms) for question in (*others, *_of_measurements(arms))),
+        *(_ask(question, arms) for question in (*_of_starts(arms), *others)),
+        *(_ask(question, arms) for question in _of_measurements(arms)),
         _seeds(arms),
     ]
     objective = _ask(_OBJECTIVE, arms)
     if objective is not None and objective.equal:  # else it is what is being compared
         facts.insert(0, objective)
     return [fact for fact in facts if fact is not None]
-
-
-def depths(arms: Sequence[Arm]) -> ControlCheck | None:
-    """Return the layers of each arm, encoder + decoder, if some have an encoder."""
-    found: dict[str, list[str]] = {}
-    for arm in arms:
-        if arm.elsewhere:
-            continue  # what an objective brought is known of our backbone alone
-        model = arm.results[0].record.config.model
-        encoder = f"{model.encoder_layers} + " if model.encoder_layers else ""
-        found.setdefault(f"{encoder}{model.depth}", []).append(arm.label)
-    if len(found) < 2 or not any("+" in depth for depth in found):
-        return None
-    return ControlCheck(name=DEPTH, equal=False, found=found)
 
 
 def _fact(name: str, found: control_seeds.Found | None) -> ControlCheck | None:
@@ -159,6 +146,15 @@ def _code(result: Result) -> str:
 
 def _libraries(result: Result) -> Mapping[str, object]:
     return {name: each for name, each in result.record.versions.items() if name != "lmcompare"}
+
+
+def _of_starts(arms: Sequence[Arm]) -> Iterator[_Question]:
+    """Yield what is to be equal where some started from other models' weights."""
+    if any(result.record.start is not None for arm in arms for result in arm.results):
+        yield _Question(
+            "weights trained before", control_starts.trained_before, control_starts.trained_before
+        )
+        yield _Question("spent in all", control_starts.tokens_in_all, control_starts.spent_in_all)
 
 
 def _of_measurements(arms: Sequence[Arm]) -> Iterator[_Question]:

@@ -183,8 +183,19 @@ def _costs(result: Result) -> Iterator[tuple[Metric, float | None]]:
             spent.tokens / spent.seconds if spent.seconds else None,
         ),
         ("peak_memory", "bytes", result.peak_memory),
+        *_of_phases(result),
     ):
         yield Metric(name=name, unit=unit), value
+
+
+def _of_phases(result: Result) -> Iterator[tuple[str, str, float]]:
+    """Yield what each phase took, and what was spent in all on weights that others trained."""
+    units = {"tokens": "tokens", "targets": "targets", "flops": "operations"}
+    for name, unit in units.items():
+        if result.record.start is not None and (in_all := result.in_all(result.spent)):
+            yield f"{name}_in_all", unit, getattr(in_all, name)
+        for phase, spent in result.spent_in_phases:
+            yield f"{name}_of_phase_{phase.number}", unit, getattr(spent, name)
 
 
 def _finite(value: float | None) -> float | None:

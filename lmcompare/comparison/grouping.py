@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from lmcompare.comparison.arms import Arm, Result, flat, shown
+from lmcompare.comparison.arms import Arm, Result
+from lmcompare.comparison.wording import settings_of
 from lmcompare.config.run import RunConfig
 
 
@@ -60,6 +61,7 @@ def _variant(result: Result) -> object:
     return (
         _folder(result),
         _identity(record.config.model_copy(update={"seed": 0})),
+        record.config.init,
         record.sheet.text,
         record.sheet.tokenizer,
         record.text_hash,
@@ -80,7 +82,9 @@ def _folder(result: Result) -> Path:
 
 def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
     """Return of each variant the fewest settings that tell it from the others, or else a number."""
-    settings = [_settings(runs[0]) for runs in variants]
+    settings = [
+        settings_of(runs[0].record) | {"folder": f"in {_folder(runs[0])}"} for runs in variants
+    ]
     keys = [key for key in dict.fromkeys(key for each in settings for key in each)]
     differing = [key for key in keys if len({each.get(key) for each in settings}) > 1]
     tags = ["" for _ in settings]
@@ -89,18 +93,3 @@ def _tell_apart(variants: Sequence[Sequence[Result]]) -> list[str]:
         if len(set(tags)) == len(tags):
             return tags
     return [f"{tag}, {number}".removeprefix(", ") for number, tag in enumerate(tags, start=1)]
-
-
-def _settings(result: Result) -> dict[str, str]:
-    """Return what may distinguish two runs of one name, in words; what tells most comes first."""
-    record = result.record
-    config = flat(record.config.model_dump(exclude={"seed", "runtime"}))
-    config |= flat({"runtime": record.config.runtime.model_dump()})
-    settings = {key: f"{key.rpartition('.')[2]} {shown(value)}" for key, value in config.items()}
-    return settings | {
-        "sheet.text": f"training text {record.sheet.text[:8]}",
-        "sheet.tokenizer": f"tokenizer {record.sheet.tokenizer[:8]}",
-        **({"weights": f"weights {record.imported.weights[:8]}"} if record.imported else {}),
-        "text_hash": f"whole text {(record.text_hash or 'unknown')[:8]}",
-        "folder": f"in {_folder(result)}",
-    }

@@ -37,6 +37,10 @@ class Spent(BaseModel):
             seconds=self.seconds + seconds,
         )
 
+    def less(self, other: "Spent") -> "Spent":
+        """Return the difference to what was spent earlier."""
+        return Spent(**{name: each - getattr(other, name) for name, each in self})
+
 
 class Budget(BaseModel):
     """An amount of one unit; written as `"2M tokens"`, `"1.5e15 flops"`, `"60 seconds"`."""

@@ -3,6 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from lmcompare.errors import did_you_mean
 from lmcompare.objectives import OBJECTIVES
@@ -49,8 +50,14 @@ def sentence(error: ValidationError, keys: AbstractSet[str], *, table: str = "")
         keys: all dotted keys that there are.
         table: the table of the configuration that was read, by its key; all of it by default.
     """
-    first = error.errors()[0]
+    first, where = error.errors()[0], ""
     location = [*filter(None, [table]), *map(str, first["loc"])]
+    if location[:1] == ["phase"] and len(location) > 1:  # pydantic counts from 0
+        where, location = f"phase {int(location[1]) + 1}: ", location[2:]
+    return where + _sentence(first, location, keys)
+
+
+def _sentence(first: ErrorDetails, location: list[str], keys: AbstractSet[str]) -> str:
     of, fields = "", list[str]()
     for index in range(len(location) - 1, 0, -1):
         if location[index - 1] == "objective" and location[index] in OBJECTIVES:

@@ -21,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from lmcompare.config.budget import AnyBudget, Budget
+from lmcompare.config.budget import AnyBudget, Budget, Spent
+from lmcompare.config.phases import Phase, PhaseConfig, complete, phases_of
+from lmcompare.config.reading import BatchConfig, ValidationConfig
 from lmcompare.config.refusals import sentence
 from lmcompare.config.runtime import RuntimeConfig
 from lmcompare.data import DataConfig, TokenizerConfig
@@ -36,33 +38,10 @@ from lmcompare.parsing import Malformed, brief, parse_toml
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-class BatchConfig(BaseModel):
-    """What one training step reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows: int = Field(16, gt=0, description="blocks of text a step")
-    length: int = Field(128, ge=8, description="tokens in a block")
-    separate_documents: bool = Field(
-        False, description="hide documents packed in one block from each other"
-    )
-
-
-class ValidationConfig(BaseModel):
-    """The loss on held-out text while training: the same blocks, the same corruption."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    times: int = Field(
-        10, ge=0, description="how often, spread evenly over the budget; the end included"
-    )
-    blocks: int = Field(64, gt=0, description="at most this many blocks")
-
-
 # what changes how a run is carried out but not what comes out of it
 _NOT_RESULT = {"runtime": {"device", "compile", "memory_gb", "save_every", "keep", "boards"}}
-# what is known by its outcome: by the hash of the text, and by all that was left out
-_KNOWN_OTHERWISE = {"data", "tokenizer", "defaults"}
+# what is known by its outcome: by the hash of the text or of weights, and by all that was left out
+_KNOWN_OTHERWISE = {"data", "tokenizer", "defaults", "init"}
 
 
 class RunConfig(BaseModel):
@@ -71,6 +50,17 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: AnyObjective
+    phase: tuple[PhaseConfig, ...] = Field(
+        (),
+        description="objectives one after another, each with its share of the budget; the last "
+        "is `objective`",
+    )
+    init: str | None = Field(
+        None,
+        min_length=1,
+        description="whose weights it starts from: a run, one of its checkpoints, or in a study "
+        "another arm",
+    )
     model: ModelConfig = Field(default_factory=lambda: ModelConfig.model_validate("nano"))
     seed: int = Field(0, ge=0)
     budget: AnyBudget = Budget(amount=2e6, unit="tokens")
@@ -87,6 +77,33 @@ class RunConfig(BaseModel):
         description="the version of the defaults of all that is left out; a study goes on with "
         "those that it was begun with",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_of_phases(cls, given: Any) -> Any:
+        """Let the last phase say the objective; a single phase is a run without phases."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("phase"), list | tuple):
+            return given
+        last = given["phase"][-1] if given["phase"] else None
+        if not isinstance(last, Mapping) or "objective" not in last:
+            return given
+        tables = {"objective": last["objective"], **given}
+        if len(given["phase"]) == 1 and last.get("budget") in (None, "100%", 1):
+            del tables["phase"]
+        return tables
+
+    @field_validator("phase")
+    @classmethod
+    def _whole_budget(
+        cls, phases: tuple[PhaseConfig, ...], info: ValidationInfo
+    ) -> tuple[PhaseConfig, ...]:
+        objective = info.data.get("objective")
+        if phases and objective is not None and objective != phases[-1].objective:
+            raise ValueError(
+                f"the last phase is {phases[-1].objective.name}, and the objective was given as "
+                f"{objective.name}: leave the objective out, which is that of the last phase"
+            )
+        return complete(phases)
 
     @field_validator("model")
     @classmethod
@@ -118,6 +135,16 @@ class RunConfig(BaseModel):
             self.__dict__[name] = getattr(full, name)  # frozen for all others
         self.__dict__.update(model=model, optimizer=optimizer)
         return self
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Return its phases; one where it has none of its own."""
+        return phases_of(self.phase, self.objective)
+
+    def phase_after(self, spent: Spent) -> Phase:
+        """Return the phase of the step that follows when so much is spent."""
+        progress = self.budget.progress(spent)
+        return next((each for each in self.phases if progress < each.stop), self.phases[-1])
 
     @property
     def given(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ named in its `varies`, so that nothing differs by accident.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,33 @@ from lmcompare.data.corpus import not_read
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.parsing import brief, read_toml
 
-_ARM_KEYS = {"name", "objective", "varies"}
+_ARM_KEYS = {"name", "objective", "phase", "init", "varies"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One run of a study."""
+    """One run of a study.
+
+    Attributes:
+        arm: its name in tables.
+        config: the run in full.
+        start: the run of another arm, of the same seed, whose weights it starts from.
+    """
 
     arm: str
     config: RunConfig
+    start: "Planned | None" = None
+
+    @property
+    def depth(self) -> int:
+        """Return how many runs of its study must be finished, one after another, before it."""
+        return 0 if self.start is None else 1 + self.start.depth
 
 
 def read_study(path: Path) -> list[Planned]:
     """Return the runs of a study file, seed by seed, so that one cut short compares like with like.
+
+    An arm that starts from another stands after it.
 
     Raises:
         UserError: unreadable, no valid TOML, an unknown key, or a difference that is not declared.
@@ -66,7 +80,12 @@ def parse_study(path: Path, tables: Mapping[str, Any]) -> list[Planned]:
     names = [each.arm for each in planned]
     if len(set(names)) * len(seeds) < len(names):
         raise UserError(f'{path}: two arms have the same name: give each its own with name = "..."')
-    return planned
+    num = len(arms)
+    return [
+        each
+        for first in range(0, len(planned), num)
+        for each in _in_order(path, planned[first : first + num])
+    ]
 
 
 def plan(
@@ -100,12 +119,16 @@ def plan(
         given = [{**tables, "seed": seed} for seed in dict.fromkeys(seeds or ())]
         configs = [parse_run(each) for each in given or [{**tables}]]
         planned = [
-            Planned(arm=require_name(arm or each.objective.name), config=each) for each in configs
+            Planned(arm=require_name(arm or _name_of(each)), config=each) for each in configs
         ]
     for data in dict.fromkeys(each.config.data for each in planned):
         for sentence in not_read(data):
             warn(sentence)
     return planned
+
+
+def _name_of(config: RunConfig) -> str:
+    return "-".join(each.objective.name for each in config.phases)
 
 
 def require_name(name: str) -> str:
@@ -140,13 +163,9 @@ def _arms(
     path: Path, shared: Mapping[str, Any], arms: list[Mapping[str, Any]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for arm in arms:
-        objective = spelled_out("objective", arm.get("objective"))
-        if not isinstance(objective, Mapping) or "name" not in objective:
-            raise UserError(
-                f'{path}: an arm has no objective: write objective = "mlm", for example'
-            )
+        trained = _trained_by(path, arm)
         try:
-            name = require_name(str(arm.get("name", objective["name"])))
+            name = require_name(str(arm.get("name", _usual_name(trained))))
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         changes = {key: value for key, value in arm.items() if key not in _ARM_KEYS}
@@ -164,7 +183,60 @@ def _arms(
                     f"{path}: the arm {name} changes {key}, so it would differ in more than its "
                     f'objective: take it out, or say so with varies = ["{key}"]'
                 )
-        yield name, {**_merged(shared, changes), "objective": objective}
+        yield name, {**_merged(shared, changes), **trained}
+
+
+def _trained_by(path: Path, arm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an arm is trained by, and from: its objective or phases, and where it starts."""
+    found = {key: arm[key] for key in ("phase", "init") if key in arm}
+    objective = spelled_out("objective", arm.get("objective"))
+    if "phase" in arm:
+        if objective is not None:
+            raise UserError(
+                f"{path}: an arm has both an objective and phases: leave the objective out, which "
+                "is that of the last phase"
+            )
+        return found
+    if not isinstance(objective, Mapping) or "name" not in objective:
+        raise UserError(f'{path}: an arm has no objective: write objective = "mlm", for example')
+    return {"objective": objective, **found}
+
+
+def _usual_name(trained: Mapping[str, Any]) -> str:
+    """Return what an arm is called that has no name: by its objective, or those of its phases."""
+    phases = trained.get("phase", [trained])
+    parts = phases if isinstance(phases, list) else []
+    objectives = [
+        spelled_out("objective", each.get("objective"))
+        for each in parts
+        if isinstance(each, Mapping)
+    ]
+    names = [
+        str(each["name"]) for each in objectives if isinstance(each, Mapping) and "name" in each
+    ]
+    return "-".join(names) or "phases"
+
+
+def _in_order(path: Path, planned: Sequence[Planned]) -> list[Planned]:
+    """Return the runs of a seed, each after the one whose weights it starts from."""
+    named = {each.arm: each for each in planned}
+    found: dict[str, Planned] = {}
+
+    def add(each: Planned, waiting: tuple[str, ...]) -> Planned:
+        if each.arm in waiting:
+            raise UserError(
+                f"{path}: the arm {each.arm} starts from itself, by way of "
+                f"{', '.join(waiting)}: let one of them start anew, without init"
+            )
+        if each.arm not in found:
+            other = named.get(each.config.init or "")
+            start = None if other is None else add(other, (*waiting, each.arm))
+            found[each.arm] = replace(each, start=start)
+        return found[each.arm]
+
+    for each in planned:
+        add(each, ())
+    return list(found.values())
 
 
 def _located(path: Path, arm: str, tables: Mapping[str, Any]) -> RunConfig:

@@ -158,6 +158,23 @@ class Tokenizer:
         """Return the tokenizer as a `tokenizer.json`, in one way of writing it."""
         return _json(self._library)
 
+    def added_to(self, other: "Tokenizer") -> tuple[str, ...] | None:
+        """Return the special tokens that this tokenizer has above all ids of another, by their ids.
+
+        None where they differ in anything else.
+        """
+        if self.hash == other.hash:
+            return ()
+        (mine, own), (theirs, known) = (
+            ({**tables, "added_tokens": None}, tables.get("added_tokens") or [])
+            for tables in (json.loads(self.json), json.loads(other.json))
+        )
+        more = [token for token in own if token not in known]
+        same = mine == theirs and len(own) == len(known) + len(more)
+        if not same or any(each["id"] < other.vocab.size or not each["special"] for each in more):
+            return None
+        return tuple(each["content"] for each in sorted(more, key=lambda each: each["id"]))
+
     def encode(self, texts: list[str]) -> list[Encoded]:
         """Tokenise texts, each by itself and without special tokens.
 

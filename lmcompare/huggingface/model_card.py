@@ -87,8 +87,10 @@ def _training(
     ended = "spent" if share >= 1 else f"of which {share:.0%} were spent: the run is not finished"
     libraries = [f"{name} {version}" for name, version in record.versions.items()]
     commit = f", commit {record.git_commit}" if record.git_commit else ""
+    phases = [f"{100 * each.share:g}% {_settings(each.objective)}" for each in config.phases]
     return {
-        "objective": _settings(config.objective),
+        "objective": "; then ".join(phases) if config.phase else _settings(config.objective),
+        "started from": _started_from(record),
         "training text": f"{record.text}, {record.sheet.text[:8]}",
         "tokenizer": f"{tokenizer.vocab.size:,} ids, {record.sheet.tokenizer[:8]}",
         "backbone": _settings(config.model),
@@ -102,6 +104,19 @@ def _training(
         "versions": ", ".join(libraries) + commit,
         "started": record.created,
     }
+
+
+def _started_from(record: RunRecord) -> str:
+    start = record.start
+    if start is None:
+        return "new weights"
+    weights, spent = f"weights trained by {start.trained_by}, {start.weights[:8]}", start.spent
+    if spent is None:
+        return f"{weights}; it is not known what that took"
+    return (
+        f"{weights}, which took {spent.tokens:,} tokens, {spent.targets:,} targets and "
+        f"{spent.flops:.3g} FLOPs before"
+    )
 
 
 def _settings(config: BaseModel) -> str:

@@ -43,8 +43,10 @@ def save(
     validation: float | None,
     keep: int,
     manifest: Manifest | None = None,
+    phase: int | None = None,
+    ends_phase: bool = False,
 ) -> Path:
-    """Write a checkpoint into `folder` and drop all but the last `keep`.
+    """Write a checkpoint into `folder` and drop all but the last `keep` and the ends of phases.
 
     Args:
         folder: of all checkpoints of a run.
@@ -53,6 +55,8 @@ def save(
         validation: the last validation loss.
         keep: how many checkpoints stay.
         manifest: what the other files of the run are.
+        phase: the number of the phase of the last step; None of a run without phases.
+        ends_phase: whether this phase is over.
 
     Raises:
         UserError: the disk is full or not writable; earlier checkpoints stay.
@@ -66,11 +70,24 @@ def save(
             write_tensors(new / name, tensors)
         checksums = {name: files.checksum(new / name) for name in parts}
         CheckpointRecord(
-            spent=spent, validation=validation, checksums=checksums, manifest=manifest
+            spent=spent,
+            validation=validation,
+            checksums=checksums,
+            manifest=manifest,
+            phase=phase,
+            ends_phase=ends_phase and phase is not None,
         ).write(new / STATE)
     for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+        if phase is None or not _ends_phase(old):
+            shutil.rmtree(old)
     return place
+
+
+def _ends_phase(place: Path) -> bool:
+    """Tell whether a checkpoint that can be read is the last of a phase."""
+    with suppress(UserError):
+        return CheckpointRecord.read(place / STATE).ends_phase
+    return False
 
 
 def write_tensors(

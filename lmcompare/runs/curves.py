@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lmcompare.config.budget import Spent
+from lmcompare.config.phases import Phase
 from lmcompare.runs.common_question import TEXTS_A_BLOCK, given_to, length_of, scoring_of
 from lmcompare.runs.records import MetricsLine, RunRecord
 from lmcompare.runs.run import Run, State
@@ -20,16 +21,24 @@ Axis = Literal["tokens", "targets", "flops", "seconds"]
 LearnedMetric = Literal["common", "validation", "loss"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 METRICS: tuple[LearnedMetric, ...] = get_args(LearnedMetric)
+LOGGED: tuple[LearnedMetric, ...] = ("common", "validation")
 
 STRETCHES = 100  # in which the loss of training is averaged, at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """A value, and what had been spent when it was measured."""
+    """A value, and what had been spent when it was measured.
+
+    Attributes:
+        spent: in all: on the weights that the run started from, too.
+        value: of the metric.
+        phase: of the run, whose objective it was measured by.
+    """
 
     spent: Spent
     value: float
+    phase: int = 1
 
     def on(self, axis: Axis) -> float:
         """Return how much of something had been spent."""
@@ -88,7 +97,8 @@ class Curve:
         run: the run.
         record: what it is.
         state: where it stood when it was read; all but finished ones may go on.
-        values: the points of each metric, in order; none where a run did not log it.
+        values: the points of each metric, in order; none where a run did not log it. Where a phase
+            begins there may be two: by the objective before, and by the one that takes over.
         losses: of every step.
     """
 
@@ -124,8 +134,24 @@ class Curve:
         return sheet.text, sheet.tokenizer, self.record.text_hash, length_of(config), num_texts
 
     def points(self, metric: LearnedMetric = "common") -> Sequence[CurvePoint]:
-        """Return the points of a metric; none where the run did not log it."""
-        return self.values[metric]
+        """Return the points of a metric that mean one thing; none where the run did not log it.
+
+        The common question is the same in all phases, a loss is that of the last phase.
+        """
+        found, last = self.values[metric], len(self.record.config.phases)
+        return found if metric == "common" else [each for each in found if each.phase == last]
+
+    def parts(self, metric: LearnedMetric) -> list[tuple[Phase, Sequence[CurvePoint]]]:
+        """Return the points of a metric in every phase that has any."""
+        found: dict[int, list[CurvePoint]] = {}
+        for each in self.values[metric]:
+            found.setdefault(each.phase, []).append(each)
+        return [(self.record.config.phases[number - 1], own) for number, own in found.items()]
+
+    def share(self, point: CurvePoint) -> float:
+        """Return which share of the run's budget was spent at a point, 0 to 1."""
+        budget = self.record.config.budget
+        return min(1.0, budget.progress(point.spent) - budget.progress(_before(self.record)))
 
     def reach(
         self, quality: float, axis: Axis, metric: LearnedMetric = "common"
@@ -173,7 +199,7 @@ def cautions(curves: Sequence[Curve], metric: LearnedMetric) -> Iterator[str]:
             )
         if len({curve.question for curve in curves}) > 1:
             yield "not all were asked for the same tokens of the same texts: these do not compare"
-    elif len({curve.record.config.objective for curve in curves}) > 1:
+    elif len({each.objective for curve in curves for each in curve.record.config.phases}) > 1:
         yield (
             f"objectives predict unlike things, so their {metric} does not compare between them: "
             "common does"
@@ -202,39 +228,59 @@ def read_curve(run: Run) -> Curve:
     record, state = run.record(), run.state()
     lines = list(run.metrics())
     losses = StepLosses.of(lines)
+    before = _before(record)
     return Curve(
         run=run,
         record=record,
         state=state,
         values={
-            "common": [*_logged(lines, "common")],
-            "validation": [*_logged(lines, "validation")],
-            "loss": [*_averaged(losses, lines)],
+            **{name: [*_logged(lines, name, before)] for name in LOGGED},
+            "loss": [*_averaged(losses, lines, before)],
         },
         losses=losses,
     )
 
 
-def _logged(lines: Sequence[MetricsLine], metric: LearnedMetric) -> Iterator[CurvePoint]:
+def _before(record: RunRecord) -> Spent:
+    """Return what was spent on the weights that a run started from, as far as it is known."""
+    return (record.start and record.start.spent) or Spent()
+
+
+def _logged(
+    lines: Sequence[MetricsLine], metric: LearnedMetric, before: Spent
+) -> Iterator[CurvePoint]:
+    last = Spent()
     for line in lines:
-        value = getattr(line, metric)
+        taken_over, value = getattr(line, f"{metric}_before"), getattr(line, metric)
+        if taken_over is not None:
+            yield _point(line, last, before, taken_over)
         if value is not None:
-            yield CurvePoint(spent=line.spent, value=value)
+            yield _point(line, line.spent, before, value)
+        last = line.spent
 
 
-def _averaged(losses: StepLosses, lines: Sequence[MetricsLine]) -> Iterator[CurvePoint]:
+def _point(line: MetricsLine, spent: Spent, before: Spent, value: float) -> CurvePoint:
+    return CurvePoint(spent=before.plus(**spent.model_dump()), value=value, phase=line.phase or 1)
+
+
+def _averaged(
+    losses: StepLosses, lines: Sequence[MetricsLine], before: Spent
+) -> Iterator[CurvePoint]:
     """Yield the mean loss over the targets of each stretch of steps, at its end.
 
-    That of one step is mostly its batch's.
+    That of one step is mostly its batch's. No stretch reaches from one phase into the next.
     """
     if not lines:
         return
     ends = np.linspace(0, len(lines), min(STRETCHES, len(lines)) + 1).astype(int)
+    phases = np.array([line.phase or 1 for line in lines])
+    ends = np.union1d(ends, np.flatnonzero(np.diff(phases)) + 1)
     summed = np.stack([losses.loss * losses.targets, losses.targets])
     sums = np.add.reduceat(summed, ends[:-1], axis=1)
     for end, total, num in zip(ends[1:], *sums, strict=True):
         if num:
-            yield CurvePoint(spent=lines[end - 1].spent, value=float(total / num))
+            line = lines[end - 1]
+            yield _point(line, line.spent, before, float(total / num))
 
 
 def _share(start: float, stop: float, amount: float) -> float:

@@ -30,7 +30,8 @@ from lmcompare.paths import user_path
 from lmcompare.runs import provenance
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.origin import trained
-from lmcompare.runs.records import ELSEWHERE, ControlSheet, DoneRecord, Imported, RunRecord
+from lmcompare.runs.outside import Imported
+from lmcompare.runs.records import ELSEWHERE, ControlSheet, DoneRecord, RunRecord
 from lmcompare.runs.run import Run
 from lmcompare.runs.training_text import text_of
 

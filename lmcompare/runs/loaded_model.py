@@ -26,6 +26,7 @@ from lmcompare.runs.finding import every_checkpoint, load_checkpoint
 from lmcompare.runs.origin import Origin, Trained, trained
 from lmcompare.runs.results import Results
 from lmcompare.runs.run import Run
+from lmcompare.runs.starting import fill, first_weights
 from lmcompare.runs.training_text import text_of
 from lmcompare.view import Text
 
@@ -203,7 +204,11 @@ class _OfRun:
 
     def untrained(self) -> LanguageModel:
         config, size = self.run.record().config, self.run.tokenizer().vocab.size
-        return Backbone(config.model, vocab_size=size, seed=config.seed).eval()
+        net = Backbone(config.model, vocab_size=size, seed=config.seed)
+        weights = first_weights(self.run)
+        if weights is not None:
+            fill(net, weights)
+        return net.eval()
 
 
 def _loaded(
@@ -220,8 +225,9 @@ def _loaded(
     net = Backbone(config.model, vocab_size=tokenizer.vocab.size)
     net.load_state_dict(checkpoint.weights())
     net.batch_size = batch_size
+    phase = checkpoint.record.phase
     return LoadedModel(
-        objective=config.objective,
+        objective=config.objective if phase is None else config.phases[phase - 1].objective,
         tokenizer=tokenizer,
         net=net.to(devices.choose_device(device), devices.DTYPES[precision]).eval(),
         length=config.batch.length,

@@ -6,7 +6,7 @@ changed, is refused with a sentence, never guessed at.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,7 @@ from lmcompare.config.budget import Spent
 from lmcompare.config.run import RunConfig
 from lmcompare.model import ModelConfig
 from lmcompare.runs.migrations import Migrations, unhashed, without_given
+from lmcompare.runs.outside import Imported, StartRecord
 from lmcompare.runs.record_files import Record
 
 
@@ -33,34 +34,6 @@ class ControlSheet(BaseModel):
         "order": "order of the text",
         "tokenizer": "tokenizer",
     }
-
-
-class Imported(BaseModel):
-    """Where a model comes from that was trained elsewhere, and what is known of it.
-
-    What it was trained on, in which order, from which weights and for how long is not known, and so
-    is never equal to that of any other model.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str  # by which it is found again: `hf:FOLDER`, from the root on, or `hf:NAME`
-    revision: str | None
-    weights: str  # hash of the files of its weights
-    kind: str  # of its class: causal, masked, seq2seq, or states, which predicts nothing
-    architecture: str  # the class of Hugging Face transformers
-    shape: Mapping[str, int]  # layers, width, heads and vocabulary, as far as it says
-    longest: int  # tokens of a row, the start token included
-    special_tokens: Mapping[str, str]  # how they are spelled, by role
-    rules: Sequence[str]  # what was put in the place of what it lacks, a sentence each
-    objective: str | None  # by which it is asked; None: it can only be read
-    why_none: str  # why it cannot be asked, as the end of a sentence
-
-    @property
-    def in_words(self) -> str:
-        """Return what it is, in a few words."""
-        shape = ", ".join(f"{name} {number:,}" for name, number in self.shape.items())
-        return f"{self.architecture}, {shape}" if shape else self.architecture
 
 
 class RunRecord(Record):
@@ -89,6 +62,7 @@ class RunRecord(Record):
     sheet: ControlSheet
     counts: str | None = None  # hash of `counts.safetensors`; None of schema 1
     imported: Imported | None = None  # where it comes from; None of what was trained here
+    start: StartRecord | None = None  # None where it starts from new weights
 
     @property
     def model_given(self) -> ModelConfig:
@@ -118,6 +92,11 @@ class MetricsLine(BaseModel):
     # nats a token, on the hidden tokens that all objectives are asked for: `common_question`
     common: float | None = None
     parts: list[int] | None = None  # of a mixture: the targets of this step by part
+    phase: int | None = None  # counted from 1; None of a run without phases
+    # the same two before this step, which is the first that its objective takes with weights that
+    # another one trained
+    validation_before: float | None = None
+    common_before: float | None = None
 
     @property
     def spent(self) -> Spent:
@@ -157,6 +136,8 @@ class CheckpointRecord(Record):
     validation: float | None
     checksums: Mapping[str, str]
     manifest: Manifest | None = None  # None of schema 1
+    phase: int | None = None  # of the last step; None of a run without phases
+    ends_phase: bool = False  # which is over: such a checkpoint is kept
 
 
 class DoneRecord(Record):

@@ -65,6 +65,11 @@ class Run:
         return self.path / "counts.safetensors"
 
     @property
+    def start_file(self) -> Path:
+        """Return the path of `start.safetensors`, another model's weights that it began with."""
+        return self.path / "start.safetensors"
+
+    @property
     def done_file(self) -> Path:
         """Return the path of `done.json`."""
         return self.path / "done.json"
@@ -142,7 +147,7 @@ class Run:
         """Tell where the run stands."""
         if self.done_file.exists():
             return "finished"
-        if self._lock_holder() is not None:
+        if self.holder() is not None:
             return "running"
         return "stopped" if self.record_file.exists() else "empty"
 
@@ -266,8 +271,8 @@ class Run:
     def _lock_file(self) -> Path:
         return self.path / ".lock"
 
-    def _lock_holder(self) -> str | None:
-        """Return who holds the lock; None if nobody does."""
+    def holder(self) -> str | None:
+        """Return which process writes to it; None if none does."""
         return run_lock.holder(self._lock_file)
 
 

@@ -52,9 +52,11 @@ def as_begun(config: RunConfig, *, arm: str, study: Path, defaults: int | None =
     return config if defaults is None else config.under(defaults)
 
 
-def is_run_of(record: RunRecord, config: RunConfig, text: Prepared) -> bool:
-    """Tell whether a record is that of the run of `config` on `text`."""
-    if record.config.identity != config.identity:
+def is_run_of(
+    record: RunRecord, config: RunConfig, text: Prepared, start: str | None = None
+) -> bool:
+    """Tell whether a record is that of the run of `config` on `text` from the weights `start`."""
+    if record.config.identity != config.identity or _started_from(record) != start:
         return False
     if record.text_hash is not None:
         return record.text_hash == text.hash
@@ -63,7 +65,13 @@ def is_run_of(record: RunRecord, config: RunConfig, text: Prepared) -> bool:
 
 
 def place_of(
-    config: RunConfig, text: Prepared, *, arm: str, study: Path, again: bool = False
+    config: RunConfig,
+    text: Prepared,
+    *,
+    arm: str,
+    study: Path,
+    again: bool = False,
+    start: str | None = None,
 ) -> Run:
     """Return where the run of `config` on `text` lives; the newest if it was started again.
 
@@ -73,8 +81,10 @@ def place_of(
         arm: what it is called in tables.
         study: folder of its study.
         again: start again in a new place; nothing that was written is ever overwritten.
+        start: the hash of the weights that it starts from; None for new ones.
     """
-    identity = blake2b(f"{config.identity} {text.hash}".encode(), digest_size=4).hexdigest()
+    known_by = " ".join([config.identity, text.hash, *filter(None, [start])])
+    identity = blake2b(known_by.encode(), digest_size=4).hexdigest()
     first = study / f"{name_of(arm)}-s{config.seed}-{identity}"
     named = re.compile(rf"{re.escape(first.name)}(-\d+)?")
     mine = [
@@ -85,7 +95,11 @@ def place_of(
             run.path,
         )
         for run, record in _runs_of(config, arm, study)
-        if (named.fullmatch(run.path.name) if record is None else is_run_of(record, config, text))
+        if (
+            named.fullmatch(run.path.name)
+            if record is None
+            else is_run_of(record, config, text, start)
+        )
     ]
     if mine and not again:
         return Run(max(mine)[-1])
@@ -95,8 +109,12 @@ def place_of(
     return Run(free)
 
 
-def of_another_text(config: RunConfig, text: Prepared, *, arm: str, study: Path) -> str | None:
+def of_another_text(
+    config: RunConfig, text: Prepared, *, arm: str, study: Path, start: str | None = None
+) -> str | None:
     """Say which run was of the same settings and names, and which of them meant something else.
+
+    The arguments are those of `place_of`.
 
     Returns:
         A sentence on the newest of them; None if there is none.
@@ -106,7 +124,7 @@ def of_another_text(config: RunConfig, text: Prepared, *, arm: str, study: Path)
         for run, record in _runs_of(config, arm, study)
         if record is not None
         and record.config.asks_the_same(config)
-        and not is_run_of(record, config, text)
+        and not is_run_of(record, config, text, start)
     ]
     if not others:
         return None
@@ -114,6 +132,8 @@ def of_another_text(config: RunConfig, text: Prepared, *, arm: str, study: Path)
     what, names = "text", ", ".join(sources(config))
     if config.tokenizer.file and record.sheet.tokenizer != text.tokenizer.hash:
         what, names = "tokenizer", config.tokenizer.file
+    elif config.init and _started_from(record) != start:
+        what, names = "model", config.init
     return (
         f"the {what} behind '{names}' has changed since {path} was trained: this is another run, "
         "beside it"
@@ -178,6 +198,10 @@ def sources(config: RunConfig) -> list[str]:
     """Return the names of all sources of text of a run, the held-out ones too."""
     data = config.data
     return [*data.names, *filter(None, (data.validation, data.test))]
+
+
+def _started_from(record: RunRecord) -> str | None:
+    return None if record.start is None else record.start.weights
 
 
 def _read(record: RunRecord, text: Prepared) -> bool:

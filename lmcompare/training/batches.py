@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lmcompare import devices, rng
 from lmcompare.config.budget import Spent
+from lmcompare.config.phases import Phase
 from lmcompare.config.run import RunConfig
 from lmcompare.data import Split, training_text
 from lmcompare.model import training_flops
@@ -48,15 +49,16 @@ class Batch:
 
 
 def text_and_view(
-    config: RunConfig, split: Split, vocab: Vocab, *, step: int, progress: float
+    config: RunConfig, split: Split, vocab: Vocab, *, step: int, phase: Phase, progress: float
 ) -> tuple[Text, View]:
-    """Return the text that a step reads, and what its objective makes of it.
+    """Return the text that a step reads, and what the objective of its phase makes.
 
     Args:
         config: of the run.
         split: of which text.
         vocab: of its tokens.
         step: of the run, from 0.
+        phase: of the run, to which the step belongs.
         progress: the share of the budget that was spent before it, 0 to 1.
     """
     text = training_text(
@@ -68,7 +70,7 @@ def text_and_view(
         separate_documents=config.batch.separate_documents,
     )
     stream = rng.generator("corruption", config.seed, step)
-    return text, config.objective.corrupt(text, vocab, stream, progress=progress)
+    return text, phase.objective.corrupt(text, vocab, stream, progress=phase.progress(progress))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,14 @@ class BatchReader:
         """Return the batch of the step that follows when this much is spent."""
         config, step = self.config, spent.steps
         progress = min(config.budget.progress(spent), 1.0)
-        text, view = text_and_view(config, self.text, self.vocab, step=step, progress=progress)
+        text, view = text_and_view(
+            config,
+            self.text,
+            self.vocab,
+            step=step,
+            phase=config.phase_after(spent),
+            progress=progress,
+        )
         return Batch(
             step=step,
             tokens=text.tokens,

@@ -17,6 +17,7 @@ from lmcompare.errors import UserError
 from lmcompare.model.attention_mask import LONG
 from lmcompare.model.loss import GROUP, LOGITS
 from lmcompare.model.loss import rows_at_once as probabilities_at_once
+from lmcompare.objectives import Objective
 from lmcompare.view import Text, View
 from lmcompare.vocab import ALIASES, NUM_SENTINELS, Vocab
 
@@ -78,14 +79,15 @@ def needed(config: RunConfig, vocab: Vocab | None = None) -> Memory:
     batch = config.batch
     at_once = devices.rows_at_once(device, rows=batch.rows, length=batch.length)
     rows = min(batch.rows, config.runtime.micro_batch or at_once)
-    view, times = _sample(config, vocab)
+    samples = [_sample(config, phase.objective, vocab) for phase in config.phases]
+    passes = [_of_pass(config, vocab, view, times, rows, width, device) for view, times in samples]
     on_processor = device.type == "cpu"
     return Memory(
         rows=rows,
         program=PROGRAM if on_processor else 0,
         model=_of_model(config, vocab, width),
-        one_pass=round(_of_pass(config, vocab, view, times, rows, width, device)),
-        text=round(_of_text(config, view)) if on_processor else 0,
+        one_pass=round(max(passes)),
+        text=round(max(_of_text(config, view) for view, _ in samples)) if on_processor else 0,
     )
 
 
@@ -216,13 +218,13 @@ def _of_text(config: RunConfig, view: View) -> float:
     return config.batch.rows * config.batch.length * each
 
 
-def _sample(config: RunConfig, vocab: Vocab) -> tuple[View, float]:
-    """Return what the objective makes of a few blocks, and how many times longer blocks are.
+def _sample(config: RunConfig, objective: Objective, vocab: Vocab) -> tuple[View, float]:
+    """Return what an objective makes of a few blocks, and how many times longer blocks are.
 
     Raises:
         UserError: it cannot corrupt such blocks.
     """
-    config.objective.require(vocab, length=config.batch.length)
+    objective.require(vocab, length=config.batch.length)
     length = min(config.batch.length, SAMPLED)
     rows = max(1, min(config.batch.rows, 64, SAMPLED // length))
     tokens = vocab.regular[torch.arange(rows * length) % len(vocab.regular)].view(rows, length)
@@ -234,7 +236,7 @@ def _sample(config: RunConfig, vocab: Vocab) -> tuple[View, float]:
         word=torch.arange(length).expand_as(tokens).contiguous(),
         document=alike if config.batch.separate_documents else None,
     )
-    view = config.objective.corrupt(text, vocab, rng.generator("memory"))
+    view = objective.corrupt(text, vocab, rng.generator("memory"))
     return view, config.batch.length / length
 
 

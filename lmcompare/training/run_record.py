@@ -15,6 +15,7 @@ from lmcompare.runs.run import Run, counts_file
 from lmcompare.runs.training_text import is_run_of
 from lmcompare.training.control_sheet import control_sheet
 from lmcompare.training.events import Message, Report
+from lmcompare.training.start import Start
 
 
 def begin_record(
@@ -26,6 +27,7 @@ def begin_record(
     *,
     arm: str,
     report: Report,
+    start: Start | None = None,
 ) -> tuple[RunRecord, float]:
     """Write `run.json`, or check that the one there is of the same run.
 
@@ -37,6 +39,7 @@ def begin_record(
         device: that it is trained on.
         arm: its name in tables.
         report: told how large the model is and how fast the device.
+        start: whose weights it starts from; None for new ones.
 
     Returns:
         The record, and the rate of matrix products on this device, operations a second.
@@ -48,7 +51,7 @@ def begin_record(
     counts = counts_file(prepared.split("train").token_counts())
     if run.record_file.exists():
         record = run.record()
-        _require_same(run, record, config, prepared, sheet)
+        _require_same(run, record, config, prepared, sheet, start)
         precision, rate = devices.choose_precision(record.precision, device)
     else:
         precision, rate = devices.choose_precision(config.runtime.precision, device)
@@ -69,7 +72,10 @@ def begin_record(
             matmul_rate=rate,
             sheet=sheet,
             counts=files.checksum_of(counts),
+            start=None if start is None else start.record,
         )
+        if start is not None:
+            start.keep(run)
         record.write(run.record_file)
     if run.lacks_text():  # killed right after `run.json`, or lost since
         run.keep_text(prepared.tokenizer, counts)
@@ -100,14 +106,19 @@ def restore_text(run: Run, prepared: Prepared, *, report: Report) -> None:
 
 
 def _require_same(
-    run: Run, record: RunRecord, config: RunConfig, prepared: Prepared, sheet: ControlSheet
+    run: Run,
+    record: RunRecord,
+    config: RunConfig,
+    prepared: Prepared,
+    sheet: ControlSheet,
+    start: Start | None,
 ) -> None:
     """Make sure that a record is of this configuration and text.
 
     Raises:
         UserError: it is not.
     """
-    if not is_run_of(record, config, prepared):
+    if not is_run_of(record, config, prepared, None if start is None else start.hash):
         raise UserError(
             f"{run.path} holds the run of another configuration or text: choose another place"
         )

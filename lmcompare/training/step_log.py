@@ -19,7 +19,19 @@ from lmcompare.training.validation import Validated
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """A step whose loss the device may still be computing."""
+    """A step whose loss the device may still be computing.
+
+    Attributes:
+        before: what was spent before it.
+        after: what was spent when it was done, as far as the device had computed it.
+        rate: its learning rate.
+        loss: of its batch, nats a target.
+        norm: of its gradient.
+        validated: what the model made of the validation text after it, where that was due.
+        parts: the targets of each part of a mixture.
+        phase: the number of its phase; None of a run without phases.
+        begun: what the model made of the validation text before it, where that was due.
+    """
 
     before: Spent
     after: Spent
@@ -28,6 +40,8 @@ class StepResult:
     norm: Tensor
     validated: Validated | None
     parts: list[int] | None
+    phase: int | None = None
+    begun: Validated | None = None
 
 
 class StepLog:
@@ -100,6 +114,9 @@ class StepLog:
                 validation=validation,
                 common=common,
                 parts=step.parts,
+                phase=step.phase,
+                validation_before=None if step.begun is None else step.begun.loss,
+                common_before=None if step.begun is None else step.begun.common,
             )
             self._run.add_metrics(line)
             self._report(self._progress(line, step.before, seconds=each))

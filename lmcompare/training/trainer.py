@@ -5,19 +5,17 @@ session that starts from a checkpoint continues exactly as an uninterrupted one 
 same device with the same number of threads.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
 from lmcompare import devices, files
-from lmcompare.config.budget import Spent
+from lmcompare.config.phases import Phase
 from lmcompare.config.run import RunConfig
 from lmcompare.data import Prepared, prepare
-from lmcompare.errors import UserError
 from lmcompare.model import Backbone
-from lmcompare.optim import learning_rate
 from lmcompare.runs import checkpoints
 from lmcompare.runs.contention import Pace
 from lmcompare.runs.metrics_file import MetricsFile
@@ -26,12 +24,14 @@ from lmcompare.runs.records import DoneRecord, Manifest
 from lmcompare.runs.run import Run
 from lmcompare.training.batches import Batches, BatchReader
 from lmcompare.training.boards.feeding import Boards, require_boards
-from lmcompare.training.control_sheet import ReadSoFar
 from lmcompare.training.events import Interrupted, Message, Report
 from lmcompare.training.learner import Learner
+from lmcompare.training.phases import begins, rate_of_step, said_at_start
+from lmcompare.training.resuming import resume
 from lmcompare.training.run_record import begin_record, restore_text
+from lmcompare.training.start import Start
 from lmcompare.training.step_log import StepLog, StepResult
-from lmcompare.training.validation import Validation
+from lmcompare.training.validation import Validated, Validation
 
 
 def train(
@@ -43,6 +43,7 @@ def train(
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
     notes: NotesChange = NO_CHANGE,
+    start: Start | None = None,
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; leave a finished one.
 
@@ -57,6 +58,7 @@ def train(
         should_stop: asked after every step, and within one between its micro-batches; a step that
             is stopped within is left out.
         notes: what to say of the run, a finished one too.
+        start: whose weights it starts from; None for new ones.
 
     Raises:
         UserError: bad data or settings, a damaged or foreign run, a loss that is not a number, a
@@ -76,7 +78,8 @@ def train(
         if done is not None:
             restore_text(run, prepared, report=report)
             return done
-        return _Session(config, run, prepared, device, arm=arm, report=report).train(should_stop)
+        session = _Session(config, run, prepared, device, arm=arm, report=report, start=start)
+        return session.train(should_stop)
 
 
 def read_text(
@@ -93,7 +96,8 @@ def read_text(
         UserError: it cannot be read, is shorter than one block, or its tokenizer lacks a token.
     """
     prepared = prepare(config.data, config.tokenizer, cache=cache, report=report, warn=warn)
-    config.objective.require(prepared.vocab, length=config.batch.length)
+    for phase in config.phases:
+        phase.objective.require(prepared.vocab, length=config.batch.length)
     prepared.split("train").num_blocks(config.batch.length)
     if config.validation.times > 0:
         prepared.split("validation").num_blocks(config.batch.length)
@@ -112,8 +116,9 @@ class _Session:
         *,
         arm: str,
         report: Report,
+        start: Start | None,
     ):
-        self.start = perf_counter()
+        self.begun_at, self.start = perf_counter(), start
         self.config, self.run, self.prepared, self.report = config, run, prepared, report
         self.device = device
         if config.runtime.threads is not None:
@@ -121,55 +126,25 @@ class _Session:
         devices.keep_freed_memory()
         devices.keep_compiled_products()
         net = Backbone(config.model, vocab_size=prepared.vocab.size, seed=config.seed)
-        record, rate = begin_record(run, config, prepared, net, device, arm=arm, report=report)
+        if start is not None:
+            start.fill(net)
+        record, rate = begin_record(
+            run, config, prepared, net, device, arm=arm, report=report, start=start
+        )
         self.learner = Learner(config, net, device, precision=record.precision)
         self.validation = Validation(
             config, prepared, micro_batch=self.learner.micro_batch, device=device
         )
-        self._resume(matmul_rate=rate)
-
-    def _resume(self, *, matmul_rate: float) -> None:
-        """Return to the last good checkpoint, if there is one.
-
-        Raises:
-            UserError: no checkpoint is good, or `metrics.jsonl` is not that of the checkpoint.
-        """
-        self.spent, validation = Spent(), None
-        read: Mapping[int, str] | None = {}
-        found = checkpoints.latest(
-            self.run.checkpoints,
-            run=self.run.hash,
-            warn=self._warn,
-        )
-        metrics = MetricsFile(self.run.metrics_file)
-        if found is None:
-            metrics.cut(0)
-        elif (manifest := found.record.manifest) is not None:
-            self.run.require_metrics(manifest)
-            metrics.cut(manifest.metrics_size)
-            read = manifest.read
-        else:  # of schema 1
-            metrics.cut_after(found.record.spent.steps)
-            read = None
-        if found is not None:
-            self.learner.optimizer.restore(found.optimizer())
-            self.spent, validation = found.record.spent, found.record.validation
-            self.report(Message(text=f"continuing from step {self.spent.steps}"))
-        self.read = ReadSoFar(read)
+        standing = resume(run, self.learner.optimizer, report=report)
+        self.spent, self.read, self.phase = standing.spent, standing.read, standing.phase
         self.log = StepLog(
-            self.run,
-            self.config.budget,
-            pace=Pace(metrics.lines()),
-            matmul_rate=matmul_rate,
-            validation=validation,
-            report=self.report,
+            run,
+            config.budget,
+            pace=Pace(MetricsFile(run.metrics_file).lines()),
+            matmul_rate=rate,
+            validation=standing.validation,
+            report=report,
         )
-        last = metrics.last()
-        if (0 if last is None else last.step) != self.spent.steps:
-            raise UserError(
-                f"{self.run.metrics_file} lacks the steps before the checkpoint of step "
-                f"{self.spent.steps}: bring it back, or start the run again with `again=True`"
-            )
 
     def train(self, should_stop: Callable[[], bool]) -> DoneRecord:
         """Train from where the run stands to its end.
@@ -177,12 +152,13 @@ class _Session:
         Raises:
             Interrupted: `should_stop` said so.
         """
-        budget, saved = self.config.budget, self.spent.steps
+        budget, saved, phase = self.config.budget, self.spent.steps, self.config.phase_after
         with self._boards() as boards, self._batches() as batches:
             while budget.progress(self.spent) < 1:
                 stopped = not self._step(batches, should_stop)
                 over = budget.progress(self.spent) >= 1
-                due = over or self.spent.steps - saved >= self.config.runtime.save_every
+                ends = bool(self.config.phase) and self.phase != phase(self.spent).number
+                due = over or ends or self.spent.steps - saved >= self.config.runtime.save_every
                 if due or len(self.log) >= devices.steps_unread(self.device):
                     self.spent = self.log.write(self.spent, boards)
                 if due:
@@ -196,7 +172,7 @@ class _Session:
                 spent=self.spent,
                 loss=self._final_loss(),
                 validation=self.log.validation,
-                wall_seconds=perf_counter() - self.start,
+                wall_seconds=perf_counter() - self.begun_at,
                 peak_memory=devices.peak_memory(self.device),
                 undisturbed_seconds=self.log.pace.undisturbed_seconds,
                 manifest=self._manifest(),
@@ -212,8 +188,13 @@ class _Session:
         self.report(Message(text=text, warning=True))
 
     def _final_loss(self) -> float:
-        """Return the mean loss of the last tenth of the steps, nats a target."""
-        losses = [line.loss for line in self.run.metrics() if line.step > 0.9 * self.spent.steps]
+        """Return the mean loss of the last tenth of the steps, as far as they are of one phase."""
+        first = 0.9 * self.spent.steps
+        losses = [
+            line.loss
+            for line in self.run.metrics()
+            if line.step > first and line.phase == self.phase
+        ]
         return sum(losses) / len(losses)
 
     def _batches(self) -> Batches:
@@ -236,7 +217,10 @@ class _Session:
         Returns:
             Whether it was done. If it was stopped between two pieces, all is as before it.
         """
-        start, config, before = perf_counter(), self.config, self.spent
+        config, before = self.config, self.spent
+        phase = config.phase_after(before)
+        begun = self._begun(phase)
+        start = perf_counter()
         batch = batches(before)
         # before the first step of all there is nothing that a stop could save
         stop_here = should_stop if before.steps else lambda: False
@@ -245,12 +229,13 @@ class _Session:
             return False
         self.read.add(batch.step + 1, batch.tokens)
         reached = batch.after(before, seconds=perf_counter() - start)
-        rate = learning_rate(config.optimizer, config.budget.progress(reached))
+        rate = rate_of_step(config, phase, reached)
         norm = self.learner.optimizer.step(rate=rate)
         due = self.validation.is_due(before, reached)
         if due:
             devices.wait(self.device)  # so that its time is not taken for that of training
         self.spent = batch.after(before, seconds=perf_counter() - start)
+        self.phase = phase.number if config.phase else None
         self.log.add(
             StepResult(
                 before=before,
@@ -258,11 +243,23 @@ class _Session:
                 rate=rate,
                 loss=loss,
                 norm=norm,
-                validated=self.validation(self.learner) if due else None,
+                validated=self.validation(self.learner, phase) if due else None,
                 parts=batch.parts,
+                phase=self.phase,
+                begun=begun,
             )
         )
         return True
+
+    def _begun(self, phase: Phase) -> Validated | None:
+        """Ask a model that others trained, before an objective takes its first step with it."""
+        start = None if self.start is None else self.start.record
+        if not (self.config.validation.times > 0 and begins(phase, self.phase, self.spent, start)):
+            return None
+        devices.wait(self.device)
+        asked = self.validation(self.learner, phase)
+        self.report(Message(text=said_at_start(self.config, phase, start, asked)))
+        return asked
 
     def _manifest(self) -> Manifest:
         size = self.run.metrics_file.stat().st_size
@@ -290,4 +287,6 @@ class _Session:
             validation=self.log.validation,
             keep=self.config.runtime.keep,
             manifest=self._manifest(),
+            phase=self.phase,
+            ends_phase=self.phase != self.config.phase_after(self.spent).number,
         )

@@ -11,11 +11,11 @@ from lmcompare.comparison.tables.likelihood_sections import LikelihoodRow
 from lmcompare.config.budget import Spent
 from lmcompare.config.run import parse_run
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.runs.outside import Imported
 from lmcompare.runs.records import (
     ELSEWHERE,
     ControlSheet,
     DoneRecord,
-    Imported,
     Manifest,
     MetricsLine,
     RunRecord,

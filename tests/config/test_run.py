@@ -37,7 +37,7 @@ def sentence(*settings: str, objective: str = "clm") -> str:
         ("bath.rows=3", "there is no setting 'bath': did you mean 'batch'?"),
         ("learning_rate=1", "no setting 'learning_rate': did you mean 'optimizer.learning_rate'?"),
         ("vocab_size=100", "no setting 'vocab_size': did you mean 'tokenizer.vocab_size'?"),
-        ("zzz=1", "there is no setting 'zzz': known: batch, budget, data, defaults, model"),
+        ("zzz=1", "there is no setting 'zzz': known: batch, budget, data, defaults, init, model"),
         ("batch.rows=0", "batch.rows cannot be 0: input should be greater than 0"),
         ("batch.rows=many", "batch.rows cannot be 'many': input should be a valid integer"),
         ("batch.length=7", "batch.length cannot be 7: input should be greater than or equal to 8"),
@@ -168,6 +168,7 @@ def other(value: object, kind: Any, name: str) -> object:
         "beta1": 0.5,
         "beta2": 0.5,
         "boards": ("wandb",),
+        "phase": parse_run({"phase": PHASES}).phase,
     }
     if name in special:
         return special[name]
@@ -187,6 +188,9 @@ def other(value: object, kind: Any, name: str) -> object:
     return {int: 3, float: 0.5, str: "x"}[inner[0]]
 
 
+PHASES = [{"objective": "clm", "budget": "60%"}, {"objective": "mlm"}]
+
+
 def changed(model: BaseModel, key: str) -> BaseModel:
     first, _, rest = key.partition(".")
     field = type(model).model_fields[first]
@@ -197,9 +201,9 @@ def changed(model: BaseModel, key: str) -> BaseModel:
     return found
 
 
-# What makes the text is not part of it either: the hash of the text itself is.
+# What makes the text, or the first weights, is not part of it either: their hash is.
 IMPARTIAL = {f"runtime.{name}" for name in ("device", "compile", "save_every", "keep")}
-IMPARTIAL |= {"runtime.boards", "runtime.memory_gb", "defaults"}
+IMPARTIAL |= {"runtime.boards", "runtime.memory_gb", "defaults", "init"}
 IMPARTIAL |= {key for key in known_keys() if key.startswith(("data.", "tokenizer."))}
 
 

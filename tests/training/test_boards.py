@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 import pytest
 
 from lmcompare.config.run import parse_run
+from lmcompare.config.study import Planned
 from lmcompare.errors import UserError
 from lmcompare.runs.notes import NotesChange
 from lmcompare.runs.records import MetricsLine
 from lmcompare.runs.run import Run
-from lmcompare.training import launch
+from lmcompare.training import planning
 from lmcompare.training.boards import feeding
 from lmcompare.training.boards.base import About, Board, values_of
 from lmcompare.training.boards.feeding import Boards
@@ -277,9 +278,9 @@ def test_a_missing_package_is_said_before_the_text_is_read(
     corpus: Path, tmp_path: Path, name: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    planned = launch.Planned(arm="x", config=tiny(corpus, "clm", f"runtime.boards={name}"))
+    planned = Planned(arm="x", config=tiny(corpus, "clm", f"runtime.boards={name}"))
     with pytest.raises(UserError, match=rf"pip install 'lmcompare\[{name}\]'"):
-        launch.require_resources([planned], study=tmp_path, again=False, warn=pytest.fail)
+        planning.require_resources([planned], study=tmp_path, again=False, warn=pytest.fail)
 
 
 def a_line(step: int) -> MetricsLine:

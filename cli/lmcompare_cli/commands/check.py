@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lmcompare.blocks import names, numbers
 from lmcompare.blocks.visible import visible
 from lmcompare.paths import cache_folder
-from lmcompare.runs.places import find_study
+from lmcompare.runs.places import EXPERIMENTS, find_study
 from lmcompare_cli import options
 from lmcompare_cli.console import output, paragraph, print_json, warn
 from lmcompare_cli.rendering.tables import print_table
@@ -15,7 +15,7 @@ from lmcompare_cli.rendering.tables import print_table
 if TYPE_CHECKING:
     from lmcompare.config.study import Planned
     from lmcompare.data import TokenizerConfig
-    from lmcompare.training.cost import MatchedDepth, Plan
+    from lmcompare.training.cost import MatchedDepth, PhaseCost, Plan
     from lmcompare.training.forecast import Forecast
 
 TIMES = ("training time", "FLOPs to evaluate", "time", "FLOPs for infilling", "time")
@@ -32,6 +32,8 @@ NOTE = (
 def check(
     study: options.Study = None,
     objective: options.Objective = None,
+    phase: options.Phases = None,
+    init: options.Init = None,
     data: options.Data = None,
     model: options.Size = None,
     budget: options.BudgetOption = None,
@@ -46,12 +48,15 @@ def check(
     from lmcompare.training import memory
     from lmcompare.training.cost import plan
     from lmcompare.training.forecast import Forecaster
+    from lmcompare.training.start import named_start
+    from lmcompare.training.trainer import read_text
 
     planned = options.planned_runs(
         find_study(study),
         arm=None,
         given={
             "objective": objective,
+            "init": init,
             "data.source": data,
             "model": model,
             "budget": budget,
@@ -62,9 +67,13 @@ def check(
         },
         seeds=None,
         settings=settings,
+        phases=phase,
     )
     memory.require([(each.arm, each.config) for each in planned], warn=warn)
     cache = cache_folder()
+    for each in planned:
+        if each.config.init and each.start is None:
+            named_start(each.config, read_text(each.config, cache=cache), out=EXPERIMENTS)
     plans = [(each, plan(each.config, cache=cache, warn=warn)) for each in planned]
     forecaster = Forecaster(cache)
     forecasts: dict[str, Forecast] = {}
@@ -89,6 +98,7 @@ def check(
             _say_tokenizer(each.config.tokenizer)
             break  # all arms of a study have one
     _print_costs(plans)
+    _print_phases({each.arm: costs.phases for each, costs in plans if costs.phases})
     _print_depths({each.arm: costs.depths for each, costs in plans if costs.depths})
     output.print()
     print_table(
@@ -130,6 +140,28 @@ def _print_costs(plans: "list[tuple[Planned, Plan]]") -> None:
                 f"~{costs.memory / 1e9:,.1f} GB",
             ]
             for each, costs in plans
+        ),
+    )
+
+
+def _print_phases(phases: "Mapping[str, Sequence[PhaseCost]]") -> None:
+    """Print what each phase of an arm is; nothing where no arm has any."""
+    if not phases:
+        return
+    output.print()
+    print_table(
+        [*names("arm", "phase"), *numbers("budget", "steps", "targets/step", "FLOPs/step")],
+        (
+            [
+                arm,
+                each.objective,
+                f"{100 * each.share:g}%",
+                _count(each.steps),
+                _count(each.targets_per_step),
+                f"{each.flops_per_step:.3g}",
+            ]
+            for arm, own in phases.items()
+            for each in own
         ),
     )
 

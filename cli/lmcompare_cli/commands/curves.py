@@ -125,17 +125,22 @@ def _why_none(found: "Sequence[Curve]", metric: "LearnedMetric") -> str:
 
 def _rows(curve: "Curve", metric: "LearnedMetric") -> "Iterator[dict[str, Any]]":
     """Yield a row for each point."""
+    from lmcompare.runs.common_question import given_to, scoring_of
+
     record = curve.record
-    for point in curve.points(metric):
-        yield {
-            "run": str(curve.run.path),
-            "arm": record.arm,
-            "objective": record.config.objective.name,
-            "seed": record.config.seed,
-            "state": curve.state,
-            "metric": metric,
-            "scoring": curve.scoring if metric == "common" else None,
-            "given": curve.given if metric == "common" else None,
-            **point.spent.model_dump(),
-            "value": point.value,
-        }
+    for phase, points in curve.parts(metric):
+        asked = metric == "common"
+        for point in points:
+            yield {
+                "run": str(curve.run.path),
+                "arm": record.arm,
+                "objective": phase.objective.name,
+                "phase": phase.number,
+                "seed": record.config.seed,
+                "state": curve.state,
+                "metric": metric,
+                "scoring": scoring_of(phase.objective) if asked else None,
+                "given": given_to(phase.objective) if asked else None,
+                **point.spent.model_dump(),
+                "value": point.value,
+            }

@@ -1,6 +1,5 @@
 """`lmcompare train`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 def train(
     study: options.Study = None,
     objective: options.Objective = None,
+    phase: options.Phases = None,
+    init: options.Init = None,
     data: options.Data = None,
     model: options.Size = None,
     budget: options.BudgetOption = None,
@@ -45,16 +46,17 @@ def train(
     """
     from lmcompare.runs.notes import NotesChange
     from lmcompare.runs.run_lock import Busy
-    from lmcompare.training import launch
+    from lmcompare.training import planning
 
     notes = NotesChange.of(add=tag or (), comment=comment)
     study = find_study(study, out=out)
-    folder = launch.folder_of(study, name=name, out=out)
+    folder = planning.folder_of(study, name=name, out=out)
     planned = options.planned_runs(
         study,
         arm=arm,
         given={
             "objective": objective,
+            "init": init,
             "data.source": data,
             "model": model,
             "budget": budget,
@@ -65,9 +67,10 @@ def train(
         },
         seeds=seed,
         settings=settings,
+        phases=phase,
     )
-    planned = launch.as_begun(planned, study=folder, report=_say)
-    launch.require_resources(planned, study=folder, again=force, at_once=parallel, warn=_warn)
+    planned = planning.as_begun(planned, study=folder, report=_say)
+    planning.require_resources(planned, study=folder, again=force, at_once=parallel, warn=_warn)
     if parallel > 1:
         _side_by_side(planned, folder, processes=parallel, again=force, notes=notes)
         return
@@ -153,19 +156,23 @@ def _side_by_side(
             f"runs side by side read the text each for itself, and {', '.join(sorted(streams))} "
             "can be read only once: name a file"
         )
-    jobs = [(each.arm, json.dumps(each.config.given), folder, again, notes) for each in planned]
-    failed, interrupted = [], 0
-    for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
-        say(f"{ended.name}: {ended.error or ended.summary}")
-        interrupted = interrupted or ended.exit_code
-        if ended.error:
-            failed.append(ended)
-        elif not ended.exit_code:
-            output.print(ended.name, soft_wrap=True)
-    if interrupted:
-        raise typer.Exit(interrupted)
+    failed = []
+    for depth in sorted({each.depth for each in planned}):  # what others start from comes first
+        jobs = [(each, folder, again, notes) for each in planned if each.depth == depth]
+        interrupted = 0
+        for ended in train_side_by_side(jobs, processes=processes, cache=cache_folder()):
+            say(f"{ended.name}: {ended.error or ended.summary}")
+            interrupted = interrupted or ended.exit_code
+            if ended.error:
+                failed.append(ended)
+            elif not ended.exit_code:
+                output.print(ended.name, soft_wrap=True)
+        if interrupted:
+            raise typer.Exit(interrupted)
     if failed:
-        raise UserError(f"{len(failed)} of {len(jobs)} runs failed; the first: {failed[0].error}")
+        raise UserError(
+            f"{len(failed)} of {len(planned)} runs failed; the first: {failed[0].error}"
+        )
 
 
 def _say(text: str) -> None:

@@ -81,12 +81,17 @@ def print_curves(curves: "Sequence[Curve]", metric: "LearnedMetric", axis: "Axis
 
 def _end(curve: "Curve", metric: "LearnedMetric", axis: "Axis") -> str:
     """Say where a run stands."""
-    last, config = curve.points(metric)[-1], curve.record.config
+    config, parts = curve.record.config, curve.parts(metric)
     state = ""
     if not curve.finished:
-        share = min(1.0, config.budget.progress(last.spent))
+        share = curve.share(parts[-1][1][-1])
         state = f", {curve.state}, {share:.0%} of {config.budget}"
-    return f"seed {config.seed} {last.value:.3f} at {amount(last.on(axis), axis)}{state}"
+    ends = (
+        f"{phase.objective.name + ' ' if config.phase else ''}{points[-1].value:.3f} at "
+        f"{amount(points[-1].on(axis), axis)}"
+        for phase, points in parts
+    )
+    return f"seed {config.seed} {', then '.join(ends)}{state}"
 
 
 def _picture(arms: Sequence[DrawnArm], metric: "LearnedMetric", axis: "Axis", *, width: int) -> str:
@@ -98,12 +103,11 @@ def _picture(arms: Sequence[DrawnArm], metric: "LearnedMetric", axis: "Axis", *,
     plotext.theme("clear")
     plotext.limit_size(False, False)
     plotext.plot_size(width, HEIGHT)
-    every = [point for arm in arms for curve in arm.curves for point in curve.points(metric)]
+    every = [point for arm in arms for curve in arm.curves for point in curve.values[metric]]
     for marked in (False, True):  # no line hides a point
         for arm in arms:
             color = tuple(bytes.fromhex(arm.look.color[1:])) if arm.style else "default"
-            for curve in arm.curves:
-                points = curve.points(metric)
+            for _, points in (part for curve in arm.curves for part in curve.parts(metric)):
                 spent, learned = [p.on(axis) for p in points], [p.value for p in points]
                 if marked:
                     each = max(1, len(points) // MARKED)  # from the last one back

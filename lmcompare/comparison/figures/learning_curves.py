@@ -101,7 +101,9 @@ def _points(result: Result, stems: set[str]) -> list[Point]:
     if sum(not record.is_untrained for record in own) < 2:
         return []
     return [
-        Point(spent=record.spent, value=record.value) for record in own if record.value is not None
+        Point(spent=result.in_all(record.spent) or record.spent, value=record.value)
+        for record in own
+        if record.value is not None
     ]
 
 

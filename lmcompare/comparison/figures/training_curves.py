@@ -41,7 +41,7 @@ def draw(
     *,
     format: str = "svg",
 ) -> bytes:
-    """Draw a line a run; the seeds of an arm look alike.
+    """Draw a line for each phase of a run; the seeds of an arm look alike.
 
     Args:
         curves: of each arm.
@@ -58,15 +58,15 @@ def draw(
         objectives = {label: own[0].record.config.objective.name for label, own in curves.items()}
         for label, look in looks(objectives).items():
             for number, curve in enumerate(curves[label]):
-                points = curve.points(metric)
-                axes.plot(
-                    [point.on(axis) for point in points],
-                    [point.value for point in points],
-                    label=name_of(label) if number == 0 else None,
-                    markersize=4,
-                    linewidth=1.2,
-                    **look.plotted,
-                )
+                for part, (_, points) in enumerate(curve.parts(metric)):
+                    axes.plot(
+                        [point.on(axis) for point in points],
+                        [point.value for point in points],
+                        label=name_of(label) if number == part == 0 else None,
+                        markersize=4,
+                        linewidth=1.2,
+                        **look.plotted,
+                    )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))

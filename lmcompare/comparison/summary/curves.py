@@ -9,6 +9,7 @@ from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.summary.cells import ELSEWHERE, Cell
 from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import Metric
+from lmcompare.runs.common_question import given_to
 from lmcompare.runs.curves import Axis, Curve, CurvePoint, Reached
 from lmcompare.stats.intervals import mean_interval
 
@@ -31,6 +32,7 @@ SPENT: dict[Axis, Metric] = {
 NEVER_LOGGED = "trained before the common question was logged: `{}` asks a like one"
 FROM_THE_LEFT = "answers from what stands before the token alone"
 UNLIKE = "asked about another text or by another tokenizer, so that it does not compare"
+UNKNOWN = "started from weights of which it is not known what was spent on them"
 SLOWED = "other work on the machine slowed it down"
 
 
@@ -54,7 +56,11 @@ class CommonCurves:
         """
         asked: dict[tuple[object, ...], dict[Path, Curve]] = {}
         for result in self.results:
-            if isinstance(curve := result.curve, Curve) and curve.points():
+            if (
+                _spent_is_known(result)
+                and isinstance(curve := result.curve, Curve)
+                and curve.points()
+            ):
                 asked.setdefault(curve.question, {})[result.run.path] = curve
         return max(asked.values(), key=len, default={})
 
@@ -69,6 +75,8 @@ class CommonCurves:
             return ELSEWHERE
         if isinstance(curve, UserError):
             return str(curve)
+        if not _spent_is_known(result):
+            return UNKNOWN
         return UNLIKE if curve.points() else NEVER_LOGGED.format(command)
 
     @cached_property
@@ -120,9 +128,19 @@ class CommonCurves:
         return Cell.of(metric, mean_interval(amounts), sign="≤" if first else "", why=remarks)
 
 
+def _spent_is_known(result: Result) -> bool:
+    start = result.record.start
+    return start is None or start.spent is not None
+
+
 def _last(curve: Curve) -> CurvePoint:
     return curve.points()[-1]
 
 
 def _remarks(curves: Sequence[Curve]) -> str:
-    return FROM_THE_LEFT if any(each.given == "left" for each in curves) else ""
+    if any(each.given == "left" for each in curves):
+        return FROM_THE_LEFT
+    phases = (phase for each in curves for phase in each.record.config.phases)
+    if any(given_to(phase.objective) == "left" for phase in phases):
+        return f"an earlier phase {FROM_THE_LEFT}"
+    return ""
