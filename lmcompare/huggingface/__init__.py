@@ -1,6 +1,6 @@
 """A trained run as a folder that another library loads with no code of ours."""
 
-from lmcompare.huggingface.export import export_hf
+from lmcompare.huggingface.export import export_every_checkpoint, export_hf
 from lmcompare.huggingface.mapping import (
     HF_MODELS,
     HfModel,
@@ -8,4 +8,11 @@ from lmcompare.huggingface.mapping import (
     hf_weights,
 )
 
-__all__ = ["HF_MODELS", "HfModel", "export_hf", "hf_config", "hf_weights"]
+__all__ = [
+    "HF_MODELS",
+    "HfModel",
+    "export_every_checkpoint",
+    "export_hf",
+    "hf_config",
+    "hf_weights",
+]
