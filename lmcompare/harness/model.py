@@ -11,6 +11,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from lmcompare.errors import UserError, did_you_mean
+from lmcompare.evaluation.span_scoring import Span
 from lmcompare.harness import answers
 from lmcompare.runs.finding import at_step, find_models
 from lmcompare.runs.loaded_model import LoadedModel, load_model, read_as
@@ -63,11 +64,14 @@ class LMCompare(LM):
         super().__init__()
         for name in others:
             raise UserError(
-                f"--model_args of lmcompare knows no {name}: {did_you_mean(name, _ARGUMENTS)}"
+                f"the model_args of lmcompare know no {name}: {did_you_mean(name, _ARGUMENTS)}"
             )
         if not run:
-            raise UserError("--model_args names no run: run=experiments/default/clm-s0-1a2b3c4d")
-        rows = int(batch_size) if str(batch_size).isdecimal() and str(batch_size) != "1" else None
+            raise UserError(
+                "the model_args name no run: write run=experiments/default/clm-s0-1a2b3c4d"
+            )
+        said = str(batch_size)
+        rows = int(said) if said.isdecimal() and said != "1" else None
         self.model = _load(str(run), checkpoint, read_as, device=device or "auto", batch_size=rows)
         if scoring is not None:
             self.model.objective.choose_scoring(scoring)
@@ -140,7 +144,7 @@ class LMCompare(LM):
             "model_scoring": dict(self.used),
         }
 
-    def _tell(self, task: str, scoring: str, spans: Sequence[answers.Span]) -> None:
+    def _tell(self, task: str, scoring: str, spans: Sequence[Span]) -> None:
         """Say by what a task is answered: unlike kinds do not compare."""
         how = self.model.objective.scorings[scoring]
         whole = all(not span.before for span in spans)

@@ -129,7 +129,7 @@ def test_whole_texts_and_writing(runs: dict[str, Run], folder: Path) -> None:
 
 
 def test_what_is_wrong_is_said_in_one_line(runs: dict[str, Run], folder: Path) -> None:
-    with pytest.raises(UserError, match="knows no scorign: did you mean 'scoring'"):
+    with pytest.raises(UserError, match="know no scorign: did you mean 'scoring'"):
         asked(folder, runs["clm"], "pairs", scorign="pll")
     with pytest.raises(UserError, match="no checkpoint of step 3: it has those of steps 14, 15"):
         asked(folder, runs["clm"], "pairs", checkpoint=3)
