@@ -83,7 +83,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     with explained(path), _begun(path, os.O_RDONLY | os.O_DIRECTORY) as (new, descriptor):
         yield new
-        for file in new.iterdir():
+        for file in new.rglob("*"):
             sync(file)
         os.fsync(descriptor)
         old = _old(new)

@@ -37,6 +37,7 @@ class Request:
         method: one of the objective's decoding methods; by default the first that can.
         seed: of all samples.
         stop: a text that is continued ends before the first of these.
+        with_holes: `___` in a prompt is a hole; else it is text, and every prompt is continued.
         rows: samples that are written together; changes no text, but by rounding where two choices
             are all but equal.
     """
@@ -50,6 +51,7 @@ class Request:
     method: str | None = None
     seed: int = 0
     stop: tuple[str, ...] = ()
+    with_holes: bool = True
     rows: int = 16
 
 
@@ -83,9 +85,10 @@ def rows_of(model: LoadedModel, request: Request, warn: Callable[[str], None]) -
     _require(request)
     _require_writable(request.stop, model.tokenizer)
     for prompt, text in enumerate(request.prompts):
-        holed = HOLE in text
+        holed = request.with_holes and HOLE in text
         any_length = request.hole_tokens is None if holed else request.any_length
-        pieces = [_encode(piece, model.tokenizer) for piece in re.split(f"[ \t]?{HOLE}_*", text)]
+        texts = re.split(f"[ \t]?{HOLE}_*", text) if holed else [text]
+        pieces = [_encode(each, model.tokenizer) for each in texts]
         size = (request.hole_tokens or 1) if holed else 1 if any_length else request.max_new_tokens
         if not holed:
             pieces.append([])
@@ -141,21 +144,27 @@ def _require_writable(stop: tuple[str, ...], tokenizer: Tokenizer) -> None:
     Raises:
         UserError: one is a special token, or has a character that no token holds.
     """
-    vocab = tokenizer.vocab
-    specials = tokenizer.pieces(sorted(vocab.specials)) if stop else []
     for text in stop:
-        if text.strip() in specials:
-            raise UserError(
-                f"{text!r} is a special token of the tokenizer, and none is ever written: give a "
-                "text to stop at, or let the model say where a text ends (`any_length=True`)"
-            )
-        unknown = [c for c in dict.fromkeys(text) if not _is_known(c, tokenizer)]
-        held = set(tokenizer.decode(vocab.regular.tolist())) if unknown else set()
-        if missing := [c for c in unknown if c not in held]:
-            raise UserError(
-                f"the tokenizer knows no {' '.join(map(repr, missing))} of the text to stop at "
-                f"{text!r}, which so is never written: leave it out"
-            )
+        if reason := why_never_written(text, tokenizer):
+            raise UserError(reason)
+
+
+def why_never_written(text: str, tokenizer: Tokenizer) -> str | None:
+    """Say why no model with a tokenizer ever writes a text; None if one may."""
+    vocab = tokenizer.vocab
+    if text.strip() in tokenizer.pieces(sorted(vocab.specials)):
+        return (
+            f"{text!r} is a special token of the tokenizer, and none is ever written: give a "
+            "text to stop at, or let the model say where a text ends (`any_length=True`)"
+        )
+    unknown = [c for c in dict.fromkeys(text) if not _is_known(c, tokenizer)]
+    held = set(tokenizer.decode(vocab.regular.tolist())) if unknown else set()
+    if missing := [c for c in unknown if c not in held]:
+        return (
+            f"the tokenizer knows no {' '.join(map(repr, missing))} of the text to stop at "
+            f"{text!r}, which so is never written: leave it out"
+        )
+    return None
 
 
 def _encode(piece: str, tokenizer: Tokenizer) -> list[int]:

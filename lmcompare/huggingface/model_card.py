@@ -25,6 +25,7 @@ def model_card(
     hf_model: HfModel,
     tokenizer: Tokenizer,
     name: str,
+    finished: bool = True,
 ) -> str:
     """Return the card in Markdown, with the front matter that the Hugging Face Hub reads.
 
@@ -38,6 +39,7 @@ def model_card(
         hf_model: what the network is to transformers.
         tokenizer: of the run.
         name: of the folder.
+        finished: whether the run is.
     """
     objective = record.config.objective.name
     steps = checkpoint.spent.steps
@@ -50,7 +52,7 @@ def model_card(
         f"`{objective}` by lmcompare, which trains models that differ in nothing but their "
         "objective. It was trained to be compared with others, not to be used.",
         _loading(hf_model, name),
-        "## Training\n\n" + _bullets(_training(record, checkpoint, tokenizer)),
+        "## Training\n\n" + _bullets(_training(record, checkpoint, tokenizer, finished=finished)),
         "## Results\n\n" + _results(checkpoint, likelihoods, infillings),
         _control_sheet(record.sheet),
         "## To be read with it\n\n" + _caveats(record, hf_model, tokenizer),
@@ -80,11 +82,13 @@ It is a `{hf_model.name}` for transformers {hf_model.since} or later;
 
 
 def _training(
-    record: RunRecord, checkpoint: CheckpointRecord, tokenizer: Tokenizer
+    record: RunRecord, checkpoint: CheckpointRecord, tokenizer: Tokenizer, *, finished: bool
 ) -> Mapping[str, str]:
     config, spent = record.config, checkpoint.spent
     share = config.budget.progress(spent)
-    ended = "spent" if share >= 1 else f"of which {share:.0%} were spent: the run is not finished"
+    ended = "spent" if share >= 1 else f"of which {share:.0%} were spent"
+    if share < 1:
+        ended += ", a checkpoint on the way" if finished else ": the run is not finished"
     libraries = [f"{name} {version}" for name, version in record.versions.items()]
     commit = f", commit {record.git_commit}" if record.git_commit else ""
     phases = [f"{100 * each.share:g}% {_settings(each.objective)}" for each in config.phases]

@@ -1,10 +1,12 @@
 """Which runs a path means, and which model of a run; what is damaged is reported, or an error."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lmcompare import files
 from lmcompare.errors import UserError
+from lmcompare.parsing import listed
 from lmcompare.runs import checkpoints
 from lmcompare.runs.places import in_trash
 from lmcompare.runs.run import Run
@@ -156,6 +158,22 @@ def load_checkpoint(run: Run, *, warn: Callable[[str], None]) -> checkpoints.Che
             f"the run {run.path} has no checkpoint yet: let `lmcompare train` continue it first"
         )
     return checkpoint
+
+
+def at_step(run: Run, step: int) -> Run:
+    """Return a run of which the checkpoint of a step is meant.
+
+    Raises:
+        UserError: it keeps none of that step.
+    """
+    kept = sorted(each.spent.steps for each in checkpoints.records(run.checkpoints))
+    if step not in kept:
+        have = f"has those of steps {listed(map(str, kept))}" if kept else "has none"
+        raise UserError(
+            f"the run {run.path} has no checkpoint of step {step}: it {have}; which ones a run "
+            "keeps, runtime.save_every and runtime.keep say when it is trained"
+        )
+    return replace(run, at=step)
 
 
 def every_checkpoint(run: Run, *, warn: Callable[[str], None]) -> Iterator[checkpoints.Checkpoint]:

@@ -71,6 +71,20 @@ def test_a_damaged_checkpoint_is_told(command: Command, corpus: Path) -> None:
     assert "- spent: 2 steps" in Path("out/README.md").read_text()
 
 
+def test_checkpoints_are_chosen_by_their_step(command: Command, corpus: Path) -> None:
+    options = flags(corpus, "runtime.save_every=2", "runtime.keep=9", budget="4 steps")
+    run = Path(command("train", "-o", "clm", *options).out.strip())
+    assert command("export", run, "two", "--checkpoint", "2").out == "two\n"
+    assert "- spent: 2 steps" in Path("two/README.md").read_text()
+    said = command("export", run, "all", "--every-checkpoint")
+    assert said.err == "AutoModelForCausalLM.from_pretrained loads each as LlamaForCausalLM\n"
+    assert {path.name for path in Path("all").glob("step-*")} == {"step-00000002", "step-00000004"}
+    error = the_error(command("export", run, "three", "--checkpoint", "3"))
+    assert "has no checkpoint of step 3: it has those of steps 2, 4" in error
+    error = the_error(command("export", run, "x", "--checkpoint", "2", "--every-checkpoint"))
+    assert error == "--checkpoint is one, and --every-checkpoint all: leave out one"
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["run", "out", "--to", "onnx"]], ids=" ".join)
 def test_wrong_usage_is_two(command: Command, arguments: list[str]) -> None:
     assert command("export", *arguments).code == 2

@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from lmcompare import files
 from lmcompare.errors import UserError
-from lmcompare.huggingface import HF_MODELS, export, export_hf
+from lmcompare.huggingface import HF_MODELS, export, export_every_checkpoint, export_hf
+from lmcompare.runs import checkpoints
 from lmcompare.runs.checkpoints import MODEL
+from lmcompare.runs.finding import at_step
 from lmcompare.runs.run import Run
 from tests.huggingface.exports import EXPORTABLE, kind_of
 from tests.tiny import Trainer, tiny
@@ -124,3 +129,50 @@ def test_an_export_that_cannot_take_its_place_leaves_the_old_one(
             export_hf(runs["clm"], place, force=True)
     assert content(place) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, cache: Path, corpus: Path) -> Run:
+    """A run that kept its checkpoints of steps 7, 14 and 20."""
+    trainer = Trainer(tmp_path_factory.mktemp("kept"), cache)
+    return trainer(tiny(corpus, "clm", "runtime.keep=1000"))
+
+
+def test_a_checkpoint_is_exported_as_it_was(kept: Run, tmp_path: Path) -> None:
+    export_hf(at_step(kept, 14), tmp_path / "out", warn=pytest.fail)
+    was = checkpoints.check(checkpoints.place_of(kept.checkpoints, 14)).weights()
+    written = load_file(tmp_path / "out" / MODEL)
+    assert torch.equal(written["model.embed_tokens.weight"], was["embedding"])
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "- budget: 20 steps, of which 70% were spent, a checkpoint on the way" in card
+    with pytest.raises(UserError, match="no checkpoint of step 9: it has those of steps 7, 14, 20"):
+        at_step(kept, 9)
+
+
+def test_every_checkpoint_has_a_folder(kept: Run, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    export_every_checkpoint(kept, place, warn=pytest.fail)
+    steps = pd.read_csv(place / "checkpoints.csv")
+    assert steps["steps"].tolist() == [7, 14, 20]
+    assert steps["tokens"].is_monotonic_increasing
+    names = steps["folder"].tolist()
+    assert sorted(path.name for path in place.iterdir()) == ["checkpoints.csv", *names]
+    for name, step in zip(names, steps["steps"], strict=True):
+        export_hf(at_step(kept, step), tmp_path / name)
+        assert content(tmp_path / name) == content(place / name)
+    with pytest.raises(UserError, match="holds an export already"):
+        export_every_checkpoint(kept, place)
+    export_every_checkpoint(kept, place, force=True)
+    (place / names[0] / "thesis.tex").write_text("Years.")
+    with pytest.raises(UserError, match=r"not of an export, step-00000007/thesis.tex for one"):
+        export_every_checkpoint(kept, place, force=True)
+
+
+def test_where_only_the_last_were_kept_it_is_said_how_to_keep_all(
+    corpus: Path, train: Trainer, tmp_path: Path
+) -> None:
+    run, told = train(tiny(corpus)), list[str]()
+    export_every_checkpoint(run, tmp_path / "out", warn=told.append)
+    (line,) = told
+    assert "the last 2 checkpoints are there, from step 14" in line
+    assert "trained with runtime.keep=1000" in line

@@ -90,7 +90,7 @@ def measure_likelihood(
             continue
         how = objective.scorings[scoring]
         parts = windows_of(documents, how, window=window, stride=stride)
-        nats, variance = _score(model, documents, parts, scoring, report)
+        nats, variance = nats_of_tokens(model, documents, parts, scoring, report)
         items = list(_items(documents, nats, tokenizer))
         result = LikelihoodRecord(
             **facts,
@@ -168,14 +168,25 @@ def _trigrams(split: Split) -> Trigrams:
     return _counted[key]
 
 
-def _score(
+def nats_of_tokens(
     model: LoadedModel,
     documents: list[Encoded],
     parts: list[Window],
     scoring: str,
-    report: Callable[[str, float], None],
+    report: Callable[[str, float], None] = lambda what, share: None,
 ) -> tuple[list[Float[ndarray, " N"]], float]:
-    """Return nats of each token of each document, and the variance of their sum by sampling."""
+    """Return nats of each token of each document, and the variance of their sum by sampling.
+
+    Args:
+        model: the model.
+        documents: what is scored.
+        parts: windows of them that ask for each token once, as `windows_of` gives them.
+        scoring: one of the objective's.
+        report: told the scoring and the share that is done, 0 to 1.
+
+    Raises:
+        Unsupported: these tokens cannot be scored so.
+    """
     nats = [np.zeros(len(document)) for document in documents]
     variance, num_done = 0.0, 0
     for batch in batches(parts):

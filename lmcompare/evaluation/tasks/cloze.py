@@ -18,16 +18,15 @@ from pydantic import Field
 
 from lmcompare import rng
 from lmcompare.errors import UserError
+from lmcompare.evaluation.greedy import fitting, writes
 from lmcompare.evaluation.readers import table_files
 from lmcompare.evaluation.span_scoring import Span, choose_scoring, score_spans
 from lmcompare.evaluation.tasks.base import Examples, Predictions, Task
 from lmcompare.evaluation.tasks.record import TaskItem
-from lmcompare.generation.prompts import Request, batches, fill_request, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel
 
 AT_ONCE = 256  # texts that are kept together
-ROWS_AT_ONCE = 32
 
 _ABBREVIATIONS = {"Capt", "Col", "Dr", "Gen", "Mr", "Mrs", "Ms", "Prof", "Rev", "St", "etc"}
 _NO_END = "".join(rf"(?<!\b{each}\.)" for each in sorted(_ABBREVIATIONS))
@@ -85,10 +84,11 @@ class Cloze(Task[Passage]):
         report: Callable[[float], None],
     ) -> Predictions:
         counts: Counter[str] = Counter()
-        spans = [
-            Span(text=passage.word, before=self._fitting(model, passage, counts))
-            for passage in examples.test
-        ]
+        wholes = [Span(text=each.word, before=each.before) for each in examples.test]
+        spans = [fitting(model, each) for each in wholes]
+        num_cut = sum(cut != whole for cut, whole in zip(spans, wholes, strict=True))
+        if num_cut:
+            counts["texts cut at their beginning"] = num_cut
         scoring = choose_scoring(model, spans)
         method = model.objective.choose_decoding_method(
             None, Sampler(greedy=True), holes="end", any_length=False
@@ -103,16 +103,6 @@ class Cloze(Task[Passage]):
     def figures(self, items: Sequence[TaskItem]) -> Mapping[str, float]:
         nats = sum(item.figures["nats"] for item in items)
         return {"nats a word": nats / len(items)}
-
-    def _fitting(self, model: LoadedModel, passage: Passage, counts: Counter[str]) -> str:
-        """Return what stands before the word, as far as it fits into the rows of training."""
-        (before,) = model.tokenizer.encode([passage.before])
-        (word,) = model.tokenizer.encode([passage.word])
-        room = model.length - 1 - len(word)
-        if len(before) <= room:
-            return passage.before
-        counts["texts cut at their beginning"] += 1
-        return model.tokenizer.decode(before.ids[len(before) - room + 1 :])
 
 
 def _said(
@@ -131,35 +121,14 @@ def _said(
     for start in range(0, len(left), AT_ONCE):
         some = left[start : start + AT_ONCE]
         verdicts = score_spans(model, [part for _, part in some], scoring)
-        written = _written(model, [part for _, part in some])
-        for (passage, part), verdict, word in zip(some, verdicts, written, strict=True):
+        written = writes(model, [part for _, part in some])
+        for (passage, _), verdict, is_written in zip(some, verdicts, written, strict=True):
             yield TaskItem(
                 item=passage.number,
-                score=float(word.strip() == part.text.strip()),
+                score=float(is_written),
                 figures={"nats": verdict.nats, "tokens": verdict.num_tokens},
             )
         report((start + len(some)) / len(left))
-
-
-def _written(model: LoadedModel, parts: Sequence[Span]) -> list[str]:
-    """Return what the model writes in place of each part, greedily, as many tokens as that has."""
-    tokenizer, vocab = model.tokenizer, model.tokenizer.vocab
-    wholes = tokenizer.encode([part.before + part.text for part in parts])
-    rows = []
-    for number, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
-        kept = int((whole.bytes.cumsum() <= len(part.before.encode())).sum())
-        shown = whole.ids[:kept].tolist()
-        rows.append(row_to_continue(shown, max(1, len(whole) - kept), vocab, prompt=number))
-    request = Request(prompts=(), sampler=Sampler(greedy=True))
-    found = [""] * len(parts)
-    for batch in batches(rows, ROWS_AT_ONCE):
-        written = model.objective.fill(model.net, fill_request(batch, request, vocab), vocab)
-        for number, row in enumerate(batch):
-            new = [token for _, token in written.in_order(number)]
-            shown = row.tokens[1 : len(row.tokens) - sum(row.holes)]
-            text, before = tokenizer.decode([*shown, *new]), tokenizer.decode(shown)
-            found[row.prompt] = text[len(before) :]
-    return found
 
 
 def passages_of(texts: Iterable[str], *, num: int, words: int) -> Iterator[str]:

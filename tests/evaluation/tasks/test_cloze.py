@@ -62,7 +62,7 @@ def test_batches_change_nothing(tokenizer: Tokenizer, monkeypatch: pytest.Monkey
     model = subject_of(Clm(), tokenizer)
     together = said(model)
     monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.AT_ONCE", 2)
-    monkeypatch.setattr("lmcompare.evaluation.tasks.cloze.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("lmcompare.evaluation.greedy.ROWS_AT_ONCE", 1)
     for one, two in zip(together, said(model), strict=True):
         assert (one.item, one.score) == (two.item, two.score)
         assert one.figures["nats"] == pytest.approx(two.figures["nats"], rel=1e-5)
