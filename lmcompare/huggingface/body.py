@@ -59,7 +59,8 @@ class HfBody(nn.Module):
     @property
     def width(self) -> int:
         """Return how many numbers a state has."""
-        return int(self.model.get_input_embeddings().embedding_dim)
+        config = self.facts.config
+        return int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
 
     def rows_at_once(self, length: int) -> int:
         """Return how many rows of `length` a pass without gradients takes; changes no result."""
