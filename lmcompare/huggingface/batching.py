@@ -141,12 +141,12 @@ def _joined(view: View, groups: list[_Group]) -> Shared:
                 )
             )
         mask[number, :used] = True
-    row, column, group_of, node = (torch.cat(each) for each in zip(*found, strict=True))
+    rows, columns, group_of, node = (torch.cat(each) for each in zip(*found, strict=True))
     index = torch.arange(width).expand_as(tokens)
     return Shared(
         framed=Framed(tokens=tokens, mask=mask, place=index, sees=sees, position=position),
-        row=row,
-        column=column,
+        row=rows,
+        column=columns,
         group=group_of,
         node=node,
     )

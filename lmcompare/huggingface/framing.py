@@ -6,6 +6,7 @@ say of it is read at the places of its own positions.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -96,7 +97,7 @@ class Framed:
 
     def to(self, device: torch.device) -> "Framed":
         """Return the same on a device."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Framed(**{k: None if v is None else v.to(device) for k, v in given.items()})
 
     def at_the_right(self) -> "Framed":

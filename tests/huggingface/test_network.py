@@ -1,5 +1,6 @@
 """Scores of models of theirs are what transformers' own forward pass gives."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -222,3 +223,24 @@ def test_what_rows_share_is_read_once(
         only = text.rows(torch.tensor([row]))
         alone = scores(found, only, "causal", mask[row : row + 1])
         torch.testing.assert_close(together[row], alone[0], **CLOSE)
+
+
+@pytest.mark.parametrize("name", marked("bert", "t5"))
+def test_a_copy_learns_alone(both: Callable[[str], Both], name: str) -> None:
+    """As fine-tuning has it: gradients reach its weights, and its head is its own."""
+    found = both(name).ours
+    vocab = found.tokenizer.vocab
+    assert found.objective is not None
+    view = found.objective.read(text_of(vocab, 7), vocab)
+    net = copy.deepcopy(found.net)
+    net.states(view).square().sum().backward()
+    moved = [each for each in net.parameters() if each.grad is not None and each.grad.any()]
+    assert len(moved) > 10
+    assert all(each.grad is None for each in found.net.parameters())
+    states = torch.ones(2, net.width)
+    before = found.net.predict(states)
+    with torch.no_grad():
+        for each in net.parameters():
+            each.mul_(2)
+    torch.testing.assert_close(found.net.predict(states), before)
+    assert not torch.allclose(net.predict(states), before)

@@ -177,4 +177,4 @@ def test_rxnmapper_fills_in_atoms(tmp_path: Path) -> None:
             hidden[0, index] = vocab["[MASK]"]
             log_prob = model.net.model(input_ids=hidden).logits[0, index].log_softmax(0)
             assert float(found[0, index]) == pytest.approx(float(log_prob[ids[0, index]]), abs=1e-3)
-    assert float(found[0, 1:].mean()) > -1, "which it has learnt"
+    assert float(found[0, 1:].median()) > -0.5, "which it has learnt"
