@@ -26,10 +26,11 @@ SHAPE = {"hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 704}
 def random_model(folder: Path, texts: list[str]) -> None:
     """Write a Llama with random weights and a byte-level tokenizer of these texts."""
     import torch
-    import transformers
 
+    from lmcompare import hub
     from lmcompare.data import Tokenizer, TokenizerConfig
 
+    transformers = hub.transformers("a random model")
     made = folder / "tokenizer.json"
     Tokenizer.train(texts, TokenizerConfig(kind="bpe")).save(made)
     tokenizer = transformers.PreTrainedTokenizerFast(

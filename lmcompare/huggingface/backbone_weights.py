@@ -87,7 +87,7 @@ def _shape(facts: HfFacts) -> ModelConfig:
     """
     config = facts.config
     heads, width = config.num_attention_heads, config.hidden_size
-    rotary = getattr(config, "rope_parameters", None) or {}
+    rotary: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
     differs = {
         f"it is a {config.model_type}": config.model_type not in FITTING,
         "it predicts nothing": facts.kind not in ("causal", "masked"),
@@ -117,7 +117,7 @@ def _shape(facts: HfFacts) -> ModelConfig:
         width=width,
         heads=heads,
         ffn=config.intermediate_size,
-        rotary_base=float(rotary.get("rope_theta") or getattr(config, "rope_theta", 10_000.0)),
+        rotary_base=float(rotary.get("rope_theta", getattr(config, "rope_theta", 10_000.0))),
         norm_epsilon=config.rms_norm_eps,
     )
 

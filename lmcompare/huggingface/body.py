@@ -54,7 +54,8 @@ class HfBody(nn.Module):
     @property
     def device(self) -> torch.device:
         """Return where it computes."""
-        return next(self.model.parameters()).device
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
     @property
     def width(self) -> int:

@@ -226,7 +226,7 @@ def _complete(
     stand_in("bos", roles.get("eos"), "rows begin with {token}, which ends texts: it has no other")
     stand_in("eos", roles.get("bos"), "texts end with {token}, which begins them: it has no other")
     stand_in("pad", roles.get("eos"), "rows are padded with {token}, which nobody looks at there")
-    kept = {role: library.id_to_token(number) for role, number in roles.items()}
+    kept = {role: str(library.id_to_token(number)) for role, number in roles.items()}
     special_tokens.keep_roles(library, kept)
     return rules
 

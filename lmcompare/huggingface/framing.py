@@ -98,7 +98,10 @@ class Framed:
     def to(self, device: torch.device) -> "Framed":
         """Return the same on a device."""
         given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Framed(**{k: None if v is None else v.to(device) for k, v in given.items()})
+        moved: dict[str, Any] = {
+            name: each if each is None else each.to(device) for name, each in given.items()
+        }
+        return Framed(**moved)
 
     def at_the_right(self) -> "Framed":
         """Return the same with the padding at the beginning, so that all rows end in one column."""

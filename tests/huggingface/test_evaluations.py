@@ -42,8 +42,10 @@ def test_the_same_figures(
         ]
         for model in models
     )
-    assert len(ours) > 3
-    assert theirs == pytest.approx(ours, rel=1e-5)
+    pairs = [pair for pair in zip(ours, theirs, strict=True) if pair != (None, None)]
+    assert len(pairs) > 3
+    for expected, found in pairs:
+        assert found == pytest.approx(expected, rel=1e-5)
     options = GenerationOptions(num_texts=4, prompt_tokens=5, new_tokens=6, device="cpu")
     (ours_wrote,), (theirs_wrote,) = (
         measure_generation(model, options, cache=cache) for model in models
