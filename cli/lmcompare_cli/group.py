@@ -16,7 +16,7 @@ class Commands(TyperGroup):
     def __init__(self, **options: Any) -> None:
         """Know the commands by name and summary."""
         super().__init__(**options)
-        self.commands |= {name: NamedCommand(name, help=SUMMARIES[name]) for name in SUMMARIES}
+        self.commands.update({name: NamedCommand(name, help=SUMMARIES[name]) for name in SUMMARIES})
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Parse what comes before the name of a command."""
