@@ -161,8 +161,7 @@ def train(
     given = {
         **{"objective": objective, "data": data_table(data), "model": model, "budget": budget},
         **{"tokenizer": tokenizer, "batch": batch, "optimizer": optimizer, "defaults": defaults},
-        **{"validation": validation, "runtime": runtime, "phase": phases},
-        "init": None if init is None else str(init),
+        **{"validation": validation, "runtime": runtime, "phase": phases, "init": init},
     }
     folder = planning.folder_of(file, name=study, out=Path(out))
     planned = planning.planned_runs(file, given, study=folder, arm=arm, seeds=seeds, warn=warn)

@@ -48,6 +48,8 @@ def planned_runs(
         )
     if "phase" in tables:
         tables["phase"] = parse_phases(tables["phase"])
+    if "init" in tables:
+        tables["init"] = str(tables["init"])
     tables = suited_to_start(tables, out=study.parent)
     wanted = [seeds] if isinstance(seeds, int) else seeds
     planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)

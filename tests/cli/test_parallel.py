@@ -11,6 +11,7 @@ from threading import Event
 import pytest
 import torch
 
+from lmcompare.config.study import Planned
 from lmcompare.runs.notes import NO_CHANGE
 from lmcompare.runs.run import Run
 from lmcompare.training import trainer
@@ -60,8 +61,8 @@ def test_what_nobody_foresaw_ends_one_run(
     monkeypatch.setattr(trainer, "train", fails)
     monkeypatch.delenv("LMCOMPARE_TRACEBACK", raising=False)
     monkeypatch.setattr(parallel, "_ending", Event(), raising=False)
-    given = tiny(corpus).model_dump_json()
-    ended = parallel._train("clm", given, tmp_path, False, NO_CHANGE, cache)
+    planned = Planned(arm="clm", config=tiny(corpus))
+    ended = parallel._train(planned, tmp_path, False, NO_CHANGE, cache)
     assert ended.error.startswith(said)
     assert ended.exit_code == 0
 
