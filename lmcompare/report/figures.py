@@ -11,7 +11,8 @@ from lmcompare.comparison.figures.training_curves import WHAT, curves_of, draw, 
 from lmcompare.comparison.figures.views import described, draw_view
 from lmcompare.errors import UserError
 from lmcompare.evaluation.metric import short
-from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric, cautions
+from lmcompare.runs.curve_groups import cautions
+from lmcompare.runs.curves import AXES, Axis, Curve, LearnedMetric
 from lmcompare.teaching import SENTENCE
 from lmcompare.teaching.views import views_of
 

@@ -7,7 +7,8 @@ import pytest
 from lmcompare.comparison import Comparison, compare
 from lmcompare.comparison.arms import read_results
 from lmcompare.config.study import Planned
-from lmcompare.runs.curves import cautions, read_curve
+from lmcompare.runs.curve_groups import cautions
+from lmcompare.runs.curves import read_curve
 from lmcompare.runs.run import Run
 from lmcompare.training import launch
 from tests.tiny import tiny

@@ -14,6 +14,8 @@ from lmcompare.errors import UserError
 from lmcompare.huggingface import load_hf
 from lmcompare.objectives import Clm
 from lmcompare.runs import checkpoints
+from lmcompare.runs.curve_groups import cautions
+from lmcompare.runs.curves import read_curve
 from lmcompare.runs.loaded_model import load_model, untrained
 from lmcompare.runs.run import Run
 from lmcompare.runs.run_lock import Busy
@@ -55,7 +57,7 @@ def test_at_first_it_is_the_model_that_it_starts_from(
     assert first.common_before == ended.common
     before, after = (
         load_model(source, device="cpu", warn=pytest.fail),
-        untrained(load_model(run, device="cpu", warn=pytest.fail)),
+        *untrained(load_model(run, device="cpu", warn=pytest.fail)),
     )
     assert isinstance(before.net, torch.nn.Module)
     assert isinstance(after.net, torch.nn.Module)
@@ -270,7 +272,7 @@ def test_tokens_that_a_model_lacks_start_as_new_ones(
     ours, theirs = (
         each.net.state_dict()["embedding"]  # type: ignore[attr-defined]
         for each in (
-            untrained(load_model(run, device="cpu", warn=pytest.fail)),
+            *untrained(load_model(run, device="cpu", warn=pytest.fail)),
             load_model(source, device="cpu", warn=pytest.fail),
         )
     )
@@ -346,10 +348,12 @@ def test_a_model_of_hugging_face(corpus: Path, train: Trainer, tmp_path: Path) -
     start = ready.run.record().start
     assert start is not None
     assert start.spent is None
+    (said,) = cautions([read_curve(ready.run)], "common")
+    assert "what was spent on the weights that it started from is not known" in said
     assert "[MASK]" in start.added
     theirs = load_hf(f"hf:{place}")
     size = Tokenizer.of_file(TokenizerConfig(file=f"hf:{place}")).vocab.size
-    first = untrained(load_model(ready.run, device="cpu", warn=pytest.fail))
+    (first,) = untrained(load_model(ready.run, device="cpu", warn=pytest.fail))
     text = text_of(theirs.tokenizer.vocab, 11, 7)
     view = Clm().read(text, theirs.tokenizer.vocab)
     expected = theirs.net.logits(view, view.visible)[:, :size]

@@ -61,7 +61,8 @@ def curves(
 
     lmcompare curves experiments/first --against flops
     """
-    from lmcompare.runs.curves import cautions, read_curve
+    from lmcompare.runs.curve_groups import cautions
+    from lmcompare.runs.curves import read_curve
     from lmcompare.runs.finding import find_runs
 
     chosen = find_places(places, out=out) if places else [out]
@@ -102,7 +103,7 @@ def _save(shown: "Sequence[Curve]", metric: "LearnedMetric", against: "Axis", pa
     from lmcompare.comparison.figures.drawing import can_draw
     from lmcompare.comparison.figures.training_curves import draw
     from lmcompare.files import write_bytes
-    from lmcompare.runs.curves import by_arm
+    from lmcompare.runs.curve_groups import by_arm
 
     format = path.suffix.removeprefix(".").lower()
     if format not in PRINTED:

@@ -51,7 +51,7 @@ class DrawnArm:
 
 def arms_of(curves: "Sequence[Curve]") -> list[DrawnArm]:
     """Return the arms of some curves, in their order, as every picture draws them."""
-    from lmcompare.runs.curves import by_arm
+    from lmcompare.runs.curve_groups import by_arm
 
     arms = by_arm(curves)
     drawn_as = looks({name: own[0].record.config.objective.name for name, own in arms.items()})
