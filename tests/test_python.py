@@ -86,7 +86,7 @@ def test_the_page_lists_the_columns() -> None:
 
 def test_a_setting_is_a_table_of_the_configuration() -> None:
     names = set(inspect.signature(lmcompare.train).parameters)
-    assert set(RunConfig.model_fields) - names == {"seed"}, "which are `seeds`"
+    assert set(RunConfig.model_fields) - names == {"seed", "phase"}, "of which there are several"
 
 
 def test_both_doors_lead_to_the_same_run(folder: Path, command: Command, corpus: Path) -> None:

@@ -51,7 +51,7 @@ def planned_runs(
     if "init" in tables:
         tables["init"] = str(tables["init"])
     tables = suited_to_start(tables, out=study.parent)
-    wanted = [seeds] if isinstance(seeds, int) else seeds
+    wanted = seeds if seeds is None or isinstance(seeds, Iterable) else [seeds]
     planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
     return as_begun(planned, study=study, report=warn)
 

@@ -91,6 +91,9 @@ class Here:
     def training_text(self, **_: Any) -> Prepared:
         return self.prepared
 
+    def asked_about(self, **_: Any) -> Prepared:
+        return self.prepared
+
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
