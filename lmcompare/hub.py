@@ -106,10 +106,6 @@ class HfSource:
 
     def weights_hash(self) -> str:
         """Return the hash of its weights' files, in hex; it reads all of them."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
         total = blake2b(digest_size=16)
         for path in self.weight_files():
             with files.explained(path), path.open("rb") as file:
@@ -146,15 +142,26 @@ def gguf(needed_by: str) -> None:
     _extra("gguf", needed_by)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and writing warnings; what is wrong, it raises."""
+def from_pretrained(loader: Any, source: HfSource, **options: Any) -> Any:
+    """Return what a class of transformers makes of a source: nothing is fetched, no code of it run.
+
+    No bars are drawn and no warnings written; what is wrong, transformers raises.
+
+    Args:
+        loader: the class, which has a `from_pretrained`.
+        source: where the files lie.
+        options: what else the class is given.
+    """
+    if source.gguf is not None:
+        options["gguf_file"] = source.gguf
     logging = import_module("transformers.utils.logging")
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        return loader.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=False, **options
+        )
     finally:
         logging.set_verbosity(verbosity)
         if bars:

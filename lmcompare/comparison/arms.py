@@ -1,4 +1,4 @@
-"""What each run left behind, and the arms that runs are seeds of."""
+"""Read what each run left behind, and hold the arms that runs are seeds of."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What differs between arms because of their objectives: layers, and what their phases took."""
+"""Say what differs between arms because of their objectives: layers, and the cost of phases."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What runs that started from other models' weights had behind them."""
+"""Say what runs that started from other models' weights had behind them."""
 
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.wording import amounts

@@ -1,4 +1,4 @@
-"""Which runs are seeds of one arm, and what tells arms of one name apart."""
+"""Find which runs are seeds of one arm, and what tells arms of one name apart."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache

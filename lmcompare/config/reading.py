@@ -1,10 +1,10 @@
-"""What a run reads: a step of training, and the held-out text while it trains."""
+"""Describe what a run reads: a step of training, and the held-out text while it trains."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class BatchConfig(BaseModel):
-    """What one training step reads."""
+    """Describe what one training step reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -16,7 +16,7 @@ class BatchConfig(BaseModel):
 
 
 class ValidationConfig(BaseModel):
-    """The loss on held-out text while training: the same blocks, the same corruption."""
+    """Describe the loss on held-out text while training: the same blocks and corruption."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

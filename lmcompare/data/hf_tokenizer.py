@@ -101,12 +101,8 @@ def _converted(source: HfSource) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
     library = hub.transformers(f"the tokenizer of {source.name}")
     if source.gguf is not None:
         hub.gguf(source.name)
-    given = {} if source.gguf is None else {"gguf_file": source.gguf}
     try:
-        with hub.quiet():
-            theirs = library.AutoTokenizer.from_pretrained(
-                source.folder, local_files_only=True, trust_remote_code=False, **given
-            )
+        theirs = hub.from_pretrained(library.AutoTokenizer, source)
     except Exception as error:  # each kind of file has its own
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which ids of a tokenizer are not text, and what each of them is for.
+"""Find which ids of a tokenizer are not text, and what each of them is for.
 
 A tokenizer of others may say which token has which role (`keep_roles`); what it does not say is
 known by the names that such tokens commonly have (`ALIASES`). What was said is kept in the file

@@ -1,4 +1,4 @@
-"""What a model writes greedily after a text: is it a given one?"""
+"""Tell whether what a model writes greedily after a text is a given one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

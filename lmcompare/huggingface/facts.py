@@ -157,7 +157,6 @@ def _config(source: HfSource) -> Any:
     library = hub.transformers(source.name)
     if source.gguf is not None:
         hub.gguf(source.name)
-    given = {} if source.gguf is None else {"gguf_file": source.gguf}
     told = source.config
     if "auto_map" in told and told.get("model_type") not in library.CONFIG_MAPPING:
         raise UserError(
@@ -165,10 +164,7 @@ def _config(source: HfSource) -> Any:
             "class transformers has"
         )
     try:
-        with hub.quiet():
-            config = library.AutoConfig.from_pretrained(
-                source.folder, local_files_only=True, trust_remote_code=False, **given
-            )
+        config = hub.from_pretrained(library.AutoConfig, source)
     except Exception as error:  # each kind of damage has its own
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -94,17 +94,11 @@ def load_model(facts: HfFacts) -> Any:
     source = facts.source
     source.weight_files()
     loader = getattr(hub.transformers(source.name), AUTO_CLASSES[facts.kind])
-    how = {"use_safetensors": True} if source.gguf is None else {"gguf_file": source.gguf}
+    safe = {"use_safetensors": True} if source.gguf is None else {}
     try:
-        with hub.quiet():
-            model, report = loader.from_pretrained(
-                source.folder,
-                **how,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+        model, report = hub.from_pretrained(
+            loader, source, **safe, dtype=torch.float32, output_loading_info=True
+        )
     except Exception as error:  # each kind of damage has its own
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -14,7 +14,7 @@ from lmcompare.runs.run import Run
 from lmcompare.runs.run_lock import Busy
 from lmcompare.training import trainer
 from lmcompare.training.events import Message, Progress, Report
-from lmcompare.training.start import Start, named_start, start_of_run
+from lmcompare.training.start import GivenWeights, named_start, start_of_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Launch:
     finished: DoneRecord | None
     caution: str
     text: Prepared | None
-    start: Start | None = None
+    start: GivenWeights | None = None
     notes: NotesChange = NO_CHANGE
 
     def train(
@@ -118,7 +118,7 @@ def prepare(
     )
 
 
-def start_of(planned: Planned, text: Prepared, *, study: Path, cache: Path) -> Start | None:
+def start_of(planned: Planned, text: Prepared, *, study: Path, cache: Path) -> GivenWeights | None:
     """Return whose weights a run starts from; None for new ones.
 
     Args:

@@ -15,7 +15,7 @@ from lmcompare.runs.run import Run, counts_file
 from lmcompare.runs.training_text import is_run_of
 from lmcompare.training.control_sheet import control_sheet
 from lmcompare.training.events import Message, Report
-from lmcompare.training.start import Start
+from lmcompare.training.start import GivenWeights
 
 
 def begin_record(
@@ -27,7 +27,7 @@ def begin_record(
     *,
     arm: str,
     report: Report,
-    start: Start | None = None,
+    start: GivenWeights | None = None,
 ) -> tuple[RunRecord, float]:
     """Write `run.json`, or check that the one there is of the same run.
 
@@ -111,7 +111,7 @@ def _require_same(
     config: RunConfig,
     prepared: Prepared,
     sheet: ControlSheet,
-    start: Start | None,
+    start: GivenWeights | None,
 ) -> None:
     """Make sure that a record is of this configuration and text.
 

@@ -25,7 +25,7 @@ from lmcompare.runs.starting import EMBEDDING, fill
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class GivenWeights:
     """A model whose weights fit a run.
 
     Attributes:
@@ -50,7 +50,7 @@ class Start:
         write_tensors(run.start_file, self.load())
 
 
-def named_start(config: RunConfig, text: Prepared, *, out: Path) -> Start | None:
+def named_start(config: RunConfig, text: Prepared, *, out: Path) -> GivenWeights | None:
     """Return the start of a run that names a model of its own; None where it names none.
 
     Args:
@@ -104,7 +104,7 @@ def _named_run(init: str, out: Path) -> Run:
     return found[0]
 
 
-def _start_elsewhere(init: str, config: RunConfig, text: Prepared) -> Start:
+def _start_elsewhere(init: str, config: RunConfig, text: Prepared) -> GivenWeights:
     """Return a model of Hugging Face as a start.
 
     Of its embedding those rows count that its tokenizer has ids for; others were never trained.
@@ -116,7 +116,7 @@ def _start_elsewhere(init: str, config: RunConfig, text: Prepared) -> Start:
     rows = found.weights[EMBEDDING][: theirs.vocab.size]
     weights = {name: each.contiguous() for name, each in found.weights.items()}
     weights[EMBEDDING] = rows.contiguous()
-    return Start(
+    return GivenWeights(
         record=StartRecord(
             source=init,
             trained_by=f"{found.facts.name}, a {found.facts.kind} model",
@@ -128,7 +128,7 @@ def _start_elsewhere(init: str, config: RunConfig, text: Prepared) -> Start:
     )
 
 
-def start_of_run(run: Run, config: RunConfig, text: Prepared) -> Start:
+def start_of_run(run: Run, config: RunConfig, text: Prepared) -> GivenWeights:
     """Return the last model of a run, or that of the checkpoint that is meant, as a start.
 
     Args:
@@ -152,7 +152,7 @@ def start_of_run(run: Run, config: RunConfig, text: Prepared) -> Start:
     )
     file = AVERAGE if AVERAGE in checkpoint.record.checksums else MODEL
     spent = checkpoint.record.spent
-    return Start(
+    return GivenWeights(
         record=StartRecord(
             source=str(run.path if run.at is None else checkpoint.path),
             trained_by=_trained_by(record, checkpoint),

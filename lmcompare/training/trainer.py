@@ -29,7 +29,7 @@ from lmcompare.training.learner import Learner
 from lmcompare.training.phases import begins, rate_of_step, said_at_start
 from lmcompare.training.resuming import resume
 from lmcompare.training.run_record import begin_record, restore_text
-from lmcompare.training.start import Start
+from lmcompare.training.start import GivenWeights
 from lmcompare.training.step_log import StepLog, StepResult
 from lmcompare.training.validation import Validated, Validation
 
@@ -43,7 +43,7 @@ def train(
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
     notes: NotesChange = NO_CHANGE,
-    start: Start | None = None,
+    start: GivenWeights | None = None,
 ) -> DoneRecord:
     """Train a run to its end, from its last checkpoint if it has one; leave a finished one.
 
@@ -116,7 +116,7 @@ class _Session:
         *,
         arm: str,
         report: Report,
-        start: Start | None,
+        start: GivenWeights | None,
     ):
         self.begun_at, self.start = perf_counter(), start
         self.config, self.run, self.prepared, self.report = config, run, prepared, report
