@@ -11,7 +11,6 @@ from lmcompare.comparison.wording import flat, shown
 from lmcompare.evaluation.kind import AnyKind
 from lmcompare.evaluation.registry import kinds
 from lmcompare.model import ModelConfig
-from lmcompare.runs.outside import Imported
 from lmcompare.runs.records import ControlSheet
 
 
@@ -37,10 +36,6 @@ class ControlCheck:
         return f"{self.name} ({self.words})"
 
 
-def _not_known(_: Imported) -> str:
-    return control_seeds.NOT_KNOWN
-
-
 @dataclass(frozen=True)
 class _Question:
     """A thing to compare, of each run by itself."""
@@ -50,38 +45,44 @@ class _Question:
     words: Callable[[Result], str]  # shown of what is no settings, and of what is equal
     cautions: Mapping[str, str] = field(default_factory=dict)  # by setting, if that is unlike
     ranks: bool = True
-    elsewhere: Callable[[Imported], str] | None = _not_known  # trained there; None: as all
-
-    def answer_of(self, result: Result) -> object:
-        """Return what must be equal; of what is not known, something that nothing is equal to."""
-        imported = result.record.imported
-        if imported is None or self.elsewhere is None:
-            return self.answer(result)
-        return object()
-
-    def words_of(self, result: Result) -> str:
-        """Return the same in words."""
-        imported = result.record.imported
-        if imported is None or self.elsewhere is None:
-            return self.words(result)
-        return self.elsewhere(imported)
+    of_all: bool = False  # whether it is known of what was trained elsewhere, too
 
 
 def control_checks(arms: Sequence[Arm]) -> list[ControlCheck]:
-    """Return every fact of the control sheets and configurations, what matters most first."""
+    """Return every fact of the control sheets and configurations, what matters most first.
+
+    Of models that were trained elsewhere, most is not known: one fact says so, and the others are
+    about the rest, if there are two of them to compare.
+    """
+    here = [arm for arm in arms if not arm.elsewhere]
+    if len(here) == 1 < len(arms):
+        here = []
     text, *others = _QUESTIONS
     facts = [
-        _ask(text, arms),
-        _fact(ControlSheet.FACTS["order"], control_seeds.orders(arms)),
-        _fact("initial weights", control_seeds.weights(arms)),
-        *(_ask(question, arms) for question in (*_of_starts(arms), *others)),
+        _training(arms),
+        _ask(text, here),
+        _fact(ControlSheet.FACTS["order"], control_seeds.orders(here)),
+        _fact("initial weights", control_seeds.weights(here)),
+        *(_ask(question, here) for question in _of_starts(here)),
+        *(_ask(question, arms if question.of_all else here) for question in others),
         *(_ask(question, arms) for question in _of_measurements(arms)),
-        _seeds(arms),
+        _fact("seeds", control_seeds.seeds(here)),
     ]
-    objective = _ask(_OBJECTIVE, arms)
+    objective = _ask(_OBJECTIVE, here)
     if objective is not None and objective.equal:  # else it is what is being compared
         facts.insert(0, objective)
     return [fact for fact in facts if fact is not None]
+
+
+def _training(arms: Sequence[Arm]) -> ControlCheck | None:
+    """Return which models were trained elsewhere; None if none was."""
+    elsewhere = [arm.label for arm in arms if arm.elsewhere]
+    if not elsewhere:
+        return None
+    found = {"elsewhere, so its text, order, budget and the like are not known": elsewhere}
+    if here := [arm.label for arm in arms if not arm.elsewhere]:
+        found = {"here": here} | found
+    return ControlCheck(name="training", equal=False, found=found)
 
 
 def _fact(name: str, found: control_seeds.Found | None) -> ControlCheck | None:
@@ -101,17 +102,29 @@ def _changes(config: BaseModel, usual: BaseModel) -> list[str]:
     return [f"{key} {shown(value)}" for key, value in config if value != getattr(usual, key)]
 
 
-def _shape(result: Result) -> Mapping[str, object]:
+def _shape(result: Result) -> Mapping[str, object] | str:
+    if (imported := result.record.imported) is not None:
+        return imported.in_words
     return flat(result.record.model_given.model_dump(exclude={"preset"}))
 
 
 def _backbone(result: Result) -> str:
+    if (imported := result.record.imported) is not None:
+        return imported.in_words
     model = result.record.model_given
     usual = ModelConfig.model_validate(model.preset)
     return ", ".join([model.preset, *_changes(model, usual)])
 
 
+def _batch_settings(result: Result) -> Mapping[str, object] | str:
+    if result.record.imported is not None:
+        return _batch(result)
+    return flat(result.record.config.batch.model_dump())
+
+
 def _batch(result: Result) -> str:
+    if (imported := result.record.imported) is not None:
+        return f"rows of {imported.longest} tokens at most"
     batch = result.record.config.batch
     apart = ", documents apart" if batch.separate_documents else ""
     return f"{batch.rows} rows of {batch.length} tokens{apart}"
@@ -164,7 +177,7 @@ def _of_measurements(arms: Sequence[Arm]) -> Iterator[_Question]:
         for name in dict.fromkeys(name for each in facts for name in each):
             fact = _measured_fact(kind, name)
             words = _in_words(fact)
-            yield _Question(name, fact, words, ranks=kind.ranked, elsewhere=None)
+            yield _Question(name, fact, words, ranks=kind.ranked)
 
 
 def _measured_fact(kind: AnyKind, name: str) -> Callable[[Result], str | None]:
@@ -191,9 +204,9 @@ _QUESTIONS = [
         ControlSheet.FACTS["tokenizer"],
         _sheet("tokenizer"),
         lambda result: result.record.sheet.tokenizer[:8],
-        elsewhere=None,
+        of_all=True,
     ),
-    _Question("backbone", _shape, _backbone, elsewhere=lambda imported: imported.in_words),
+    _Question("backbone", _shape, _backbone, of_all=True),
     _Question(
         "budget",
         lambda result: result.record.config.budget,
@@ -201,10 +214,10 @@ _QUESTIONS = [
     ),
     _Question(
         "batch",
-        _config("batch"),
+        _batch_settings,
         _batch,
         {"length": "rows of unlike length are not neutral: see docs/objectives.md"},
-        elsewhere=lambda imported: f"rows of {imported.longest} tokens at most",
+        of_all=True,
     ),
     _Question("optimizer", _config("optimizer"), _optimizer),
     _Question("validation", _config("validation"), _validation),
@@ -236,14 +249,14 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
         (arm, result, answer)
         for arm in arms
         for result in arm.results
-        if (answer := question.answer_of(result)) is not None
+        if (answer := question.answer(result)) is not None
     ]
     answered = list(dict.fromkeys(arm.label for arm, _, _ in answers))
-    if len(answered) < min(2, len(arms)):  # nothing to compare one arm's answer with
+    if not answers or len(answered) < min(2, len(arms)):  # one arm's answer compares with nothing
         return None
     first = answers[0][2]
     if all(answer == first for _, _, answer in answers):
-        words = question.words_of(answers[0][1])
+        words = question.words(answers[0][1])
         words += "" if len(answered) == len(arms) else f"; only in {', '.join(answered)}"
         return ControlCheck(
             name=question.name, equal=True, found={words: answered}, ranks=question.ranks
@@ -254,7 +267,7 @@ def _ask(question: _Question, arms: Sequence[Arm]) -> ControlCheck | None:
         if isinstance(answer, Mapping) and differing:
             words = ", ".join(f"{key} {shown(answer.get(key, 'none'))}" for key in differing)
         else:
-            words = question.words_of(result)
+            words = question.words(result)
         found.setdefault(words, {}).setdefault(arm.label, []).append(result.seed)
     cautions = [said for key, said in question.cautions.items() if key in differing]
     return ControlCheck(
@@ -284,11 +297,3 @@ def _by_value(found: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, lis
         value: [called(label, seeds) for label, seeds in labels.items()]
         for value, labels in found.items()
     }
-
-
-def _seeds(arms: Sequence[Arm]) -> ControlCheck:
-    found: dict[str, list[str]] = {}
-    for arm in arms:
-        seeds = " ".join(str(each.seed) for each in arm.results)
-        found.setdefault(control_seeds.NOT_KNOWN if arm.elsewhere else seeds, []).append(arm.label)
-    return ControlCheck(name="seeds", equal=len(found) == 1, found=found)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lmcompare.comparison.arms import Arm, Result
 
 _SeedRuns = Mapping[int, Sequence[tuple[str, Result]]]  # the labelled runs of each seed
-NOT_KNOWN = "not known"
 Found = tuple[bool, dict[str, list[str]]]  # whether it is equal, and what was found in which arms
 
 
@@ -19,21 +18,22 @@ def weights(arms: Sequence[Arm]) -> Found | None:
     return _within_seeds(arms, _weights)
 
 
+def seeds(arms: Sequence[Arm]) -> Found | None:
+    """Return which seeds they have; None of no arm."""
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        found.setdefault(" ".join(str(each.seed) for each in arm.results), []).append(arm.label)
+    return (len(found) == 1, found) if found else None
+
+
 def _within_seeds(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> Found | None:
     if len(arms) < 2:
         return None
-    elsewhere = [arm.label for arm in arms if arm.elsewhere]
-    known = [arm for arm in arms if not arm.elsewhere]
-    equal, found = _between(known, check) if len(known) > 1 else (True, {})
-    return (False, found | {NOT_KNOWN: elsewhere}) if elsewhere else (equal, found)
-
-
-def _between(arms: Sequence[Arm], check: Callable[[_SeedRuns], Found]) -> Found:
-    seeds: dict[int, list[tuple[str, Result]]] = {}
+    by_seed: dict[int, list[tuple[str, Result]]] = {}
     for arm in arms:
         for result in arm.results:
-            seeds.setdefault(result.seed, []).append((arm.label, result))
-    shared = {seed: runs for seed, runs in sorted(seeds.items()) if len(runs) > 1}
+            by_seed.setdefault(result.seed, []).append((arm.label, result))
+    shared = {seed: runs for seed, runs in sorted(by_seed.items()) if len(runs) > 1}
     paired = {label for runs in shared.values() for label, _ in runs}
     alone = [arm.label for arm in arms if arm.label not in paired]
     equal, found = check(shared) if shared else (True, {})

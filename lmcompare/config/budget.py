@@ -27,15 +27,9 @@ class Spent(BaseModel):
         """Return the same, so many seconds later."""
         return self.model_copy(update={"seconds": self.seconds + seconds})
 
-    def plus(self, *, steps: int, tokens: int, targets: int, flops: int, seconds: float) -> "Spent":
+    def plus(self, other: "Spent") -> "Spent":
         """Return the sum of both."""
-        return Spent(
-            steps=self.steps + steps,
-            tokens=self.tokens + tokens,
-            targets=self.targets + targets,
-            flops=self.flops + flops,
-            seconds=self.seconds + seconds,
-        )
+        return Spent(**{name: each + getattr(other, name) for name, each in self})
 
     def less(self, other: "Spent") -> "Spent":
         """Return the difference to what was spent earlier."""

@@ -218,18 +218,18 @@ def _before(record: RunRecord) -> Spent:
 def _logged(
     lines: Sequence[MetricsLine], metric: LearnedMetric, before: Spent
 ) -> Iterator[CurvePoint]:
-    last = Spent()
+    last = None
     for line in lines:
         taken_over, value = getattr(line, f"{metric}_before"), getattr(line, metric)
         if taken_over is not None:
-            yield _point(line, last, before, taken_over)
+            yield _point(line, last.spent if last else Spent(), before, taken_over)
         if value is not None:
             yield _point(line, line.spent, before, value)
-        last = line.spent
+        last = line
 
 
 def _point(line: MetricsLine, spent: Spent, before: Spent, value: float) -> CurvePoint:
-    return CurvePoint(spent=before.plus(**spent.model_dump()), value=value, phase=line.phase or 1)
+    return CurvePoint(spent=before.plus(spent), value=value, phase=line.phase or 1)
 
 
 def _averaged(

@@ -49,4 +49,4 @@ class StartRecord(BaseModel):
 
     def with_more(self, spent: Spent) -> Spent | None:
         """Return what was spent in all where so much came on top; None where that is not known."""
-        return None if self.spent is None else self.spent.plus(**spent.model_dump())
+        return None if self.spent is None else self.spent.plus(spent)

@@ -40,12 +40,12 @@ class Batch:
     step: int
     tokens: Tensor
     pieces: list[View]
-    cost: dict[str, int]
+    cost: Spent
     parts: list[int] | None
 
     def after(self, spent: Spent, *, seconds: float = 0.0) -> Spent:
         """Return what is spent when it is done."""
-        return spent.plus(**self.cost, seconds=seconds)
+        return spent.plus(self.cost).later(seconds)
 
 
 def text_and_view(
@@ -99,12 +99,12 @@ class BatchReader:
             step=step,
             tokens=text.tokens,
             pieces=pieces(view, self.micro_batch, self.device),
-            cost={
-                "steps": 1,
-                "tokens": config.batch.rows * (config.batch.length - 1),
-                "targets": view.num_targets,
-                "flops": training_flops(config.model, self.vocab.size, view),
-            },
+            cost=Spent(
+                steps=1,
+                tokens=config.batch.rows * (config.batch.length - 1),
+                targets=view.num_targets,
+                flops=training_flops(config.model, self.vocab.size, view),
+            ),
             parts=view.num_targets_of_parts,
         )
 

@@ -69,7 +69,7 @@ def test_each_phase_says_what_it_took(runs: dict[str, Run], compared: Comparison
     assert ", then mlm 40% 1.02k tokens, " in words
     (result,) = read_results([runs["both"]], unfinished=False, note=pytest.fail)
     (_, one), (_, two) = result.spent_in_phases
-    assert one.plus(**two.model_dump()) == result.spent.model_copy(
+    assert one.plus(two) == result.spent.model_copy(
         update={"seconds": one.seconds + two.seconds}
     )
     frame = compared.frame.set_index(["label", "metric"])["value"]

@@ -75,7 +75,7 @@ def test_progress_is_counted_in_its_own_unit() -> None:
 
 def test_costs_add_up() -> None:
     one = Spent(steps=1, tokens=2, targets=3, flops=4, seconds=0.5)
-    assert one.plus(steps=1, tokens=2, targets=3, flops=4, seconds=0.5) == Spent(
+    assert one.plus(Spent(steps=1, tokens=2, targets=3, flops=4, seconds=0.5)) == Spent(
         steps=2, tokens=4, targets=6, flops=8, seconds=1.0
     )
 
