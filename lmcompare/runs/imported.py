@@ -5,11 +5,11 @@ of the model, and whose results are kept as those of any run. Its weights stay w
 it is there, what was measured of it is compared without the weights, and without transformers.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,11 @@ from lmcompare.config.run import RunConfig, parse_run
 from lmcompare.data import DataConfig, Prepared, TokenizerConfig, prepare
 from lmcompare.devices import Precision
 from lmcompare.errors import UserError
-from lmcompare.files import name_of, state_of
+from lmcompare.files import checksum_of, name_of, state_of, write_text
 from lmcompare.hub import HfSource
 from lmcompare.objectives import Objective
 from lmcompare.objectives.read_only import ReadOnly
-from lmcompare.paths import user_path
+from lmcompare.paths import cache_folder, user_path
 from lmcompare.runs import provenance
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.runs.origin import trained
@@ -116,13 +116,20 @@ def _write(run: Run, text: str, facts: "HfFacts") -> None:
 
 
 def _hash(source: HfSource) -> str:
-    """Return the hash of a model's weights, which are read once a process while they stay."""
-    return _hash_of(source, tuple(map(state_of, source.weight_files())))
+    """Return the hash of a model's weights, which are read once while their files stay as they are.
 
-
-@lru_cache
-def _hash_of(source: HfSource, states: tuple[tuple[int, ...], ...]) -> str:
-    return source.weights_hash()
+    The cache keeps it under the hash of their paths, sizes and times.
+    """
+    states = [(str(path.resolve()), *state_of(path)) for path in source.weight_files()]
+    kept = cache_folder() / "weights" / checksum_of(repr(states).encode())
+    with suppress(OSError, UnicodeDecodeError):
+        if re.fullmatch("[0-9a-f]{32}", known := kept.read_text()):
+            return known
+    found = source.weights_hash()
+    with suppress(OSError, UserError):  # a cache that cannot be written costs time alone
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, found)
+    return found
 
 
 def _found_again(text: str, source: HfSource) -> str:

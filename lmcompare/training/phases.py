@@ -1,11 +1,45 @@
 """What a phase changes in training: the learning rate, and what is said where it begins."""
 
+import math
+from collections.abc import Sequence
+
 from lmcompare.config.budget import Spent
 from lmcompare.config.phases import Phase
 from lmcompare.config.run import RunConfig
+from lmcompare.errors import UserError
 from lmcompare.optim import learning_rate
 from lmcompare.runs.outside import StartRecord
 from lmcompare.training.validation import Validated
+
+
+def require_steps(config: RunConfig) -> None:
+    """Make sure that each phase has a step, where the budget tells how much of it a step takes.
+
+    Raises:
+        UserError: one is shorter than a step.
+    """
+    batch = config.batch
+    of_a_step = {"steps": 1, "tokens": batch.rows * (batch.length - 1)}.get(config.budget.unit)
+    if of_a_step is None:
+        return
+    step = of_a_step / config.budget.amount
+    for phase in config.phases:
+        if math.ceil(round(phase.start / step, 6)) * step >= phase.stop:
+            raise UserError(
+                f"phase {phase.number} of {len(config.phases)}, {phase}, is shorter than a step, "
+                f"which takes {100 * step:.3g}% of the budget: raise its share or the budget"
+            )
+
+
+def skipped(config: RunConfig, phase: Phase, last: int | None) -> Sequence[Phase]:
+    """Return the phases before that of a step which had no step of their own.
+
+    Args:
+        config: of the run.
+        phase: that the step is of.
+        last: the number of the phase of the step before it; None before the first step of all.
+    """
+    return config.phases[last or 0 : phase.number - 1]
 
 
 def rate_of_step(config: RunConfig, phase: Phase, reached: Spent) -> float:

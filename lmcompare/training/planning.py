@@ -13,6 +13,7 @@ from lmcompare.runs import training_text
 from lmcompare.runs.places import EXPERIMENTS, study_folder
 from lmcompare.training import memory
 from lmcompare.training.boards.feeding import require_boards
+from lmcompare.training.phases import require_steps
 from lmcompare.training.start import suited_to_start
 
 DEFAULT_STUDY = "default"
@@ -39,7 +40,8 @@ def planned_runs(
         warn: told of files that are not read, and of runs that have other defaults than new ones.
 
     Raises:
-        UserError: no objective, bad settings, or both a file and settings are given.
+        UserError: no objective, bad settings, a phase without a step, or both a file and settings
+            are given.
     """
     tables = {name: value for name, value in given.items() if value is not None}
     if not {"objective", "phase"}.intersection(tables) and file is None:
@@ -53,6 +55,8 @@ def planned_runs(
     tables = suited_to_start(tables, out=study.parent)
     wanted = seeds if seeds is None or isinstance(seeds, Iterable) else [seeds]
     planned = plan(file, tables, arm=arm, seeds=wanted, warn=warn)
+    for each in planned:
+        require_steps(each.config)
     return as_begun(planned, study=study, report=warn)
 
 

@@ -26,7 +26,7 @@ from lmcompare.training.batches import Batches, BatchReader
 from lmcompare.training.boards.feeding import Boards, require_boards
 from lmcompare.training.events import Interrupted, Message, Report
 from lmcompare.training.learner import Learner
-from lmcompare.training.phases import begins, rate_of_step, said_at_start
+from lmcompare.training.phases import begins, rate_of_step, said_at_start, skipped
 from lmcompare.training.resuming import resume
 from lmcompare.training.run_record import begin_record, restore_text
 from lmcompare.training.start import GivenWeights
@@ -253,6 +253,8 @@ class _Session:
 
     def _begun(self, phase: Phase) -> Validated | None:
         """Ask a model that others trained, before an objective takes its first step with it."""
+        for each in skipped(self.config, phase, self.phase):
+            self.report(Message(text=f"phase {each.number}, {each}, was shorter than a step"))
         start = None if self.start is None else self.start.record
         if not (self.config.validation.times > 0 and begins(phase, self.phase, self.spent, start)):
             return None

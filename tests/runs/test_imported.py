@@ -13,6 +13,8 @@ from lmcompare.errors import UserError
 from lmcompare.evaluation.generation.record import GenerationRecord
 from lmcompare.evaluation.infilling.record import InfillingRecord
 from lmcompare.evaluation.likelihood.record import LikelihoodRecord
+from lmcompare.hub import HfSource
+from lmcompare.paths import cache_folder
 from lmcompare.runs.finding import find_models
 from lmcompare.runs.loaded_model import load_model, untrained
 from lmcompare.runs.places import find_places
@@ -118,6 +120,18 @@ def test_weights_that_have_changed_are_not_taken_for_the_others(
     assert "have changed since" in error
     assert command("eval", "hf:tiny", *text).code == 0
     assert len([*Path("experiments/default").glob("hf-tiny-*")]) == 2
+
+
+def test_weights_that_stay_are_hashed_once(
+    command: Command, folder: Path, text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("eval", "hf:tiny", *text).code == 0
+    with monkeypatch.context() as context:
+        context.setattr(HfSource, "weights_hash", lambda self: pytest.fail("read once more"))
+        assert command("eval", "hf:tiny", *text).code == 0
+    for kept in (cache_folder() / "weights").iterdir():
+        kept.write_text("damaged", encoding="utf-8")
+    assert command("eval", "hf:tiny", *text).code == 0
 
 
 def test_another_tokenizer_is_not_taken_for_the_other(

@@ -6,6 +6,7 @@ import pytest
 
 from lmcompare.config.phases import Phase
 from lmcompare.config.run import RunConfig
+from lmcompare.errors import UserError
 from lmcompare.objectives import Clm, Mlm
 from lmcompare.optim import learning_rate
 from lmcompare.runs import checkpoints
@@ -14,6 +15,7 @@ from lmcompare.runs.loaded_model import load_checkpoints, load_model
 from lmcompare.runs.run import Run
 from lmcompare.training import trainer
 from lmcompare.training.cost import plan
+from lmcompare.training.planning import planned_runs
 from tests.tiny import Trainer, assert_equal, outcome, tiny
 
 PHASES = 'phase=[{objective="clm", budget="60%"}, {objective="mlm"}]'
@@ -146,3 +148,24 @@ def test_the_final_loss_is_of_the_last_phase(corpus: Path, train: Trainer) -> No
     assert done is not None
     assert len(last) == 1
     assert done.loss == last[0].loss
+
+
+def test_a_phase_without_a_step_is_refused_where_it_is_known_ahead(
+    corpus: Path, tmp_path: Path
+) -> None:
+    def planned(share: str, budget: str) -> None:
+        phases = ["clm:50.2%", f"mlm:{share}", "clm"]
+        given = {"data": {"source": str(corpus)}, "phase": phases, "budget": budget}
+        planned_runs(None, given, study=tmp_path / "study", warn=print)
+
+    for budget in ("100 steps", "203200 tokens"):  # a step reads 16 x 127 of them
+        planned("1%", budget)
+        with pytest.raises(UserError, match=r"phase 2 of 3, mlm 0.1%, is shorter than a step, "):
+            planned("0.1%", budget)
+
+
+def test_a_phase_that_had_no_step_is_said(corpus: Path, train: Trainer) -> None:
+    """Some budgets do not tell ahead how much of them a step takes."""
+    phases = 'phase=[{objective="clm", budget="50%"}, {objective="mlm", budget="0.01%"}, '
+    train(phased(corpus, 'budget="9000 targets"', phases=phases + '{objective="clm"}]'))
+    assert "phase 2, mlm 0.01%, was shorter than a step" in train.messages
