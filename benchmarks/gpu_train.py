@@ -40,7 +40,7 @@ def ours(job: dict[str, Any]) -> Callable[[], Measured]:
         stream = rng.generator("corruption", 0, spent.steps)
         view = objective.corrupt(text, vocab, stream, progress=0.5)
         flops = training_flops(config, vocab.size, view)
-        cost = {"steps": 1, "tokens": rows * length, "targets": view.num_targets, "flops": flops}
+        cost = Spent(steps=1, tokens=rows * length, targets=view.num_targets, flops=flops)
         cut = pieces(view, rows, DEVICE)
         return Batch(step=spent.steps, tokens=tokens, pieces=cut, cost=cost, parts=None)
 

@@ -8,11 +8,12 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b, file_digest
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +160,10 @@ def from_pretrained(loader: Any, source: HfSource, **options: Any) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return loader.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=False, **options
-        )
+        with redirect_stderr(StringIO()):  # that of GGUF has no other switch
+            return loader.from_pretrained(
+                source.folder, local_files_only=True, trust_remote_code=False, **options
+            )
     finally:
         logging.set_verbosity(verbosity)
         if bars:

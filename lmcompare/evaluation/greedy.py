@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from lmcompare.data import Tokenizer
 from lmcompare.evaluation.span_scoring import Span
-from lmcompare.generation.prompts import Request, Row, batches, fill_request, row_to_continue
+from lmcompare.generation.prompts import (
+    Request,
+    TextWithHoles,
+    batches,
+    fill_request,
+    row_to_continue,
+)
 from lmcompare.objectives.decoding.fill_request import DecodeStep
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs.loaded_model import LoadedModel
@@ -57,7 +63,7 @@ class _Text:
     tokenizer: Tokenizer
 
     @staticmethod
-    def of(row: Row, tokenizer: Tokenizer, wanted: str) -> "_Text":
+    def of(row: TextWithHoles, tokenizer: Tokenizer, wanted: str) -> "_Text":
         shown = row.tokens[1 : len(row.tokens) - sum(row.holes)]
         return _Text(shown, len(tokenizer.decode(shown)), wanted.strip(), tokenizer)
 

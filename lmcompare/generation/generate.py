@@ -10,7 +10,7 @@ from time import perf_counter
 
 from lmcompare.data import Tokenizer
 from lmcompare.generation.flop_counter import Cost, Meter
-from lmcompare.generation.prompts import Request, Row, batches, fill_request, rows_of
+from lmcompare.generation.prompts import Request, TextWithHoles, batches, fill_request, rows_of
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillRequest, FillResult
 from lmcompare.runs.loaded_model import LoadedModel
 from lmcompare.vocab import Vocab
@@ -123,7 +123,7 @@ class _Stop:
         return self.stopped.issuperset(rows)
 
 
-def _as_begun(batch: list[Row], filling: FillRequest, vocab: Vocab) -> GenerationBatch:
+def _as_begun(batch: list[TextWithHoles], filling: FillRequest, vocab: Vocab) -> GenerationBatch:
     masked = filling.text.tokens.masked_fill(filling.holes, vocab.roles.get("mask", vocab.pad))
     return GenerationBatch(
         samples=[(row.prompt, row.number) for row in batch],
@@ -134,7 +134,7 @@ def _as_begun(batch: list[Row], filling: FillRequest, vocab: Vocab) -> Generatio
 
 
 def _sample(
-    row: Row, written: FillResult, number: int, tokenizer: Tokenizer, request: Request
+    row: TextWithHoles, written: FillResult, number: int, tokenizer: Tokenizer, request: Request
 ) -> Sample:
     at: dict[int, list[int]] = {}
     for index, token in written.in_order(number):

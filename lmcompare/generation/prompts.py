@@ -65,7 +65,7 @@ class RowKind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TextWithHoles:
     """A text with holes that is to be written once."""
 
     prompt: int
@@ -75,7 +75,9 @@ class Row:
     kind: RowKind
 
 
-def rows_of(model: LoadedModel, request: Request, warn: Callable[[str], None]) -> Iterator[Row]:
+def rows_of(
+    model: LoadedModel, request: Request, warn: Callable[[str], None]
+) -> Iterator[TextWithHoles]:
     """Yield every sample of every prompt.
 
     Raises:
@@ -102,7 +104,7 @@ def rows_of(model: LoadedModel, request: Request, warn: Callable[[str], None]) -
             tokens += [model.tokenizer.vocab.pad] * size + piece
             holes += [True] * size + [False] * len(piece)
         for number in range(request.num):
-            yield Row(
+            yield TextWithHoles(
                 prompt=prompt,
                 number=number,
                 tokens=tokens,
@@ -111,9 +113,9 @@ def rows_of(model: LoadedModel, request: Request, warn: Callable[[str], None]) -
             )
 
 
-def row_to_continue(tokens: list[int], num_new: int, vocab: Vocab, *, prompt: int) -> Row:
+def row_to_continue(tokens: list[int], num_new: int, vocab: Vocab, *, prompt: int) -> TextWithHoles:
     """Return a sample of a text after which `num_new` tokens are to be written."""
-    return Row(
+    return TextWithHoles(
         prompt=prompt,
         number=0,
         tokens=[vocab.bos, *tokens, *[vocab.pad] * num_new],
@@ -239,14 +241,14 @@ def _fit(
     return limit
 
 
-def batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
+def batches(rows: list[TextWithHoles], size: int) -> Iterator[list[TextWithHoles]]:
     """Yield rows of one kind together, `size` of them at most."""
     for kind in dict.fromkeys(row.kind for row in rows):
         alike = [row for row in rows if row.kind == kind]
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
 
-def fill_request(batch: list[Row], request: Request, vocab: Vocab) -> FillRequest:
+def fill_request(batch: list[TextWithHoles], request: Request, vocab: Vocab) -> FillRequest:
     """Return rows of one kind as an objective takes them."""
     width = max(len(row.tokens) for row in batch)
     lengths = torch.tensor([len(row.tokens) for row in batch])

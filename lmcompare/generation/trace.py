@@ -79,7 +79,7 @@ class Start(_Line):
         return self
 
 
-class Step(_Line):
+class WrittenStep(_Line):
     """What one step wrote of a sample.
 
     Attributes:
@@ -101,7 +101,7 @@ class Step(_Line):
     probabilities: tuple[float, ...]
 
     @model_validator(mode="after")
-    def _agrees(self) -> "Step":
+    def _agrees(self) -> "WrittenStep":
         if not len(self.places) == len(self.ids) == len(self.pieces) == len(self.probabilities):
             raise ValueError("places, ids, pieces and probabilities are not as many")
         return self
@@ -112,7 +112,7 @@ class Trace:
     """All of a file."""
 
     heading: Heading
-    samples: list[tuple[Start, list[Step]]]
+    samples: list[tuple[Start, list[WrittenStep]]]
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.
@@ -146,7 +146,7 @@ class Trace:
         samples = []
         for _ in range(heading.num_samples):
             start = reader.take(Start)
-            steps = [reader.take(Step) for _ in range(start.num_steps)]
+            steps = [reader.take(WrittenStep) for _ in range(start.num_steps)]
             for count, step in enumerate(steps, start=1):
                 same = (step.prompt, step.number, step.step) == (start.prompt, start.number, count)
                 known = all(0 <= index < len(start.ids) for index in step.places)

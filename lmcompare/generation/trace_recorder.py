@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lmcompare.generation.trace import Piece, Start, Step
+from lmcompare.generation.trace import Piece, Start, WrittenStep
 
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
@@ -18,7 +18,7 @@ State = Literal["given", "written", "fresh", "open"]
 
 
 @dataclass(frozen=True)
-class Span:
+class StateSpan:
     """Neighbouring tokens in one state, and the text that they make, or how many are open."""
 
     text: str
@@ -35,7 +35,7 @@ class Draft:
         self._fresh: set[int] = set()
         self._reached = 0  # with holes of any length: all those before this index are written
 
-    def put(self, step: Step) -> None:
+    def put(self, step: WrittenStep) -> None:
         """Write what a step wrote."""
         self._fresh = set()
         for index, token, piece in zip(step.places, step.ids, step.pieces, strict=True):
@@ -71,14 +71,14 @@ class Draft:
             if index >= self._reached if self.start.any_length else not written:
                 yield None, "open"
 
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[StateSpan]:
         """Return the text in parts."""
         return join(self.tokens())
 
 
-def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[Span]:
+def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[StateSpan]:
     """Return the text that tokens make, in parts; a character is open where a token of it is."""
-    spans: list[Span] = []
+    spans: list[StateSpan] = []
     decoder = _decoder("replace")
     num_begun = 0  # tokens of a character that has not ended
 
@@ -87,7 +87,7 @@ def join(tokens: Iterable[tuple[Piece | None, State]]) -> list[Span]:
             last = spans.pop()
             text, num_open = last.text + text, last.num_open + num_open
         if text or num_open:
-            spans.append(Span(text, state, num_open))
+            spans.append(StateSpan(text, state, num_open))
 
     after_open = False
     last_state: State = "given"
@@ -179,12 +179,12 @@ class Recorder:
         self,
         tokenizer: "Tokenizer",
         *,
-        hear: Callable[[Sequence[Start] | Sequence[Step]], None] = lambda event: None,
+        hear: Callable[[Sequence[Start] | Sequence[WrittenStep]], None] = lambda event: None,
     ) -> None:
         self._spell = TokenText(tokenizer)
         self._hear = hear
         self._starts: dict[tuple[int, int], Start] = {}
-        self._steps: dict[tuple[int, int], list[Step]] = {}
+        self._steps: dict[tuple[int, int], list[WrittenStep]] = {}
 
     def __call__(self, batch: "GenerationBatch") -> "Callable[[DecodeStep], None]":
         starts = [
@@ -216,7 +216,7 @@ class Recorder:
 
         return tell
 
-    def _add(self, start: Start, tokens: list[tuple[int, int, float]]) -> Step:
+    def _add(self, start: Start, tokens: list[tuple[int, int, float]]) -> WrittenStep:
         places, ids, probabilities = zip(*tokens, strict=True)
         steps = self._steps[start.prompt, start.number]
         first = 0 if start.any_length and steps else 1  # the index of the token that begins it all
@@ -224,7 +224,7 @@ class Recorder:
             (self._spell.from_start if index == first else self._spell)([number])[0]
             for index, number in zip(places, ids, strict=True)
         ]
-        step = Step(
+        step = WrittenStep(
             prompt=start.prompt,
             number=start.number,
             step=len(steps) + 1,
@@ -236,7 +236,7 @@ class Recorder:
         steps.append(step)
         return step
 
-    def samples(self, written: "Iterable[Sample]") -> list[tuple[Start, list[Step]]]:
+    def samples(self, written: "Iterable[Sample]") -> list[tuple[Start, list[WrittenStep]]]:
         """Return each sample as it began, with what came of it, and its steps."""
         found = []
         for sample in written:

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
-from lmcompare.model.attention_mask import AttentionMask, Source
+from lmcompare.model.attention_mask import AttentionMask, EncodedSource
 from lmcompare.model.kernels import by_hand
 
 SPAN = 128  # queries taken together where later keys are hidden, so that few products are in vain
@@ -75,7 +75,10 @@ def _fused(
 
 
 def attend_to_source(
-    query: Float[Tensor, "B T D"], key_value: Float[Tensor, "B S D2"], heads: int, source: Source
+    query: Float[Tensor, "B T D"],
+    key_value: Float[Tensor, "B S D2"],
+    heads: int,
+    source: EncodedSource,
 ) -> Float[Tensor, "B T D"]:
     """Return attention to another text, so without positions, as in T5 (Raffel et al. 2020).
 

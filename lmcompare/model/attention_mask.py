@@ -75,7 +75,7 @@ class AttentionMask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class EncodedSource:
     """Hold the encoder's states of a view's source, and who sees which; one for all layers."""
 
     states: Float[Tensor, "B S D"]  # of those positions that are keys
@@ -84,7 +84,7 @@ class Source:
     blocks: BlockMask | None = None
 
     @staticmethod
-    def of(view: View, states: Float[Tensor, "B _ D"]) -> "Source":
+    def of(view: View, states: Float[Tensor, "B _ D"]) -> "EncodedSource":
         """Return the source of `view`, whose states these are."""
         assert view.source is not None
         num_keys = view.source.num_keys
@@ -100,7 +100,7 @@ class Source:
             )
         elif view.source.hint != "full":
             bias, sees_nothing = bias_of(view.sees_source()[:, :, :num_keys], states.dtype)
-        return Source(
+        return EncodedSource(
             states=states[:, :num_keys], bias=bias, sees_nothing=sees_nothing, blocks=blocks
         )
 

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding, linear
 
 from lmcompare import devices, rng
 from lmcompare.model import reading
-from lmcompare.model.attention_mask import AttentionMask, Source
+from lmcompare.model.attention_mask import AttentionMask, EncodedSource
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.decode_layer import DecodeHead
 from lmcompare.model.flops import Counted
@@ -106,7 +106,7 @@ class Backbone(Counted, nn.Module):
             norm=cast("Norm", self.encoder_norm if encodes else self.norm),
             mask=AttentionMask.of(view, self.config, inputs.dtype),
             encoder=encoder,
-            source=None if encoder is None else Source.of(view, encoder.states()),
+            source=None if encoder is None else EncodedSource.of(view, encoder.states()),
         )
 
     def states(
@@ -133,7 +133,7 @@ class Backbone(Counted, nn.Module):
         """Return the same; where rows share prefixes, `wanted` numbers the positions computed."""
         source = None
         if view.source is not None:
-            source = Source.of(view, self.encode(view.source))
+            source = EncodedSource.of(view, self.encode(view.source))
         elif self.encoder_norm is not None:
             raise ValueError(
                 "this model has an encoder and the view has no source for it: give it one, or "
@@ -246,11 +246,11 @@ class Backbone(Counted, nn.Module):
         """Return an empty cache for the rows of `view`, whose source, if any, has been read."""
         # few queries against many keys: what is slow on a processor in bfloat16
         dtype = torch.float32 if self.device.type == "cpu" else self.embedding.dtype
-        source: Source | None = None
+        source: EncodedSource | None = None
         if view.source is not None:
             source_view = view.source.to(self.device)
             first = replace(view.columns(slice(1)).to(self.device), source=source_view)
-            source = Source.of(first, self.encode(source_view))  # all positions see the same
+            source = EncodedSource.of(first, self.encode(source_view))  # all positions see the same
         return KVCache(
             self.config,
             cast("Iterable[Layer]", self.layers),

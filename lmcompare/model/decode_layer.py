@@ -15,7 +15,7 @@ from jaxtyping import Bool, Complex64, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from lmcompare.model.attention_mask import Source, angles, bias_of
+from lmcompare.model.attention_mask import EncodedSource, angles, bias_of
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.layer import CrossAttention, Layer, Norm, only
 from lmcompare.view import View
@@ -82,7 +82,9 @@ class DecodeNorm:
 class DecodeLayer:
     """One layer, and its keys and values of what was read."""
 
-    def __init__(self, layer: Layer, key_value: Float[Tensor, "2 B H C K"], source: Source | None):
+    def __init__(
+        self, layer: Layer, key_value: Float[Tensor, "2 B H C K"], source: EncodedSource | None
+    ):
         attention, feed_forward = layer.attention, layer.feed_forward
         self._attention_norm = DecodeNorm(layer.attention_norm)
         self._feed_forward_norm = DecodeNorm(layer.feed_forward_norm)
@@ -157,7 +159,9 @@ class _Parts:
 class _DecodeCross:
     """What a layer makes of the source, whose keys and values it knows."""
 
-    def __init__(self, cross: CrossAttention, norm: DecodeNorm, source: Source, dtype: torch.dtype):
+    def __init__(
+        self, cross: CrossAttention, norm: DecodeNorm, source: EncodedSource, dtype: torch.dtype
+    ):
         self._norm, self._source = norm, source
         batch, length, width = source.states.shape
         scale = (width // cross.heads) ** -0.5

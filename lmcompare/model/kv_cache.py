@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lmcompare.model.attention_mask import Source
+from lmcompare.model.attention_mask import EncodedSource
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.decode_layer import DecodeHead, DecodeLayer, DecodePosition
 from lmcompare.model.layer import Layer
@@ -41,7 +41,7 @@ class KVCache:
         capacity: int,
         dtype: torch.dtype,
         device: torch.device,
-        source: Source | None = None,
+        source: EncodedSource | None = None,
     ):
         self._config = config
         self.head = head

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lmcompare.model.attention import attend, attend_to_source
-from lmcompare.model.attention_mask import AttentionMask, Source
+from lmcompare.model.attention_mask import AttentionMask, EncodedSource
 from lmcompare.model.config import ModelConfig
 from lmcompare.model.kernels import rms_norm, swiglu
 
@@ -77,7 +77,7 @@ class CrossAttention(LayerPart):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        source: Source,
+        source: EncodedSource,
         wanted: Int[Tensor, " N"] | None,
     ) -> Float[Tensor, "*N D"]:
         key_value = self.key_value(source.states)
@@ -120,7 +120,7 @@ class Layer(nn.Module):
         self,
         x: Float[Tensor, "*P D"],
         mask: AttentionMask,
-        source: Source | None = None,
+        source: EncodedSource | None = None,
         wanted: Int[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*N D"]:
         if self.cross is None or self.cross_norm is None or source is None:

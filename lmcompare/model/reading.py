@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 from lmcompare.errors import UserError
 from lmcompare.model.attention import rotate
-from lmcompare.model.attention_mask import Source
+from lmcompare.model.attention_mask import EncodedSource
 from lmcompare.model.layer import Layer
 from lmcompare.model.stack import Stack
 from lmcompare.view import IGNORE
@@ -111,7 +111,7 @@ def gradient_influence(
         if encoder is None:
             states = stack.states(x)
         else:
-            reread = Source.of(stack.view, encoder.states(x))
+            reread = EncodedSource.of(stack.view, encoder.states(x))
             states = replace(stack, source=reread).states()
         chosen = states[rows, position]
         if head is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from lmcompare.model.attention_mask import AttentionMask, Source
+from lmcompare.model.attention_mask import AttentionMask, EncodedSource
 from lmcompare.model.layer import Layer, Norm
 from lmcompare.view import View
 
@@ -31,7 +31,7 @@ class Stack:
     norm: Norm
     mask: AttentionMask
     encoder: "Stack | None"
-    source: Source | None
+    source: EncodedSource | None
 
     def states(self, x: Float[Tensor, "B T D"] | None = None) -> Float[Tensor, "B T D"]:
         """Return the normalised states of the last layer, `x` or the inputs given to the first."""

@@ -14,7 +14,7 @@ from lmcompare.objectives.base import HfClass, Objective
 from lmcompare.objectives.clm import Clm
 from lmcompare.objectives.fim import Fim
 from lmcompare.objectives.glm import Glm
-from lmcompare.objectives.hybrid import Hybrid, Part
+from lmcompare.objectives.hybrid import Hybrid, MixturePart
 from lmcompare.objectives.mdlm import Mdlm
 from lmcompare.objectives.mlm import Mlm
 from lmcompare.objectives.mntp import Mntp
@@ -101,11 +101,11 @@ __all__ = [
     "Hybrid",
     "Likelihood",
     "Mdlm",
+    "MixturePart",
     "Mlm",
     "Mntp",
     "Network",
     "Objective",
-    "Part",
     "Plm",
     "Prefix",
     "Protocol",

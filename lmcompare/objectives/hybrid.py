@@ -26,7 +26,7 @@ def _any_objective(given: Any) -> Any:
     return given if isinstance(given, Objective) else parse_objective(given)
 
 
-class Part(BaseModel):
+class MixturePart(BaseModel):
     """One objective of a mixture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,15 +35,15 @@ class Part(BaseModel):
     share: float = Field(1.0, gt=0, description="of the rows, relative to the others'")
 
 
-def _gpt_bert() -> tuple[Part, ...]:
-    return tuple(Part(objective=_any_objective(name)) for name in ("clm", "mntp"))
+def _gpt_bert() -> tuple[MixturePart, ...]:
+    return tuple(MixturePart(objective=_any_objective(name)) for name in ("clm", "mntp"))
 
 
 class Hybrid(Objective):
     """Parts in a ratio of rows, mixed in each step or one after another."""
 
     name: Literal["hybrid"] = "hybrid"
-    parts: tuple[Part, ...] = Field(
+    parts: tuple[MixturePart, ...] = Field(
         default_factory=_gpt_bert, min_length=2, description="objectives, each with its share"
     )
     schedule: Literal["mixed", "alternating", "in-turn"] = Field(

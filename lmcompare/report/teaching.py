@@ -22,7 +22,7 @@ from lmcompare.teaching.views import ObjectiveView, Views
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class PositionRow:
     """A position as a row of the table beside a picture."""
 
     slot: Slot
@@ -91,12 +91,12 @@ def ranges(numbers: Sequence[int]) -> str:
     )
 
 
-def _tables(view: ObjectiveView) -> dict[str, list[Row]]:
+def _tables(view: ObjectiveView) -> dict[str, list[PositionRow]]:
     """Return the rows of a table for each kind of position."""
     return {name: [*_rows(view, slots)] for name, slots in view.slots.items()}
 
 
-def _rows(view: ObjectiveView, slots: Sequence[Slot]) -> Iterator[Row]:
+def _rows(view: ObjectiveView, slots: Sequence[Slot]) -> Iterator[PositionRow]:
     kinds = {id(each): name for name, each in view.slots.items()}
     looking = [each for each in view.matrices if each.rows is slots]
     for number, slot in enumerate(slots):
@@ -107,7 +107,7 @@ def _rows(view: ObjectiveView, slots: Sequence[Slot]) -> Iterator[Row]:
             )
             for each in looking
         ]
-        yield Row(slot=slot, seen=seen)
+        yield PositionRow(slot=slot, seen=seen)
 
 
 def _piece(token: str) -> str:

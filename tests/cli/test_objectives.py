@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lmcompare.objectives import OBJECTIVES, T5, Hybrid, Mlm, Objective, Part, Prefix, Ul2
+from lmcompare.objectives import OBJECTIVES, T5, Hybrid, MixturePart, Mlm, Objective, Prefix, Ul2
 from lmcompare.training.objective_table import brief, catalogue, describe
 from lmcompare_cli.console import output
 from tests.tiny import Command, the_error
@@ -127,7 +127,7 @@ def test_costs_are_relative_to_the_causal_model() -> None:
         (Mlm(), "pseudo", "text, continuation (exact), holes (exact)"),
         (Ul2(architecture="decoder"), "exact", "text, continuation, holes"),
         (
-            Hybrid(parts=(Part(objective=Mlm()), Part(objective=Prefix()))),
+            Hybrid(parts=(MixturePart(objective=Mlm()), MixturePart(objective=Prefix()))),
             "pseudo",
             "text, continuation (exact), holes (exact)",
         ),
@@ -140,8 +140,8 @@ def test_what_it_scores(objective: Objective, kind: str, scores: str) -> None:
 
 def test_a_setting_in_brief() -> None:
     parts = (
-        Part(objective=Mlm(rate=0.3, select="word"), share=2),
-        Part(objective=T5(architecture="decoder", roll=True)),
+        MixturePart(objective=Mlm(rate=0.3, select="word"), share=2),
+        MixturePart(objective=T5(architecture="decoder", roll=True)),
     )
     assert brief(parts) == (
         "mlm (rate=0.3, select=word) (share=2), t5 (architecture=decoder, roll=true)"

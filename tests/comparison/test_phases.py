@@ -69,9 +69,7 @@ def test_each_phase_says_what_it_took(runs: dict[str, Run], compared: Comparison
     assert ", then mlm 40% 1.02k tokens, " in words
     (result,) = read_results([runs["both"]], unfinished=False, note=pytest.fail)
     (_, one), (_, two) = result.spent_in_phases
-    assert one.plus(two) == result.spent.model_copy(
-        update={"seconds": one.seconds + two.seconds}
-    )
+    assert one.plus(two) == result.spent.model_copy(update={"seconds": one.seconds + two.seconds})
     frame = compared.frame.set_index(["label", "metric"])["value"]
     assert frame["both", "tokens_of_phase_1"] == 12 * 128
     assert frame["both", "tokens_of_phase_2"] == 8 * 128

@@ -9,8 +9,15 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lmcompare.data import Tokenizer, TokenizerConfig
 from lmcompare.generation.generate import GenerationBatch
-from lmcompare.generation.trace import Piece, Start, Step
-from lmcompare.generation.trace_recorder import Draft, Recorder, Span, TokenText, join, text_ends
+from lmcompare.generation.trace import Piece, Start, WrittenStep
+from lmcompare.generation.trace_recorder import (
+    Draft,
+    Recorder,
+    StateSpan,
+    TokenText,
+    join,
+    text_ends,
+)
 from lmcompare.objectives.decoding.fill_request import DecodeStep
 from tests.tiny import sentences
 
@@ -134,27 +141,33 @@ def test_only_the_first_token_of_a_text_begins_it(known: dict[str, Tokenizer]) -
 def test_half_a_character_is_open() -> None:
     c, a9 = (0xC3,), (0xA9,)
     assert join([("a", "given"), (c, "fresh"), (None, "open"), (None, "open")]) == [
-        Span("a", "given"),
-        Span("", "open", 3),
+        StateSpan("a", "given"),
+        StateSpan("", "open", 3),
     ]
     assert join([(None, "open"), (a9, "fresh"), ("b", "given")]) == [
-        Span("", "open", 2),
-        Span("b", "given"),
+        StateSpan("", "open", 2),
+        StateSpan("b", "given"),
     ]
     # the character is written when its last token is
     assert join([(c, "written"), (a9, "fresh"), (None, "open")]) == [
-        Span("é", "fresh"),
-        Span("", "open", 1),
+        StateSpan("é", "fresh"),
+        StateSpan("", "open", 1),
     ]
     snow = tuple("☃".encode())
     assert join([((*b" ", snow[0]), "written"), ((snow[1],), "fresh"), (None, "open")]) == [
-        Span(" ", "written"),
-        Span("", "open", 3),
+        StateSpan(" ", "written"),
+        StateSpan("", "open", 3),
     ]
-    assert join([(c, "written")]) == [Span("\N{REPLACEMENT CHARACTER}", "written")]
+    assert join([(c, "written")]) == [StateSpan("\N{REPLACEMENT CHARACTER}", "written")]
     lost = "\N{REPLACEMENT CHARACTER}"
-    assert join([(c, "written"), ("b", "given")]) == [Span(lost, "written"), Span("b", "given")]
-    assert join([("a", "given"), (a9, "fresh")]) == [Span("a", "given"), Span(lost, "fresh")]
+    assert join([(c, "written"), ("b", "given")]) == [
+        StateSpan(lost, "written"),
+        StateSpan("b", "given"),
+    ]
+    assert join([("a", "given"), (a9, "fresh")]) == [
+        StateSpan("a", "given"),
+        StateSpan(lost, "fresh"),
+    ]
     assert join([]) == []
     assert text_ends([(0xC3,), (0xA9,), "bc", (0xC3,)]) == ("ébc", [0, 1, 3, 3])
 
@@ -170,9 +183,9 @@ def test_a_draft_of_known_length() -> None:
         any_length=False,
     )
 
-    def step(number: int, *written: tuple[int, int, str]) -> Step:
+    def step(number: int, *written: tuple[int, int, str]) -> WrittenStep:
         places, ids, pieces = zip(*written, strict=True)
-        return Step(
+        return WrittenStep(
             prompt=0,
             number=0,
             step=number,
@@ -191,12 +204,12 @@ def test_a_draft_of_known_length() -> None:
     ):
         draft.put(each)
         seen.append(draft.spans())
-    a, b = Span("a", "given"), Span("b", "given")
+    a, b = StateSpan("a", "given"), StateSpan("b", "given")
     assert seen == [
-        [a, Span("", "open", 2), b],
-        [a, Span("", "open", 1), Span("y", "fresh"), b],
-        [a, Span("xz", "fresh"), b],
-        [a, Span("x", "written"), Span("", "open", 1), b],
+        [a, StateSpan("", "open", 2), b],
+        [a, StateSpan("", "open", 1), StateSpan("y", "fresh"), b],
+        [a, StateSpan("xz", "fresh"), b],
+        [a, StateSpan("x", "written"), StateSpan("", "open", 1), b],
     ]
 
 
@@ -214,7 +227,7 @@ def test_a_draft_of_any_length() -> None:
     seen = []
     for number, (place, piece) in enumerate([(1, "x"), (1, "y"), (3, "z")], start=1):
         draft.put(
-            Step(
+            WrittenStep(
                 prompt=0,
                 number=0,
                 step=number,
@@ -226,10 +239,10 @@ def test_a_draft_of_any_length() -> None:
         )
         seen.append(draft.spans())
     draft.close()
-    a, block = Span("a", "given"), Span("", "open", 1)
+    a, block = StateSpan("a", "given"), StateSpan("", "open", 1)
     assert [*seen, draft.spans()] == [
-        [Span("x", "fresh"), block, a, block],
-        [Span("x", "written"), Span("y", "fresh"), block, a, block],
-        [Span("xy", "written"), a, Span("z", "fresh"), block],
-        [Span("xy", "written"), a, Span("z", "written")],
+        [StateSpan("x", "fresh"), block, a, block],
+        [StateSpan("x", "written"), StateSpan("y", "fresh"), block, a, block],
+        [StateSpan("xy", "written"), a, StateSpan("z", "fresh"), block],
+        [StateSpan("xy", "written"), a, StateSpan("z", "written")],
     ]

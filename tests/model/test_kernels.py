@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lmcompare.model import attention, kernels, loss
 from lmcompare.model.attention import attend, attend_to_source
-from lmcompare.model.attention_mask import AttentionMask, Source
+from lmcompare.model.attention_mask import AttentionMask, EncodedSource
 from lmcompare.model.kernels import rms_norm, swiglu
 from lmcompare.model.loss import weighted_cross_entropy
 from lmcompare.view import View
@@ -110,7 +110,7 @@ def test_attention_to_a_source_agrees_with_the_rule(
             source=replace(view.source, document=document),
         )
     states = torch.randn(3, 17, TINY.width)
-    source = Source.of(view, states)
+    source = EncodedSource.of(view, states)
     num_keys = source.states.shape[1]
     assert torch.equal(source.states, states[:, :num_keys])
     assert num_keys < 17

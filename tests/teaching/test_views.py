@@ -9,7 +9,7 @@ from lmcompare import rng
 from lmcompare.data import Tokenizer
 from lmcompare.errors import UserError
 from lmcompare.objectives import OBJECTIVES, Hybrid, parse_objective
-from lmcompare.objectives.hybrid import Part
+from lmcompare.objectives.hybrid import MixturePart
 from lmcompare.teaching.slots import one_row
 from lmcompare.teaching.views import DRAWS, Views, views_of
 from lmcompare.view import IGNORE
@@ -106,7 +106,7 @@ def _slots(view):
 
 
 def test_parts_in_turn_are_all_shown(words: Tokenizer) -> None:
-    parts = tuple(Part(objective=parse_objective(name)) for name in ("mlm", "clm", "prefix"))
+    parts = tuple(MixturePart(objective=parse_objective(name)) for name in ("mlm", "clm", "prefix"))
     in_turn = Hybrid(parts=parts, schedule="in-turn")
     found = views_of(TEXT, [in_turn], words).views
     assert [view.part for view in found] == ["part 0: mlm", "part 1: clm", "part 2: prefix"]

@@ -17,8 +17,8 @@ from lmcompare_cli.console import glyphs, legible, output, printable, write
 if TYPE_CHECKING:
     from lmcompare.data import Tokenizer
     from lmcompare.generation.generate import Sample
-    from lmcompare.generation.trace import Piece, Start, Step, Trace
-    from lmcompare.generation.trace_recorder import Span
+    from lmcompare.generation.trace import Piece, Start, Trace, WrittenStep
+    from lmcompare.generation.trace_recorder import StateSpan
 
 STYLES = {"given": "dim", "written": "bold", "fresh": "reverse green", "open": "magenta"}
 FRAME = 1 / 30  # seconds that a picture stands at least
@@ -41,13 +41,13 @@ def write_sample(sample: "Sample", tokenizer: "Tokenizer") -> None:
     write("\n")
 
 
-def _parts(sample: "Sample", tokenizer: "Tokenizer") -> "list[Span]":
-    from lmcompare.generation.trace_recorder import Span, State, TokenText, join
+def _parts(sample: "Sample", tokenizer: "Tokenizer") -> "list[StateSpan]":
+    from lmcompare.generation.trace_recorder import State, StateSpan, TokenText, join
 
     states: list[State] = ["written" if each else "given" for each in sample.is_written]
     spans = join(zip(TokenText(tokenizer).from_start(sample.tokens), states, strict=True))
     exact = "".join(span.text for span in spans) == sample.text
-    return spans if exact else [Span(sample.text, "written")]
+    return spans if exact else [StateSpan(sample.text, "written")]
 
 
 class LiveText:
@@ -67,7 +67,7 @@ class LiveText:
         if self._written and not self._ended:
             write("\n")
 
-    def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
+    def hear(self, event: "Sequence[Start] | Sequence[WrittenStep]") -> None:
         """Show what `Recorder` tells."""
         from lmcompare.generation.trace import Start
         from lmcompare.generation.trace_recorder import Draft, join
@@ -93,7 +93,7 @@ class LiveText:
         write("\n")
         self._ended = True
 
-    def _continue(self, spans: "Iterable[Span]") -> None:
+    def _continue(self, spans: "Iterable[StateSpan]") -> None:
         end = 0  # of the spans so far, in characters
         for span in spans:
             new = span.text[max(len(self._written) - end, 0) :]
@@ -130,7 +130,7 @@ class LiveBatch:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def hear(self, event: "Sequence[Start] | Sequence[Step]") -> None:
+    def hear(self, event: "Sequence[Start] | Sequence[WrittenStep]") -> None:
         """Show what `Recorder` tells."""
         from lmcompare.generation.trace import Start
         from lmcompare.generation.trace_recorder import Draft
@@ -175,7 +175,7 @@ def replay(path: Path, *, sample: str | None = None, speed: float = 1.0) -> None
             show_steps(start, steps)
 
 
-def show_steps(start: "Start", steps: "Sequence[Step]") -> None:
+def show_steps(start: "Start", steps: "Sequence[WrittenStep]") -> None:
     """Write a line for each step, with tabs: its number, the text by then, what was written."""
     from lmcompare.generation.trace_recorder import Draft
 
@@ -188,7 +188,7 @@ def show_steps(start: "Start", steps: "Sequence[Step]") -> None:
         write(f"{step.step}\t{_line(draft.spans(), keep='').plain}\t{_tokens(start, step)}\n")
 
 
-def _play(start: "Start", steps: "Sequence[Step]", speed: float) -> None:
+def _play(start: "Start", steps: "Sequence[WrittenStep]", speed: float) -> None:
     from lmcompare.generation.trace_recorder import Draft
 
     draft, pause = Draft(start), min(STEP, LONGEST / max(len(steps), 1)) / speed
@@ -205,7 +205,9 @@ def _play(start: "Start", steps: "Sequence[Step]", speed: float) -> None:
         live.update(Group(_line(draft.spans()), below), refresh=True)
 
 
-def _chosen(trace: "Trace", sample: str | None, path: Path) -> "Iterator[tuple[Start, list[Step]]]":
+def _chosen(
+    trace: "Trace", sample: str | None, path: Path
+) -> "Iterator[tuple[Start, list[WrittenStep]]]":
     from lmcompare.errors import UserError
 
     names = [f"{start.prompt}.{start.number}" for start, _ in trace.samples]
@@ -218,14 +220,14 @@ def _chosen(trace: "Trace", sample: str | None, path: Path) -> "Iterator[tuple[S
             yield each
 
 
-def _line(spans: "Iterable[Span]", *, keep: str = "\n\t") -> Line:
+def _line(spans: "Iterable[StateSpan]", *, keep: str = "\n\t") -> Line:
     block = glyphs().full
     return Line.assemble(
         *((_shown(each.text, keep) + block * each.num_open, STYLES[each.state]) for each in spans)
     )
 
 
-def _tokens(start: "Start", step: "Step") -> str:
+def _tokens(start: "Start", step: "WrittenStep") -> str:
     """Return tokens as `7:▁list 0.41`, or `7:■` where one is taken back."""
     shown = []
     for index, number, piece, probability in zip(

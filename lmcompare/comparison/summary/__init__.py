@@ -2,7 +2,7 @@
 
 from lmcompare.comparison.summary.aspects import ASPECTS
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.comparison.summary.summary import Summary
 
-__all__ = ["ASPECTS", "Aspect", "Cell", "Material", "Row", "Summary"]
+__all__ = ["ASPECTS", "Aspect", "Cell", "Material", "Summary", "SummaryRow"]

@@ -10,7 +10,7 @@ import torch
 from lmcompare import rng
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row, share_of
+from lmcompare.comparison.summary.cells import Cell, SummaryRow, share_of
 from lmcompare.comparison.tables.context import ContextRow, ContextTable, shown_with_ends
 from lmcompare.errors import UserError
 from lmcompare.evaluation.context.kind import SEES_NOTHING
@@ -90,7 +90,7 @@ class AttentionDirection(Aspect):
     name: ClassVar[str] = "Attention"
     about: ClassVar[str] = "of what a token may look at, the share that stands to its right"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         return [
             _row(given, "in training", lambda each, length: _share(each, length, training=True)),
             _row(
@@ -104,7 +104,7 @@ class AttentionDirection(Aspect):
 
 def _row(
     given: Material, heading: str, share: Callable[[Objective, int], float | str | None]
-) -> Row:
+) -> SummaryRow:
     cells = {}
     for arm in given.arms:
         config = arm.results[0].record.config
@@ -113,7 +113,7 @@ def _row(
             cells[arm.label] = Cell(shown=SHARE.shown(found), value=found)
         else:
             cells[arm.label] = Cell(why=found or "no token looks at another one")
-    return Row(heading=heading, metric=SHARE, cells=cells)
+    return SummaryRow(heading=heading, metric=SHARE, cells=cells)
 
 
 class ContextUse(Aspect):
@@ -124,7 +124,7 @@ class ContextUse(Aspect):
     record = ContextRecord
     measure: ClassVar[str] = "lmcompare eval --tasks context RUNS"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         tables: Sequence[ContextTable] = given.tables.get("context", ())
         if not tables:
             return self.nothing(given)
@@ -138,7 +138,7 @@ class ContextUse(Aspect):
                     arm.label: _cell(known.get(arm.label), metric, cell, lacking)
                     for arm in given.arms
                 }
-                rows.append(Row(heading=f"{heading}{where}", metric=metric, cells=cells))
+                rows.append(SummaryRow(heading=f"{heading}{where}", metric=metric, cells=cells))
         return rows
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lmcompare.comparison.arms import Arm, Result
-from lmcompare.comparison.summary.cells import ELSEWHERE, Cell, Row
+from lmcompare.comparison.summary.cells import ELSEWHERE, Cell, SummaryRow
 from lmcompare.comparison.summary.curves import CommonCurves
 from lmcompare.comparison.tables.verdicts import Contest
 from lmcompare.evaluation.metric import Metric
@@ -98,7 +98,7 @@ class Aspect(ABC):
         return self.about
 
     @abstractmethod
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         """Return its figures."""
 
     def files(self, result: Result) -> Iterator[Path]:
@@ -122,11 +122,11 @@ class Aspect(ABC):
             return "measured, and not selected"
         return f"not measured: `{given.command(self.measure, lacking)}`"
 
-    def nothing(self, given: Material) -> list[Row]:
+    def nothing(self, given: Material) -> list[SummaryRow]:
         """Return one row that says of all arms that nothing was measured, and what does."""
         why = self.not_measured(given)
         return [
-            Row(
+            SummaryRow(
                 heading="not measured",
                 metric=None,
                 cells={arm.label: Cell(why=why) for arm in given.arms},

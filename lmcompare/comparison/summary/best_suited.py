@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lmcompare.comparison.arms import Arm, Result
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.comparison.summary.understanding import LinguisticKnowledge, Understanding
 from lmcompare.comparison.tables.verdicts import Contest
 from lmcompare.stats.paired_bootstrap import FEWEST_SEEDS
@@ -27,9 +27,9 @@ class BestSuited(Aspect):
     )
     in_words: ClassVar[bool] = True
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         cells = {arm.label: _cell(arm, given) for arm in given.arms}
-        return [Row(heading=self.name, metric=None, cells=cells)]
+        return [SummaryRow(heading=self.name, metric=None, cells=cells)]
 
     def files(self, result: Result) -> Iterator[Path]:
         yield from Understanding().files(result)

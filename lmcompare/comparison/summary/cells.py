@@ -70,7 +70,7 @@ def _rounded_up(metric: Metric, half: float) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SummaryRow:
     """One figure of every arm.
 
     Attributes:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.evaluation.generation.record import ROWS_TOGETHER
 from lmcompare.evaluation.metric import Metric
 from lmcompare.evaluation.speed.metrics import ALONE, READING, TOGETHER
@@ -21,7 +21,7 @@ class Inference(Aspect):
     record = SpeedRecord
     measure: ClassVar[str] = "lmcompare eval --tasks speed RUNS"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         if not any(map(self.records, given.results)):
             return self.nothing(given)
         lacking = self.not_measured(given)
@@ -42,7 +42,7 @@ class Inference(Aspect):
         found = [each for each in self.records(result) if isinstance(each, SpeedRecord)]
         return max(found, key=result.run.results.measured) if found else None
 
-    def _in_words(self, given: Material, lacking: str) -> Row:
+    def _in_words(self, given: Material, lacking: str) -> SummaryRow:
         """Return whether tokens are written one after another."""
         cells = {}
         for arm in given.arms:
@@ -53,7 +53,7 @@ class Inference(Aspect):
                 cells[arm.label] = Cell(shown="parallel" if max(passes) < 1 else "sequential")
             else:
                 cells[arm.label] = Cell(why=_reason(found, lacking))
-        return Row(heading="tokens are written", metric=None, cells=cells)
+        return SummaryRow(heading="tokens are written", metric=None, cells=cells)
 
 
 def _row(
@@ -63,7 +63,7 @@ def _row(
     latest: Callable[[Result], SpeedRecord | None],
     lacking: str,
     several_machines: bool,
-) -> Row:
+) -> SummaryRow:
     cells = {}
     for arm in given.arms:
         found = [each for each in map(latest, arm.results) if each is not None]
@@ -73,7 +73,7 @@ def _row(
             cells[arm.label] = Cell.of(metric, mean_interval(values), why="; ".join(remarks))
         else:
             cells[arm.label] = Cell(why=_reason(found, lacking))
-    return Row(heading=heading, metric=metric, cells=cells)
+    return SummaryRow(heading=heading, metric=metric, cells=cells)
 
 
 def _reason(found: Sequence[SpeedRecord], lacking: str) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.comparison.summary.curves import CALLED, NATS, SPENT
 from lmcompare.comparison.summary.training import USED, share_of_machine
 from lmcompare.comparison.tables.infilling import InfillingAnswer, InfillingTable
@@ -29,7 +29,7 @@ class Learns(Aspect):
     about: ClassVar[str] = "nats of a hidden token, the same for every arm; the less the better"
     record = InfillingRecord
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         rows = [*_at_equal(given)]
         if len(given.curves.logged) < len(given.results):  # what was logged of some is not of all
             rows += _infilling(given)
@@ -37,7 +37,7 @@ class Learns(Aspect):
             ask = _ask(given)
             whys = {arm.label: given.curves.why_none(arm.results[0], ask) for arm in given.arms}
             cells = {label: Cell(why=why) for label, why in whys.items()}
-            rows.append(Row(heading="at the end", metric=NATS, cells=cells))
+            rows.append(SummaryRow(heading="at the end", metric=NATS, cells=cells))
         return rows
 
     def records(self, result: Result) -> list[InfillingRecord]:  # type: ignore[override]
@@ -58,7 +58,7 @@ def _ask(given: Material) -> str:
     return given.command(ASK, lacking)
 
 
-def _at_equal(given: Material) -> Iterator[Row]:
+def _at_equal(given: Material) -> Iterator[SummaryRow]:
     """Yield a row for each thing that is spent, or for the one that is wanted."""
     curves, ask = given.curves, _ask(given)
     for axis in [given.at] if given.at is not None else CALLED:
@@ -66,10 +66,10 @@ def _at_equal(given: Material) -> Iterator[Row]:
         if amount is None:
             return
         cells = {arm.label: curves.answers(arm, axis, amount, ask) for arm in given.arms}
-        yield Row(heading=f"at {short(amount)} {CALLED[axis]}", metric=NATS, cells=cells)
+        yield SummaryRow(heading=f"at {short(amount)} {CALLED[axis]}", metric=NATS, cells=cells)
 
 
-def _infilling(given: Material) -> Iterator[Row]:
+def _infilling(given: Material) -> Iterator[SummaryRow]:
     """Yield a row for each kind of hidden tokens that `eval --tasks infilling` asked for."""
     tables: Sequence[InfillingTable] = [
         each for each in given.tables.get("infilling", ()) if each.form == COMMON[0]
@@ -85,7 +85,7 @@ def _infilling(given: Material) -> Iterator[Row]:
                 for arm in given.arms
             }
             if any(not cell.is_empty for cell in cells.values()):
-                yield Row(heading=f"infilling, {hidden}{text}", metric=NATS, cells=cells)
+                yield SummaryRow(heading=f"infilling, {hidden}{text}", metric=NATS, cells=cells)
 
 
 def _tokens_a_byte(given: Material, table: InfillingTable, hidden: Hidden) -> float:
@@ -129,10 +129,10 @@ class _Efficiency(Aspect):
         whose = "as wanted" if given.curves.wanted is not None else "the worst end of these runs"
         return f"{self.about} a hidden token takes {NATS.shown(quality)} nats, {whose}"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         ask = _ask(given)
         return [
-            Row(
+            SummaryRow(
                 heading=CALLED[axis],
                 metric=SPENT[axis],
                 cells={arm.label: given.curves.spent(arm, axis, ask) for arm in given.arms},
@@ -159,7 +159,7 @@ class ComputeEfficiency(_Efficiency):
     about: ClassVar[str] = "what it computes until"
     axes = ("flops", "seconds")
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         cells = given.over_seeds(USED, share_of_machine, why="its time is not known")
-        used = Row(heading="use of the machine", metric=USED, cells=cells)
+        used = SummaryRow(heading="use of the machine", metric=USED, cells=cells)
         return [*super().rows(given), used]

@@ -13,7 +13,7 @@ from lmcompare.blocks import Block, Column, Notes, Part, Table, names, numbers, 
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.aspects import ASPECTS
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.errors import UserError, did_you_mean
 from lmcompare.evaluation.metric import MISSING
 
@@ -46,7 +46,7 @@ class Summary:
     """
 
     material: Material
-    aspects: Sequence[tuple[Aspect, str, Sequence[Row]]]
+    aspects: Sequence[tuple[Aspect, str, Sequence[SummaryRow]]]
 
     @staticmethod
     def of(material: Material) -> "Summary":
@@ -83,7 +83,7 @@ class Summary:
             yield Table(columns=[*names("row"), *words("why")], parts=parts)
         yield Notes([_INTERVALS])
 
-    def _prose(self, title: str, rows: Sequence[Row]) -> Table:
+    def _prose(self, title: str, rows: Sequence[SummaryRow]) -> Table:
         cells = []
         for row in rows:
             said = [
@@ -179,7 +179,7 @@ def _letters(number: int) -> str:
     return (_letters(before - 1) if before else "") + chr(ord("a") + last)
 
 
-def _reason_for_all(rows: Sequence[Row]) -> str:
+def _reason_for_all(rows: Sequence[SummaryRow]) -> str:
     """Return why nothing is known of any arm, if that is one reason for all; else nothing."""
     cells = [cell for row in rows for cell in row.cells.values()]
     whys = {cell.why for cell in cells}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lmcompare.comparison.arms import Result
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Row, share_of
+from lmcompare.comparison.summary.cells import SummaryRow, share_of
 from lmcompare.evaluation.metric import Metric
 
 PREDICTED = Metric(name="targets_per_token", unit="targets/token", pattern=".1%")
@@ -20,14 +20,14 @@ class TrainingSignal(Aspect):
     name: ClassVar[str] = "Training signal"
     about: ClassVar[str] = "how much of what it reads it has to predict"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         return [
-            Row(
+            SummaryRow(
                 heading="tokens predicted",
                 metric=PREDICTED,
                 cells=given.over_seeds(PREDICTED, _predicted, why="no token was read"),
             ),
-            Row(
+            SummaryRow(
                 heading="targets/second",
                 metric=TARGETS,
                 cells=given.over_seeds(TARGETS, _targets_a_second, why="its time is not known"),

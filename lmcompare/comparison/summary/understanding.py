@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from lmcompare.comparison.arms import Arm
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.comparison.tables.probes import ProbeTable
 from lmcompare.comparison.tables.tasks import BenchmarkTable
 from lmcompare.comparison.tables.verdicts import shown
@@ -28,7 +28,7 @@ class Understanding(Aspect):
         "lmcompare eval --tasks grammar,understanding,extraction --task-data FOLDER RUNS"
     )
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         tables: Sequence[BenchmarkTable] = given.tables.get("benchmark", ())
         blocks = [block for table in tables for block in table.blocks]
         if not blocks:
@@ -52,7 +52,7 @@ class Understanding(Aspect):
                 else:
                     cells[arm.label] = Cell(why=not_asked)
             heading = f"{block.task}{protocol}, {block.metric}{unit}{chance}"
-            rows.append(Row(heading=heading, metric=metric, cells=cells))
+            rows.append(SummaryRow(heading=heading, metric=metric, cells=cells))
         return rows
 
 
@@ -70,7 +70,7 @@ class LinguisticKnowledge(Aspect):
     record = ProbeRecord
     measure: ClassVar[str] = "lmcompare probe RUNS --treebank FILE"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         tables: Sequence[ProbeTable] = given.tables.get("probes", ())
         blocks = [(table, block) for table in tables for block in table.blocks]
         if not blocks:
@@ -88,5 +88,5 @@ class LinguisticKnowledge(Aspect):
                     Cell(why=lacking) if value is None else Cell.of_interval(SCORE, value)
                 )
             how = f" ({table.how})" if several else ""
-            rows.append(Row(heading=f"{block.task}, %{how}", metric=SCORE, cells=cells))
+            rows.append(SummaryRow(heading=f"{block.task}, %{how}", metric=SCORE, cells=cells))
         return rows

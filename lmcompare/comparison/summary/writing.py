@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from lmcompare.comparison.summary.base import Aspect, Material
-from lmcompare.comparison.summary.cells import Cell, Row
+from lmcompare.comparison.summary.cells import Cell, SummaryRow
 from lmcompare.comparison.tables.generation import GenerationRow, GenerationTable
 from lmcompare.evaluation.generation.metrics import COST_METRICS, TEXT_METRICS
 from lmcompare.evaluation.generation.record import GenerationRecord
@@ -26,7 +26,7 @@ class Generation(Aspect):
     record = GenerationRecord
     measure: ClassVar[str] = "lmcompare eval --tasks generation RUNS"
 
-    def rows(self, given: Material) -> Sequence[Row]:
+    def rows(self, given: Material) -> Sequence[SummaryRow]:
         tables: Sequence[GenerationTable] = given.tables.get("generation", ())
         if not tables:
             return self.nothing(given)
@@ -50,7 +50,7 @@ def _first(table: GenerationTable) -> dict[str, GenerationRow]:
 
 def _row(
     given: Material, table: GenerationTable, metric: Metric, heading: str, lacking: str
-) -> Row:
+) -> SummaryRow:
     itself = table.itself.get(metric.name)
     beside = ""
     if itself is not None:
@@ -60,7 +60,7 @@ def _row(
     cells = {
         arm.label: _cell(first.get(arm.label), table, metric, lacking, given) for arm in given.arms
     }
-    return Row(heading=f"{heading}{beside}", metric=metric, cells=cells)
+    return SummaryRow(heading=f"{heading}{beside}", metric=metric, cells=cells)
 
 
 def _cell(

@@ -16,7 +16,12 @@ from lmcompare import devices
 from lmcompare.errors import Unsupported, UserError
 from lmcompare.evaluation.context.asking import answer, influence, view_of
 from lmcompare.evaluation.context.options import ContextOptions
-from lmcompare.evaluation.context.questions import ContextQuestions, Question, Row, as_text
+from lmcompare.evaluation.context.questions import (
+    AskedToken,
+    ContextQuestions,
+    TokenInContext,
+    as_text,
+)
 from lmcompare.evaluation.context.record import (
     CHANGES,
     Change,
@@ -135,12 +140,12 @@ class Answer(NamedTuple):
 class _Plan:
     """The rows of one question: the whole one, and by change and side those of each distance."""
 
-    whole: Row
-    changed: dict[str, list[Row]]
+    whole: TokenInContext
+    changed: dict[str, list[TokenInContext]]
 
     @staticmethod
     def of(
-        question: Question,
+        question: AskedToken,
         distances: Sequence[int],
         sides: Sequence[Side],
         changes: Sequence[Change],
@@ -155,19 +160,23 @@ class _Plan:
         return _Plan(whole=_seen(question.row, sides), changed=changed)
 
     @property
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TokenInContext]:
         """Yield all of them."""
         yield self.whole
         for rows in self.changed.values():
             yield from rows
 
     def item(
-        self, question: Question, answers: dict[Row, Answer], *, gradient_right: float | None
+        self,
+        question: AskedToken,
+        answers: dict[TokenInContext, Answer],
+        *,
+        gradient_right: float | None,
     ) -> ContextItem:
         """Return what changed with the context."""
         nats, state = answers[self.whole]
 
-        def moved(row: Row) -> float:
+        def moved(row: TokenInContext) -> float:
             return max(0.0, 1 - float(cosine_similarity(state, answers[row].state, dim=0)))
 
         return ContextItem(
@@ -182,7 +191,7 @@ class _Plan:
         )
 
 
-def _seen(row: Row, sides: Sequence[Side]) -> Row:
+def _seen(row: TokenInContext, sides: Sequence[Side]) -> TokenInContext:
     """Return a row without what an answer cannot make use of."""
     return row if "right" in sides else row.with_side("right", ())
 
@@ -195,9 +204,9 @@ class _Asking:
     scoring: str
     report: Report
 
-    def answers(self, rows: Iterable[Row]) -> dict[Row, Answer]:
+    def answers(self, rows: Iterable[TokenInContext]) -> dict[TokenInContext, Answer]:
         """Return the answer to each row; raise `Unsupported` where there is none."""
-        found: dict[Row, Answer] = {}
+        found: dict[TokenInContext, Answer] = {}
         for batch, (log_prob, states) in self._batch_by_batch("context", rows, self._answered):
             for row, each, state in zip(batch, log_prob.double().tolist(), states, strict=True):
                 found[row] = Answer(nats=-each, state=state)
@@ -208,10 +217,10 @@ class _Asking:
             )
         return found
 
-    def gradients(self, rows: Sequence[Row]) -> dict[int, Float[ndarray, "2 R"]]:
+    def gradients(self, rows: Sequence[TokenInContext]) -> dict[int, Float[ndarray, "2 R"]]:
         """Return of each row that has any, by side and distance, the share of the gradient."""
         reach = max(len(side) for row in rows for side in (row.left, row.right))
-        found: dict[Row, Float[ndarray, "2 R"]] = {}
+        found: dict[TokenInContext, Float[ndarray, "2 R"]] = {}
         for batch, norms in self._batch_by_batch("gradients", rows, self._moved):
             for row, each in zip(batch, norms.double().numpy(), strict=True):
                 index = 1 + len(row.left)
@@ -222,23 +231,26 @@ class _Asking:
                     found[row] = shares / shares.sum()
         return {number: found[row] for number, row in enumerate(rows) if row in found}
 
-    def _answered(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    def _answered(self, rows: Sequence[TokenInContext]) -> tuple[Tensor, Tensor]:
         text, hidden = as_text(rows, self.model.tokenizer.vocab)
         vocab = self.model.tokenizer.vocab
         asked = view_of(self.model.objective, text, vocab, hidden, self.scoring)
         return answer(self.model.net, asked)
 
-    def _moved(self, rows: Sequence[Row]) -> Tensor:
+    def _moved(self, rows: Sequence[TokenInContext]) -> Tensor:
         vocab = self.model.tokenizer.vocab
         text, hidden = as_text(rows, vocab)
         return influence(self.model.net, self.model.objective, text, vocab, hidden, self.scoring)
 
     def _batch_by_batch(
-        self, what: str, rows: Iterable[Row], work: Callable[[Sequence[Row]], Found]
-    ) -> Iterator[tuple[Sequence[Row], Found]]:
+        self,
+        what: str,
+        rows: Iterable[TokenInContext],
+        work: Callable[[Sequence[TokenInContext]], Found],
+    ) -> Iterator[tuple[Sequence[TokenInContext], Found]]:
         """Yield batches of rows of one length, no row twice, each with what `work` makes of it."""
         net = self.model.net
-        batches: list[Sequence[Row]] = []
+        batches: list[Sequence[TokenInContext]] = []
         unique = sorted(dict.fromkeys(rows), key=lambda row: len(row.ids))
         for length, group in groupby(unique, key=lambda row: 1 + len(row.ids)):
             alike, size = [*group], net.rows_at_once(length)

@@ -28,7 +28,7 @@ from lmcompare.vocab import Vocab
 Ids = tuple[int, ...]
 
 
-class Row(NamedTuple):
+class TokenInContext(NamedTuple):
     """A token and what stands on both sides of it, on each the nearest token first."""
 
     left: Ids
@@ -44,13 +44,13 @@ class Row(NamedTuple):
         """Return what stands on one side, the nearest token first."""
         return self.left if side == "left" else self.right
 
-    def with_side(self, side: Side, ids: Ids) -> "Row":
+    def with_side(self, side: Side, ids: Ids) -> "TokenInContext":
         """Return it with one of its sides changed."""
         return self._replace(left=ids) if side == "left" else self._replace(right=ids)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class AskedToken:
     """A token that is asked for.
 
     Attributes:
@@ -60,12 +60,12 @@ class Question:
         other: tokens of another text, as they are read.
     """
 
-    row: Row
+    row: TokenInContext
     text: int
     document: int
     other: Ids = ()
 
-    def changed(self, change: Change, side: Side, distance: int) -> Row:
+    def changed(self, change: Change, side: Side, distance: int) -> TokenInContext:
         """Return the row in which one side is changed beyond a distance.
 
         What is not cut keeps its length, and every token its place.
@@ -94,7 +94,7 @@ class ContextQuestions:
         digest: a hash of all of it.
     """
 
-    questions: Sequence[Question]
+    questions: Sequence[AskedToken]
     num_curves: int
     num_changed: int
     reach: int
@@ -150,7 +150,7 @@ class ContextQuestions:
 
 def _asked(
     stretches: Iterator[Stretch], model: LoadedModel, reach: int, most: int
-) -> Iterator[Question]:
+) -> Iterator[AskedToken]:
     """Yield a token of each stretch, then a second one of each, and so on."""
     going = [
         (text, each, places)
@@ -162,8 +162,8 @@ def _asked(
             if turn < len(places):
                 ids = each.document.ids
                 place = int(places[turn])
-                yield Question(
-                    row=Row(
+                yield AskedToken(
+                    row=TokenInContext(
                         left=tuple(ids[max(0, place - reach) : place][::-1].tolist()),
                         token=int(ids[place]),
                         right=tuple(ids[place + 1 : place + 1 + reach].tolist()),
@@ -185,12 +185,12 @@ def _places(stretch: Stretch, model: LoadedModel) -> np.ndarray:
     return found
 
 
-def _another(questions: Sequence[Question], number: int) -> Row:
+def _another(questions: Sequence[AskedToken], number: int) -> TokenInContext:
     """Return the row of a question far away, of another document where there is one."""
     own, first = questions[number], number + len(questions) // 2
     others = [*range(first, first + len(questions))]
 
-    def nearest(apart: Callable[[Question], bool]) -> Row | None:
+    def nearest(apart: Callable[[AskedToken], bool]) -> TokenInContext | None:
         around = (questions[each % len(questions)] for each in others)
         return next((each.row for each in around if apart(each)), None)
 
@@ -198,7 +198,7 @@ def _another(questions: Sequence[Question], number: int) -> Row:
     return found or nearest(lambda each: each.text != own.text) or own.row
 
 
-def as_text(rows: Sequence[Row], vocab: Vocab) -> tuple[Text, Bool[Tensor, "B T"]]:
+def as_text(rows: Sequence[TokenInContext], vocab: Vocab) -> tuple[Text, Bool[Tensor, "B T"]]:
     """Return rows of one length as a text, and which token of each is asked for."""
     tokens = torch.tensor([[vocab.bos, *row.ids] for row in rows])
     index = torch.arange(tokens.shape[1])

@@ -20,7 +20,7 @@ import torch
 from lmcompare import devices
 from lmcompare.evaluation.generation.record import ROWS_TOGETHER, WritingCost
 from lmcompare.generation.flop_counter import Meter
-from lmcompare.generation.prompts import Request, Row, fill_request
+from lmcompare.generation.prompts import Request, TextWithHoles, fill_request
 from lmcompare.objectives.decoding.fill_request import DecodeStep, FillResult
 from lmcompare.objectives.network import LanguageModel, Writer
 from lmcompare.runs.loaded_model import LoadedModel
@@ -35,7 +35,7 @@ class _Begun(Exception):
 
 def write_and_measure(
     model: LoadedModel,
-    rows: Sequence[Row],
+    rows: Sequence[TextWithHoles],
     request: Request,
     *,
     report: Callable[[float], None] = lambda share: None,
@@ -102,7 +102,7 @@ def write_and_measure(
     return tokens[: len(rows)], cost
 
 
-def filled_up(batch: list[Row]) -> list[Row]:
+def filled_up(batch: list[TextWithHoles]) -> list[TextWithHoles]:
     """Add further samples of its prompts, so that all batches are of one size."""
     num = len(batch)
     more = range(num, ROWS_TOGETHER)
@@ -112,7 +112,7 @@ def filled_up(batch: list[Row]) -> list[Row]:
 def write_rows(
     net: Writer,
     model: LoadedModel,
-    batch: list[Row],
+    batch: list[TextWithHoles],
     request: Request,
     *,
     on_step: Callable[[DecodeStep], None] | None = None,
@@ -134,7 +134,7 @@ def write_rows(
     return model.objective.fill(net, holes, vocab)
 
 
-def _until_begun(model: LoadedModel, row: Row, request: Request) -> float:
+def _until_begun(model: LoadedModel, row: TextWithHoles, request: Request) -> float:
     """Return seconds till something is written; some ways to write change it later."""
 
     def begun(moment: DecodeStep) -> None:

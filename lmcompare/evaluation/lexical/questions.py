@@ -28,7 +28,7 @@ STRETCH = 512  # tokens of a document that are taken for one text: words of one 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word:
+class AskedWord:
     """A word that is asked for.
 
     Attributes:
@@ -63,7 +63,7 @@ class LexicalQuestions:
     """
 
     documents: Sequence[Encoded]
-    words: Sequence[Word]
+    words: Sequence[AskedWord]
     reach: int
     digest: str
 
@@ -84,7 +84,7 @@ class LexicalQuestions:
         reach = max(1, min(options.word_reach, (model.length - 1 - LONGEST) // 2))
         found = heldout_text.documents(model, options, cache=cache, warn=warn)
         documents: list[Encoded] = []
-        words: list[Word] = []
+        words: list[AskedWord] = []
         for document in found:
             words += islice(_words_of(document, len(documents), model, reach), MOST_OF_ONE)
             documents.append(document)
@@ -119,7 +119,9 @@ class LexicalQuestions:
             digest=heldout_text.digest([*places, *shown]),
         )
 
-    def rows(self, words: Sequence[Word], model: LoadedModel) -> tuple[Text, Bool[Tensor, "B T"]]:
+    def rows(
+        self, words: Sequence[AskedWord], model: LoadedModel
+    ) -> tuple[Text, Bool[Tensor, "B T"]]:
         """Return what is shown of some words, and which tokens are hidden."""
         return stack([each.window for each in words], [*self.documents], model.tokenizer.vocab)
 
@@ -141,7 +143,9 @@ class LexicalQuestions:
         return words[: len(keys)], words[len(keys) :], pairs
 
 
-def _words_of(document: Encoded, number: int, model: LoadedModel, reach: int) -> Iterator[Word]:
+def _words_of(
+    document: Encoded, number: int, model: LoadedModel, reach: int
+) -> Iterator[AskedWord]:
     """Yield the words of a document that can be asked for: of letters, between two others."""
     if len(document) < 3:
         return
@@ -158,7 +162,7 @@ def _words_of(document: Encoded, number: int, model: LoadedModel, reach: int) ->
             continue
         begin = max(0, start - reach)
         shown = keys[np.searchsorted(first, begin) : index]
-        yield Word(
+        yield AskedWord(
             document=number,
             window=Window(
                 document=number,
@@ -177,7 +181,7 @@ def _has_letter(model: LoadedModel, ids: np.ndarray) -> bool:
     return any(each.isalpha() for each in model.tokenizer.decode(ids.tolist()))
 
 
-def _of_each_band(words: Sequence[Word], bands: Sequence[str], most: int) -> list[Word]:
+def _of_each_band(words: Sequence[AskedWord], bands: Sequence[str], most: int) -> list[AskedWord]:
     """Return words of each band at random; which ones follows from the text alone."""
     draw = torch.rand(len(words), generator=rng.generator("lexical")).argsort(stable=True).tolist()
     left = dict.fromkeys(BANDS, most)

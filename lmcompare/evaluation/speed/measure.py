@@ -29,7 +29,7 @@ from lmcompare.evaluation.speed.record import (
     Timed,
 )
 from lmcompare.generation.flop_counter import Meter
-from lmcompare.generation.prompts import Request, Row, row_to_continue
+from lmcompare.generation.prompts import Request, TextWithHoles, row_to_continue
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare.runs import contention
 from lmcompare.runs.loaded_model import Contestant, LoadedModel, opened
@@ -184,7 +184,7 @@ class _Timed:
     def _request(self) -> Request:
         return Request(prompts=(), sampler=Sampler(), method=self.method)
 
-    def _rows(self, num: int) -> list[Row]:
+    def _rows(self, num: int) -> list[TextWithHoles]:
         border = self.options.prompt_tokens
         rows = [
             row_to_continue(

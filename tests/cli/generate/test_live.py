@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.generation import generate as generation
-from lmcompare.generation.trace import Start, Step
+from lmcompare.generation.trace import Start, WrittenStep
 from lmcompare.objectives.decoding.sampler import Sampler
 from lmcompare_cli import console
 from lmcompare_cli.rendering import live_text
@@ -101,9 +101,9 @@ def start(*pieces: str) -> Start:
     )
 
 
-def told(place: int, piece: object) -> list[Step]:
+def told(place: int, piece: object) -> list[WrittenStep]:
     return [
-        Step(
+        WrittenStep(
             prompt=0,
             number=0,
             step=1,

@@ -6,7 +6,7 @@ import torch
 from lmcompare.data import Tokenizer
 from lmcompare.errors import Unsupported
 from lmcompare.evaluation.context.asking import answer, influence, view_of
-from lmcompare.evaluation.context.questions import Row, as_text
+from lmcompare.evaluation.context.questions import TokenInContext, as_text
 from lmcompare.objectives import OBJECTIVES, Mlm, Objective
 from lmcompare.runs import common_question
 from lmcompare.runs.loaded_model import LoadedModel
@@ -26,7 +26,7 @@ def rows(tokenizer: Tokenizer, *asked: int) -> tuple[Text, torch.Tensor]:
     words = tokenizer.encode(["the cat saw the old dog under a tree ran to"] * len(asked))
     ids = [each.ids.tolist() for each in words]
     made = [
-        Row(left=tuple(own[:at][::-1]), token=own[at], right=tuple(own[at + 1 :]))
+        TokenInContext(left=tuple(own[:at][::-1]), token=own[at], right=tuple(own[at + 1 :]))
         for own, at in zip(ids, asked, strict=True)
     ]
     return as_text(made, tokenizer.vocab)

@@ -6,12 +6,12 @@ import pytest
 
 from lmcompare.evaluation import heldout_text
 from lmcompare.evaluation.context.options import ContextOptions
-from lmcompare.evaluation.context.questions import ContextQuestions, Question, Row
+from lmcompare.evaluation.context.questions import AskedToken, ContextQuestions, TokenInContext
 from lmcompare.objectives import Clm
 from tests.evaluation.context.conftest import Knowing
 
-QUESTION = Question(
-    row=Row(left=(14, 13, 12, 11), token=15, right=(16, 17, 18)),
+QUESTION = AskedToken(
+    row=TokenInContext(left=(14, 13, 12, 11), token=15, right=(16, 17, 18)),
     text=0,
     document=0,
     other=(31, 32, 33),
@@ -40,7 +40,7 @@ def test_what_is_shuffled_stays_on_its_side_beyond_the_distance() -> None:
             assert found.side(other) == QUESTION.row.side(other)
             assert found == QUESTION.changed("shuffled", side, distance), "the same each time"
     long = QUESTION.row.with_side("left", tuple(range(41)))
-    question = Question(row=long, text=0, document=0)
+    question = AskedToken(row=long, text=0, document=0)
     assert question.changed("shuffled", "left", 3) != long
 
 
