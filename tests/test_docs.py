@@ -39,7 +39,7 @@ PAGES = {
         *sorted((ROOT / "docs").glob("*.md")),
     ]
 }
-# Pages whose commands are run from first to last; those of the others are parsed only.
+# Pages whose commands are run in an empty folder; those of others in one that holds what they name.
 LESSONS = [f"docs/{name}.md" for name in ("getting-started", "tutorial-class", "tutorial-paper")]
 LONGER = "batch.length=67"  # rows that hold a prompt and what `study` lets models write
 PARSED_ONLY = re.compile(r"<!-- parsed only: .+ -->")

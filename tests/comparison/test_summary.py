@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.comparison import Comparison, compare, document
-from lmcompare.comparison.summary import Cell, Row
+from lmcompare.comparison.summary import Cell, SummaryRow
 from lmcompare.errors import UserError
 from lmcompare.evaluation.speed.record import Pacing, SpeedRecord
 from lmcompare.runs.run import Run
@@ -19,7 +19,7 @@ from tests.comparison.known_scores import ask as answer
 from tests.comparison.known_scores import models, right
 
 
-def aspect(comparison: Comparison, name: str) -> dict[str, Row]:
+def aspect(comparison: Comparison, name: str) -> dict[str, SummaryRow]:
     return {
         row.heading: row
         for each, _, rows in comparison.summary.aspects

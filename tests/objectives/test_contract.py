@@ -19,10 +19,10 @@ from lmcompare.objectives import (
     Fim,
     Hybrid,
     Mdlm,
+    MixturePart,
     Mlm,
     Mntp,
     Objective,
-    Part,
     Plm,
     Prefix,
     Ul2,
@@ -47,10 +47,12 @@ VARIANTS: list[Objective] = [
     Bart(shuffle_sentences=True, rotate=True),
     Ul2(architecture="decoder", r=0),
     Fim(rate=1, spm=1),
-    Hybrid(parts=(Part(objective=Plm()), Part(objective=Prefix(), share=3))),
-    Hybrid(parts=(Part(objective=T5()), Part(objective=Bart())), judge=1),
-    Hybrid(parts=(Part(objective=Mdlm()), Part(objective=Mlm())), schedule="alternating"),
-    Hybrid(parts=(Part(objective=Mlm()), Part(objective=Fim())), schedule="in-turn"),
+    Hybrid(parts=(MixturePart(objective=Plm()), MixturePart(objective=Prefix(), share=3))),
+    Hybrid(parts=(MixturePart(objective=T5()), MixturePart(objective=Bart())), judge=1),
+    Hybrid(
+        parts=(MixturePart(objective=Mdlm()), MixturePart(objective=Mlm())), schedule="alternating"
+    ),
+    Hybrid(parts=(MixturePart(objective=Mlm()), MixturePart(objective=Fim())), schedule="in-turn"),
 ]
 
 
@@ -165,7 +167,7 @@ def test_no_objective_sees_its_answer(
 
 def copies(objective: Objective) -> bool:
     """Whether it writes what its source shows."""
-    parts = objective.parts if isinstance(objective, Hybrid) else [Part(objective=objective)]
+    parts = objective.parts if isinstance(objective, Hybrid) else [MixturePart(objective=objective)]
     return any(isinstance(part.objective, Bart) for part in parts)
 
 

@@ -14,9 +14,9 @@ from lmcompare.objectives import (
     T5,
     Bart,
     Hybrid,
+    MixturePart,
     Mlm,
     Objective,
-    Part,
     Plm,
     Prefix,
     Ul2,
@@ -38,7 +38,7 @@ DRAWN = [
     Bart(architecture="decoder", shuffle_sentences=True, rotate=True),
     Bart(noise="delete"),
     Ul2(architecture="decoder"),
-    Hybrid(parts=(Part(objective=Plm()), Part(objective=Prefix()))),
+    Hybrid(parts=(MixturePart(objective=Plm()), MixturePart(objective=Prefix()))),
 ]
 
 

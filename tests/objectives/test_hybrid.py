@@ -12,10 +12,10 @@ from lmcompare.objectives import (
     Clm,
     Hybrid,
     Mdlm,
+    MixturePart,
     Mlm,
     Mntp,
     Objective,
-    Part,
     Plm,
     Prefix,
     parse_objective,
@@ -24,8 +24,12 @@ from lmcompare.view import IGNORE, Text, View
 from lmcompare.vocab import Vocab
 from tests.conftest import make_text
 
-ONE_TO_THREE = (Part(objective=Clm()), Part(objective=Mntp(), share=3))
-THREE = (Part(objective=Clm()), Part(objective=Mlm(), share=2.5), Part(objective=Prefix()))
+ONE_TO_THREE = (MixturePart(objective=Clm()), MixturePart(objective=Mntp(), share=3))
+THREE = (
+    MixturePart(objective=Clm()),
+    MixturePart(objective=Mlm(), share=2.5),
+    MixturePart(objective=Prefix()),
+)
 
 
 def corrupt(
@@ -47,7 +51,7 @@ def test_the_default_is_gpt_bert() -> None:
 
 @pytest.mark.parametrize("parts", [ONE_TO_THREE, THREE])
 def test_rows_come_out_in_the_mean_and_within_one_each_step(
-    vocab: Vocab, parts: tuple[Part, ...]
+    vocab: Vocab, parts: tuple[MixturePart, ...]
 ) -> None:
     text = make_text(vocab, rows=7)
     total = sum(part.share for part in parts)
@@ -65,7 +69,9 @@ def test_rows_come_out_in_the_mean_and_within_one_each_step(
 
 def test_each_row_is_there_once(vocab: Vocab) -> None:
     text = make_text(vocab, rows=7)
-    view = corrupt(Hybrid(parts=(Part(objective=Clm()), Part(objective=Prefix()))), text, vocab)
+    view = corrupt(
+        Hybrid(parts=(MixturePart(objective=Clm()), MixturePart(objective=Prefix()))), text, vocab
+    )
     assert sorted(view.tokens.tolist()) == sorted(text.tokens.tolist())
 
 
@@ -123,7 +129,7 @@ def test_alternating_steps_are_drawn_by_share(text: Text, vocab: Vocab) -> None:
 
 
 def test_a_part_follows_its_own_schedule(vocab: Vocab) -> None:
-    parts = (Part(objective=Mlm(rate=0.9, final_rate=0.1)), Part(objective=Clm()))
+    parts = (MixturePart(objective=Mlm(rate=0.9, final_rate=0.1)), MixturePart(objective=Clm()))
     text = make_text(vocab, rows=38)
 
     def masked(progress: float) -> int:
@@ -137,7 +143,7 @@ def test_a_part_follows_its_own_schedule(vocab: Vocab) -> None:
 @pytest.mark.parametrize("judge", [0, 1])
 def test_the_judge_scores_and_reads(text: Text, vocab: Vocab, net: Backbone, judge: int) -> None:
     parts: list[Objective] = [Clm(), Mlm()]
-    objective = Hybrid(parts=tuple(Part(objective=part) for part in parts), judge=judge)
+    objective = Hybrid(parts=tuple(MixturePart(objective=part) for part in parts), judge=judge)
     everything = torch.ones_like(text.visible)
     assert objective.scorings == parts[judge].scorings
     expected = parts[judge].score(net, text, vocab, everything)
@@ -146,7 +152,7 @@ def test_the_judge_scores_and_reads(text: Text, vocab: Vocab, net: Backbone, jud
 
 
 def test_replicates_reach_the_judge(text: Text, vocab: Vocab, net: Backbone) -> None:
-    parts = (Part(objective=Mdlm()), Part(objective=Mlm()))
+    parts = (MixturePart(objective=Mdlm()), MixturePart(objective=Mlm()))
     everything = torch.ones_like(text.visible)
     one, two = (
         Hybrid(parts=parts).score(net, text, vocab, everything, replicate=replicate)
@@ -157,7 +163,7 @@ def test_replicates_reach_the_judge(text: Text, vocab: Vocab, net: Backbone) -> 
 
 
 def test_it_needs_what_its_parts_need() -> None:
-    parts = (Part(objective=Clm()), Part(objective=Plm()))
+    parts = (MixturePart(objective=Clm()), MixturePart(objective=Plm()))
     assert set(Hybrid(parts=parts).needs) == {"bos", "eos", "pad", "mask"}
 
 
@@ -182,11 +188,11 @@ def test_what_cannot_be_mixed_is_refused(settings: dict[str, object], sentence: 
 @pytest.mark.parametrize("share", [0, -1])
 def test_a_share_of_nothing_is_refused(share: float) -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
-        Part(objective=Clm(), share=share)
+        MixturePart(objective=Clm(), share=share)
 
 
 def test_parts_that_have_sources_are_mixed_with_their_like(text: Text, vocab: Vocab) -> None:
-    objective = Hybrid(parts=(Part(objective=T5()), Part(objective=Bart())))
+    objective = Hybrid(parts=(MixturePart(objective=T5()), MixturePart(objective=Bart())))
     assert objective.encodes
     view = corrupt(objective, text, vocab)
     assert view.source is not None

@@ -100,7 +100,7 @@ def test_a_failure_ahead_is_told_where_its_batch_is_asked_for() -> None:
             batches(spent)
 
 
-COST = {"steps": 1, "tokens": 1, "targets": 1, "flops": 1}
+COST = Spent(steps=1, tokens=1, targets=1, flops=1)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

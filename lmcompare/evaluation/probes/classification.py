@@ -110,19 +110,20 @@ def _probe_layer(
     for index, (each, problem, best) in enumerate(zip(found, problems, chosen, strict=True)):
         asked = problem.labels[test] >= 0
         right = np.mean([one[index].right[best] for one in tested], axis=0)
-        control = np.mean([one[index].right[0] for one in controlled if one], axis=0)
         unseen = is_unseen(examples, each.labelled)[test] & asked
         each.right.append(right)
         each.predicted.append(tested[0][index].predicted[best])
-        if controls[0]:
-            each.control.append(control)
+        control = None
+        if controls[0]:  # of words; sentences have no types to draw labels for
+            each.control.append(np.mean([one[index].right[0] for one in controlled], axis=0))
+            control = float(each.control[-1][asked].mean())
         each.layers.append(
             LayerResult(
                 layer=layer,
                 validation=float(np.mean([one[index].score[best] for one in judged])),
                 value=float(right[asked].mean()),
                 l2=problem.strengths[best],
-                control=float(control[asked].mean()) if controls[0] else None,
+                control=control,
                 unseen=float(right[unseen].mean()) if unseen.any() else None,
                 codelength=codes[index] if codes else None,
                 control_codelength=codes[len(problems) + index] if codes and controls[0] else None,
