@@ -30,7 +30,7 @@ class ListedRun:
     run: str
     study: str
     arm: str | None = None
-    objective: str | None = None
+    objective: str | None = None  # of phases all, in their order
     seed: int | None = None
     state: ListedState = "broken"
     step: int | None = None
@@ -54,6 +54,11 @@ class Listed:
     row: ListedRun
     config: RunConfig | None
 
+    @property
+    def objectives(self) -> list[str]:
+        """Return what trained it, phase by phase; nothing of a broken run."""
+        return [] if self.config is None else _objectives(self.config)
+
 
 def listed(run: Run) -> Listed:
     """Read what is known of a run, each of its files once."""
@@ -68,7 +73,7 @@ def listed(run: Run) -> Listed:
         run=str(run.path),
         study=run.study,
         arm=record.arm,
-        objective=config.objective.name,
+        objective=", ".join(_objectives(config)),
         seed=config.seed,
         state=state,
         step=(0 if last is None else last.step) if trained_here else None,
@@ -81,6 +86,10 @@ def listed(run: Run) -> Listed:
         comment=notes.comment,
     )
     return Listed(row, config)
+
+
+def _objectives(config: RunConfig) -> list[str]:
+    return list(dict.fromkeys(phase.objective.name for phase in config.phases))
 
 
 def _share(record: RunRecord, last: MetricsLine | None) -> float:
@@ -142,7 +151,7 @@ class Wanted:
             each
             for each in found
             if (each.row.state in states if states else each.config is not None)
-            and (not self.objectives or each.row.objective in self.objectives)
+            and (not self.objectives or {*self.objectives} & {*each.objectives})
             and (not self.studies or each.row.study in self.studies)
             and (not self.arms or each.row.arm in self.arms)
             and (not self.seeds or each.row.seed in self.seeds)

@@ -206,6 +206,16 @@ def one_run(command: Command, trained: Path) -> Path:
     return trained
 
 
+def test_a_run_in_phases_is_found_by_each_of_its_objectives(command: Command, corpus: Path) -> None:
+    assert command("train", "--phase", "clm:50%", "--phase", "mlm", *flags(corpus)).code == 0
+    assert command("train", "--objective", "mlm", *flags(corpus)).code == 0
+    found = [
+        [row["objective"] for row in json.loads(command("runs", *asked, "-f", "json").out)]
+        for asked in ([], ["--objective", "clm"], ["--objective", "mlm"])
+    ]
+    assert found == [["clm, mlm", "mlm"], ["clm, mlm"], ["clm, mlm", "mlm"]]
+
+
 def test_broken_runs_are_listed_with_what_is_wrong(command: Command, study: Path) -> None:
     clm, mlm, _ = sorted(study.iterdir())
     (clm / "run.json").write_text("{")
