@@ -76,7 +76,9 @@ Explain = Annotated[
 ]
 Layout = Annotated[
     Format,
-    typer.Option("--format", help="A table to read, or data; csv has one row a run and metric."),
+    typer.Option(
+        "--format", "-f", help="A table to read, or data; csv has one row a run and metric."
+    ),
 ]
 At = Annotated[
     Literal["tokens", "targets", "flops", "seconds"] | None,

@@ -76,6 +76,7 @@ Layout = Annotated[
     Format | None,
     typer.Option(
         "--format",
+        "-f",
         help="To read, or all there is; csv and md of --predict.",
         show_default="table, or nothing beside a file",
     ),

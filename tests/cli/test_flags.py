@@ -64,6 +64,18 @@ def named(source: str) -> list[str]:
     ]
 
 
+def test_an_option_has_one_short_form_in_all_commands() -> None:
+    shorts = dict[str, set[tuple[str, ...]]]()
+    for name in SUMMARIES:
+        for parameter in command_of(name).params:
+            short = tuple(each for each in parameter.opts if not each.startswith("--"))
+            for each in parameter.opts:
+                if each.startswith("--"):
+                    shorts.setdefault(each, set()).add(short)
+    assert ("-f",) in shorts["--format"]
+    assert not {name: found for name, found in shorts.items() if len(found) > 1}
+
+
 def test_options_are_found() -> None:
     source = (
         '"""About --force."""\n'

@@ -39,7 +39,7 @@ def objectives(
         ),
     ] = None,
     layout: Annotated[
-        Format, typer.Option("--format", help="A table to read, or data.")
+        Format, typer.Option("--format", "-f", help="A table to read, or data.")
     ] = Format.table,
 ) -> None:
     """List the objectives: what each predicts, sees, costs and can score."""

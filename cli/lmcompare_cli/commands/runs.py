@@ -18,9 +18,10 @@ _NUMBERS = {"seed", "step", "share", "loss", "validation"}
 _HEADINGS = {"share": "of budget"}
 
 
-def _words(what: str, metavar: str, complete: Any = None) -> typer.models.OptionInfo:
+def _words(what: str, metavar: str, *names: str, complete: Any = None) -> typer.models.OptionInfo:
     """Return an option that chooses runs by words."""
     found: typer.models.OptionInfo = typer.Option(
+        *names,
         metavar=metavar,
         help=f"{what} Repeat for more.",
         show_default=False,
@@ -65,10 +66,17 @@ Columns = Annotated[
 def runs(
     places: options.Places = None,
     objective: Annotated[
-        list[str] | None, _words("Those that were trained for it.", "NAME", completion.objectives)
+        list[str] | None,
+        _words(
+            "Those that were trained for it.",
+            "NAME",
+            "--objective",
+            "-o",
+            complete=completion.objectives,
+        ),
     ] = None,
     study: Annotated[
-        list[str] | None, _words("Those of the study.", "NAME", completion.studies)
+        list[str] | None, _words("Those of the study.", "NAME", complete=completion.studies)
     ] = None,
     arm: Annotated[list[str] | None, _words("Those of the arm.", "NAME")] = None,
     seed: Annotated[list[int] | None, _words("Those of the seed.", "NUMBER")] = None,
