@@ -133,6 +133,18 @@ class Arm:
         )
 
     @property
+    def columns(self) -> dict[str, object]:
+        """Return what each row of the tidy frame says that is about the arm as a whole."""
+        first = self.results[0]
+        return {
+            "study": first.run.study,
+            "arm": first.record.arm,
+            "label": self.label,
+            "finished": self.finished,
+            "objective": first.record.config.objective.name,
+        }
+
+    @property
     def finished(self) -> bool:
         """Tell whether its runs are finished; unfinished ones are an arm of their own."""
         return self.results[0].finished

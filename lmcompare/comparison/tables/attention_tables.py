@@ -88,13 +88,7 @@ class AttentionTables(ResultTables[AttentionTable]):
         for table in tables:
             for block in table.blocks if isinstance(table, RelationsTable) else ():
                 for row in block.rows:
-                    first = arms[row.arm].results[0]
-                    yield {
-                        "study": first.run.study,
-                        "arm": first.record.arm,
-                        "label": row.arm,
-                        "finished": row.finished,
-                        "objective": first.record.config.objective.name,
+                    yield arms[row.arm].columns | {
                         "metric": f"{block.relation} {row.direction} beyond offset",
                         "source": table.source,
                         "text": table.text,

@@ -1,6 +1,6 @@
 """From the results of pairs of runs to pairs of arms."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -200,7 +200,7 @@ def _pair(
     return ArmPair(
         one=one,
         other=other,
-        objectives=(_objective(one, objectives), _objective(other, objectives)),
+        objectives=(objectives[arm_of(one, objectives)], objectives[arm_of(other, objectives)]),
         layers=first.layers,
         other_layers=first.other_layers,
         num_pairs=len(apart or between),
@@ -209,10 +209,9 @@ def _pair(
     )
 
 
-def _objective(label: str, objectives: Mapping[str, str]) -> str:
-    """Return the objective of an arm, whose label may say how it was read, too."""
-    known = [each for each in objectives if label == each or label.startswith(f"{each} ")]
-    return objectives[max(known, key=len)]
+def arm_of(label: str, arms: Iterable[str]) -> str:
+    """Return which of some arms a label is of, which may say how the arm was read, too."""
+    return max((each for each in arms if f"{label} ".startswith(f"{each} ")), key=len)
 
 
 def _grid(

@@ -16,7 +16,7 @@ from lmcompare.comparison.figures.drawing import can_draw
 from lmcompare.comparison.figures.similarity_maps import draw_similarity
 from lmcompare.comparison.tables.base import ResultTables
 from lmcompare.comparison.tables.similarity import ArmPair, Gap, SimilarityTable
-from lmcompare.comparison.tables.similarity_results import Known, similarity_tables
+from lmcompare.comparison.tables.similarity_results import Known, arm_of, similarity_tables
 from lmcompare.evaluation.metric import MISSING
 from lmcompare.evaluation.similarity.metrics import HEADINGS
 from lmcompare.evaluation.similarity.options import Measure
@@ -82,9 +82,9 @@ class SimilarityTables(ResultTables[SimilarityTable]):
                 for name, grid in pair.grids.items():
                     for layer, gap in grid.gaps.items():
                         if gap.below is not None:
-                            yield {
-                                "arm": pair.one,
-                                "label": pair.one,
+                            arm = arm_of(pair.one, arms)
+                            yield arms[arm].columns | {
+                                "states": pair.one.removeprefix(arm).strip() or None,
                                 "reference": pair.other,
                                 "metric": f"{name}_similarity below floor",
                                 "source": table.source,

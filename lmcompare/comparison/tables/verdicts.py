@@ -106,13 +106,7 @@ def notes_on_verdicts(rows: Sequence[Compared], num_comparisons: int) -> Iterato
 def row_of_difference(row: Compared, arm: Arm) -> dict[str, object]:
     """Return what the tidy frame says of an arm's difference, but for what was measured."""
     assert row.difference is not None
-    first = arm.results[0]
-    return {
-        "study": first.run.study,
-        "arm": first.record.arm,
-        "label": arm.label,
-        "finished": arm.finished,
-        "objective": first.record.config.objective.name,
+    return arm.columns | {
         "value": row.difference.value,
         "low": row.difference.low,
         "high": row.difference.high,

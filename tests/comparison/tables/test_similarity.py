@@ -197,6 +197,7 @@ def test_every_format_has_it(tmp_path: Path) -> None:
     assert {*own["other_layer"]} == {0, 1}
     assert own["null"].eq(0.017).all()
     below = frame[frame["metric"] == "cka_similarity below floor"]
+    assert not below[["study", "arm", "label", "finished", "objective"]].isna().any(axis=None)
     assert below["value"].tolist() == pytest.approx([0.0, 0.4], abs=1e-6)
     assert below["reference"].tolist() == ["mlm", "mlm"]
 
